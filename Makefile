@@ -1,0 +1,52 @@
+# make run | test | lint | bench | embedded. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
+PYTHON ?= python3
+# A package index of smaller torch builds, such as the CPU one of PyTorch's installation page; empty takes the default.
+TORCH_INDEX ?=
+VENV := .venv
+PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
+# The labelled images that `make embedded` trains on.
+DATA ?= labelled_images_128px.zip
+
+.PHONY: run test lint test-full test-browser bench embedded clean
+
+run: $(VENV)/run.stamp
+	exec $(VENV)/bin/medimageinsight serve
+
+test: $(VENV)/dev.stamp
+	$(VENV)/bin/pytest -m "not full and not browser"
+
+lint: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test-full: $(VENV)/dev.stamp
+	$(VENV)/bin/pytest -m full
+
+test-browser: $(VENV)/dev.stamp
+	$(VENV)/bin/pytest -m browser
+
+bench: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m tests.benchmarks.http_load --size small
+	$(VENV)/bin/python -m tests.benchmarks.http_load --size full --rounds 1 --requests 16
+	$(VENV)/bin/python -m tests.benchmarks.reference
+
+embedded: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m recipes.embedded $(DATA)
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/torch.stamp: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) --no-deps torch torchvision)
+	touch $@
+
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(PIP) -e '.[dev]'
+	touch $@

@@ -1,0 +1,47 @@
+"""What the micro-batcher moves about: an entry with those who wait for it, and a batch that is being put together."""
+
+import asyncio
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Payload = TypeVar("Payload")
+Staged = TypeVar("Staged")
+Result = TypeVar("Result")
+
+
+class Entry(Generic[Payload, Result]):
+    """A distinct payload and everybody who waits for its result."""
+
+    def __init__(self, payload: Payload, key: Hashable, size: int) -> None:
+        self.payload, self.key, self.size = payload, key, size
+        self.waiters: list[asyncio.Future[Result]] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits: cancelled and expired requests do not."""
+        return any(not waiter.done() for waiter in self.waiters)
+
+    def answer(self, result: Result) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+class Batch(Generic[Payload, Staged, Result]):
+    """A batch that is being put together: its entries, and their staged parts in the same order."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry[Payload, Result]] = []
+        self.parts: list[Staged] = []
+        self.staging_error: Exception | None = None
+
+    def staged(self) -> list[Staged]:
+        """The parts; raises what the staging of one of them raised."""
+        if self.staging_error is not None:
+            raise self.staging_error
+        return self.parts

@@ -1,0 +1,46 @@
+"""The application factory; wiring only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import openapi, routes_embed, routes_ops
+from app.errors import add_error_handlers
+from app.middleware import BodyLimits, PagePolicy, RequestIds
+from app.model_loader import Loaded
+from app.settings import Settings
+from app.state import Service
+from app.version import VERSION
+
+
+def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: None reads them from the environment.
+        loaded: an engine that is there already; None loads the settings' model once the server has started.
+    """
+    settings = settings or Settings()
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if loaded is None:
+            service.start()
+        else:
+            service.serve(loaded)
+        yield
+        await service.stop()
+
+    app = FastAPIOffline(title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
+    app.state.service = service
+    app.include_router(routes_embed.router)
+    app.include_router(routes_ops.router)
+    openapi.document(app, VERSION)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
+    app.add_middleware(PagePolicy)
+    app.add_middleware(RequestIds)
+    return app

@@ -1,0 +1,101 @@
+"""Loads the model beside the running server, so that the port answers while it does."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.settings import Settings
+from model.errors import CheckpointError, MedImageInsightError
+
+if TYPE_CHECKING:
+    from model.engine import EmbeddingEngine
+
+logger = logging.getLogger("medimageinsight")
+
+NO_MODEL = (
+    "no model is named: set MODEL (or --model) to a release folder of MedImageInsight, or to a Hugging Face id such as "
+    "lion-ai/MedImageInsights, which is downloaded once"
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An engine and how long its parts of the start took."""
+
+    engine: "EmbeddingEngine"
+    imports_s: float
+
+
+def find_model(settings: Settings) -> Path:
+    """The local path of the model that the settings name, downloaded if it is a Hugging Face id.
+
+    Raises:
+        CheckpointError: none is named, or it cannot be had.
+    """
+    if not settings.model:
+        raise CheckpointError(NO_MODEL)
+    path = Path(settings.model).expanduser()
+    if path.exists():
+        return path
+    from model.hub import HubId, download
+
+    hub_id = HubId.parse(settings.model)
+    if hub_id is None:
+        raise CheckpointError(f"no model at {path}: name a release folder, a weights file or a Hugging Face id")
+    return download(hub_id, cache_dir=settings.cache_dir.expanduser(), offline=settings.offline)
+
+
+def load_engine(settings: Settings) -> Loaded:
+    """Import what the model needs, find it, load it.
+
+    Raises:
+        MedImageInsightError: in one sentence, what is wrong with the model, its config or the device.
+    """
+    from model.release_folder import find_release_folder
+
+    path = find_model(settings)
+    find_release_folder(path)  # before torch is imported: a wrong path is told at once
+    # Before torch is imported, which reads it once: OpenMP's threads otherwise spin at every barrier, and the
+    # threads that decode images then hold the cores that they spin for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    start = time.perf_counter()
+    from model.engine import EmbeddingEngine
+
+    imports_s = time.perf_counter() - start
+    engine = EmbeddingEngine.load(
+        path,
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=settings.threads or None,
+        max_pixels=settings.max_image_pixels,
+    )
+    return Loaded(engine, imports_s)
+
+
+def load_in_background(settings: Settings, done: Callable[[Loaded | MedImageInsightError], None]) -> None:
+    """Call `load_engine` in a thread and hand its result, or its error, to `done` on the event loop.
+
+    The thread is a daemon: a download of an hour must not outlive the process.
+    """
+    loop = asyncio.get_running_loop()
+
+    def load() -> None:
+        result: Loaded | MedImageInsightError
+        try:
+            result = load_engine(settings)
+        except MedImageInsightError as error:
+            result = error
+        except Exception as error:  # a fault while loading must end the start, not hang it
+            logger.exception("loading the model failed")
+            result = CheckpointError(f"loading the model failed ({type(error).__name__}); the log has the details")
+        with suppress(RuntimeError):  # the loop is closed: the service was stopped meanwhile
+            loop.call_soon_threadsafe(done, result)
+
+    threading.Thread(target=load, name="load", daemon=True).start()

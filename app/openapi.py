@@ -1,0 +1,112 @@
+"""What the documentation pages say of the request bodies, the answers and the refusals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from app.schemas import EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
+
+TITLE = "MedImageInsight Server"
+DESCRIPTION = (
+    "Medical images and texts to embeddings in one space, in the schema of the Azure endpoint of MedImageInsight.\n\n"
+    "**Research software. Not a medical device, not for clinical use.**"
+)
+# A 16 x 16 greyscale PNG of a bright disc, so that "Try it out" sends a request that works.
+EXAMPLE_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAlklEQVR42mWPIQ7GIAyFOcQSdMUSBAKJQCIqZtE1aNQUCsUJkFwB"
+    "zQF2A66xS/xbpv70JU1evqTte2J7JEFprUC+XjwDxnlE7wx8YLcYKEYKaPcXgD0o5VJyosPCJqRBOmvrvdWT0EgBLqTax5yj1xQc"
+    "COUpt3GtdY2WySuhMZY+132v2UtEzQFbYUfZWxaMR+fl/uv/AGyiV11rOBzfAAAAAElFTkSuQmCC"
+)
+EXAMPLE_TEXT = "x-ray chest anteroposterior Cardiomegaly"
+_REF = "#/components/schemas/{model}"
+_REFUSALS = {
+    400: "The body or a row of it is wrong; the message says where.",
+    408: "The body did not arrive in time.",
+    413: "The body, its rows, or an image's pixels are over the limit.",
+    415: "The content type or the image format is not accepted.",
+    429: "The queue has no room for the whole request; nothing of it was done.",
+    431: "A request id is longer than 100 characters.",
+    500: "A fault of the service.",
+    503: "The model is being loaded, the service is stopping, or the device failed.",
+    504: "The deadline passed; the rest of the request was dropped.",
+}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_IDS = {"x-request-id": {"description": "Echoed, or made.", "schema": {"type": "string"}}}
+
+
+def _ref(model: str) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model)}
+
+
+def _table(columns: list[str], *rows: list[str]) -> dict[str, Any]:
+    table = {"columns": columns, "index": list(range(len(rows))), "data": list(rows)}
+    return {"input_data": table, "params": {"get_scaling_factor": True}}
+
+
+def _json(schema: Mapping[str, Any], **examples: Any) -> dict[str, Any]:
+    return {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
+
+
+TABLE_BODY: dict[str, Any] = {
+    "application/json": _json(
+        _ref("EmbedRequest"),
+        image_and_text=_table(["image", "text"], [EXAMPLE_IMAGE, EXAMPLE_TEXT]),
+        texts=_table(["text"], [EXAMPLE_TEXT], ["x-ray chest anteroposterior No Finding"]),
+    )
+}
+IMAGE_BODY: dict[str, Any] = {
+    "application/json": _json(_ref("EmbedRequest"), image=_table(["image"], [EXAMPLE_IMAGE])),
+    "image/*": {"schema": {"type": "string", "format": "binary"}},
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        }
+    },
+}
+TEXT_BODY: dict[str, Any] = {
+    "application/json": _json(
+        {"anyOf": [_ref("EmbedRequest"), _ref("TextsRequest")]},
+        texts={"texts": [EXAMPLE_TEXT]},
+        table=_table(["text"], [EXAMPLE_TEXT]),
+    ),
+    "text/plain": {"schema": {"type": "string"}, "example": EXAMPLE_TEXT},
+}
+
+
+def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a route that embeds."""
+    refusals: dict[int | str, dict[str, Any]] = {
+        status: {
+            "description": why,
+            "model": ErrorBody,
+            "headers": _IDS | (_RETRY_AFTER if status in (429, 503) else {}),
+        }
+        for status, why in _REFUSALS.items()
+    }
+    return {
+        "summary": summary,
+        "response_model": list[EmbeddingRow],
+        "response_description": "One object a row, in their order (`params.layout` chooses other shapes).",
+        "responses": refusals,
+        "openapi_extra": {"requestBody": {"required": True, "content": dict(content)}},
+    }
+
+
+def document(app: FastAPI, version: str) -> None:
+    """Make the app's OpenAPI document hold the request schemas, which its handlers read by hand."""
+
+    def build() -> dict[str, Any]:
+        if not app.openapi_schema:
+            _, definitions = models_json_schema(
+                [(EmbedRequest, "validation"), (TextsRequest, "validation")], ref_template=_REF
+            )
+            schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
+            schema["components"]["schemas"] |= definitions["$defs"]
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way

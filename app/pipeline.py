@@ -1,0 +1,239 @@
+"""The way of a request's rows: admitted, decoded in a bounded pool, batched onto the device, put back in order."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from app.admission import Admission
+from app.batching import MicroBatcher
+from app.errors import RowError, TextTooLong
+from app.threads import DeviceThread, Value, in_thread
+from model.errors import InvalidInput
+from model.images import decode_base64
+from model.preprocessing import Standardization
+
+Embedding = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+TokenIds = tuple[int, ...]
+BadRow = RowError | TextTooLong
+
+
+class Engine(Protocol):
+    """What the pipeline needs of `model.engine.EmbeddingEngine`."""
+
+    def check_image(self, data: bytes) -> None: ...
+    def preprocess_image(self, data: bytes, standardization: Standardization | None) -> Pixels: ...
+    def tokenize(self, text: str) -> TokenIds: ...
+    def stage_images(self, pixels: Sequence[Pixels]) -> Any: ...
+    def embed_images(self, staged: Sequence[Any]) -> Embedding: ...
+    def embed_texts(self, token_ids: Sequence[TokenIds]) -> Embedding: ...
+
+
+@dataclass(frozen=True)
+class PipelineLimits:
+    """How much the pipeline holds at once; every number is at least 1, the cache's may be 0."""
+
+    queue_size: int  # rows
+    max_batch_size: int  # images
+    text_batch_tokens: int
+    decode_threads: int
+    text_cache_size: int  # embeddings
+    max_text_chars: int
+    batch_wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One image (bytes or base64) or one text, and the row that it stands in."""
+
+    row: int
+    value: bytes | str
+
+
+class Pipeline:
+    """Runs requests against one engine; made and stopped on the event loop."""
+
+    def __init__(self, engine: Engine, limits: PipelineLimits) -> None:
+        self.engine, self.limits = engine, limits
+        self.admission = Admission(limits.queue_size)
+        self.text_cache: LRUCache[TokenIds, Embedding] = LRUCache(max(1, limits.text_cache_size))
+        self.text_cache_hits = 0
+        self.device = DeviceThread()
+        self.images: MicroBatcher[Pixels, Any, Embedding] = MicroBatcher(
+            self.device,
+            stage=engine.stage_images,
+            run=engine.embed_images,
+            budget=limits.max_batch_size,
+            wait_s=limits.batch_wait_s,
+        )
+        self.texts: MicroBatcher[TokenIds, Sequence[TokenIds], Embedding] = MicroBatcher(
+            self.device,
+            stage=lambda ids: ids,
+            run=self._run_texts,
+            budget=limits.text_batch_tokens,
+            wait_s=limits.batch_wait_s,
+        )
+        self._decode_pool = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
+        # Decoded images are the large thing here: as many as two batches need wait for the device, and no more.
+        self._decoded_images = asyncio.Semaphore(limits.decode_threads + 2 * limits.max_batch_size)
+
+    def start(self) -> None:
+        self.images.start()
+        self.texts.start()
+
+    async def stop(self) -> None:
+        """End the batchers; whoever still waits gets an error."""
+        await asyncio.gather(self.images.stop(), self.texts.stop())
+        self._decode_pool.shutdown(wait=False, cancel_futures=True)
+        self.device.executor.shutdown(wait=False, cancel_futures=True)
+
+    async def embed(
+        self, images: Sequence[Side], texts: Sequence[Side], standardization: Standardization | None
+    ) -> tuple[list[Embedding], list[Embedding]]:
+        """Embed a request's images and texts: two lists of (D,) vectors in the order given.
+
+        When this is cancelled, what is queued of the request is dropped.
+
+        Raises:
+            RowError, TextTooLong: the first bad row, before anything of the request is computed unless it is an
+                image that turns out to be damaged behind its header.
+            EncodingFailed: the device failed on an entry.
+        """
+        data, bad_image = await self._unpack(images)
+        token_ids, bad_text = await self._tokenize(texts)
+        if bad_rows := [bad for bad in (bad_image, bad_text) if bad is not None]:
+            raise await self._first_bad_row(min(bad_rows, key=_row_of), images, data, standardization)
+        decoded = [asyncio.get_running_loop().create_future() for _ in images]
+        tasks = [
+            *(
+                asyncio.create_task(self._embed_image(*work, standardization))
+                for work in zip(images, data, decoded, strict=True)
+            ),
+            *(asyncio.create_task(self._embed_text(ids)) for ids in token_ids),
+        ]
+        try:
+            embeddings = await _results(tasks, decoded)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return embeddings[: len(images)], embeddings[len(images) :]
+
+    async def _first_bad_row(
+        self, known: BadRow, images: Sequence[Side], data: Sequence[bytes], standardization: Standardization | None
+    ) -> BadRow:
+        """The first damaged image above a row that is known to be bad, or that row."""
+        for side, image in zip(images, data, strict=False):
+            if side.row >= _row_of(known):
+                break
+            try:
+                await self._in_decode_pool(partial(self.engine.preprocess_image, image, standardization))
+            except InvalidInput as error:
+                return RowError(side.row, "image", error)
+        return known
+
+    async def _unpack(self, images: Sequence[Side]) -> tuple[list[bytes], BadRow | None]:
+        """Undo base64 and, when there are several images, read all headers before any pixel is decoded."""
+
+        def unpack(side: Side) -> bytes:
+            data = side.value if isinstance(side.value, bytes) else decode_base64(side.value)
+            if len(images) > 1:
+                self.engine.check_image(data)
+            return data
+
+        return await self._each(images, "image", unpack)
+
+    async def _tokenize(self, texts: Sequence[Side]) -> tuple[list[TokenIds], BadRow | None]:
+        def tokenize(side: Side) -> TokenIds:
+            text = str(side.value)
+            most = self.limits.max_text_chars
+            if len(text) > most:
+                raise TextTooLong(
+                    f"Row {side.row}, column text: {len(text):,} characters; at most {most:,} are allowed.",
+                    row=side.row,
+                    column="text",
+                )
+            return self.engine.tokenize(text)
+
+        return await self._each(texts, "text", tokenize)
+
+    async def _each(
+        self, sides: Sequence[Side], column: str, function: Callable[[Side], Value]
+    ) -> tuple[list[Value], BadRow | None]:
+        """Apply a function to all sides in one thread of the pool; the first bad row ends it, and is returned too."""
+
+        def apply() -> tuple[list[Value], BadRow | None]:
+            done: list[Value] = []
+            for side in sides:
+                try:
+                    done.append(function(side))
+                except InvalidInput as error:
+                    return done, RowError(side.row, column, error)
+                except TextTooLong as error:
+                    return done, error
+            return done, None
+
+        return await self._in_decode_pool(apply) if sides else ([], None)
+
+    async def _embed_image(
+        self, side: Side, data: bytes, decoded: asyncio.Future[None], standardization: Standardization | None
+    ) -> Embedding:
+        def decode() -> tuple[Pixels, bytes]:
+            pixels = self.engine.preprocess_image(data, standardization)
+            return pixels, hashlib.blake2b(pixels.data).digest()
+
+        async with self._decoded_images:
+            try:
+                pixels, key = await self._in_decode_pool(decode)
+            except InvalidInput as error:
+                raise RowError(side.row, "image", error) from error
+            finally:
+                if not decoded.done():
+                    decoded.set_result(None)
+            return await self.images.submit(pixels, key=key)
+
+    async def _embed_text(self, token_ids: TokenIds) -> Embedding:
+        cached = self.text_cache.get(token_ids)
+        if cached is not None:
+            self.text_cache_hits += 1
+            return cached
+        embedding = await self.texts.submit(token_ids, key=token_ids, size=len(token_ids))
+        if self.limits.text_cache_size:
+            self.text_cache[token_ids] = embedding
+        return embedding
+
+    def _run_texts(self, parts: Sequence[Sequence[TokenIds]]) -> Embedding:
+        return self.engine.embed_texts([ids for part in parts for ids in part])
+
+    async def _in_decode_pool(self, function: Callable[[], Value]) -> Value:
+        return await in_thread(self._decode_pool, function)
+
+
+def _row_of(bad: BadRow) -> int:
+    return bad.row or 0
+
+
+async def _results(
+    tasks: Sequence[asyncio.Task[Embedding]], decoded: Sequence[asyncio.Future[None]]
+) -> list[Embedding]:
+    """All results, or the error of the first bad row: rows before one that failed may still be found bad themselves."""
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    failed = next((number for number, task in enumerate(tasks) if _failed(task)), None)
+    if failed is None:
+        return [task.result() for task in tasks]
+    for task in tasks[failed + 1 :]:
+        task.cancel()
+    if undecided := decoded[: min(failed, len(decoded))]:
+        await asyncio.wait(undecided)
+    raise next(error for task in tasks if (error := _failed(task)))
+
+
+def _failed(task: asyncio.Task[Embedding]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None

@@ -1,0 +1,88 @@
+"""The routes that embed."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app import openapi
+from app.bodies import Work, read_images, read_table, read_texts
+from app.errors import DeadlineExceeded
+from app.responses import check_layout, embedding_response
+from app.schemas import COLUMNS, Params
+from app.state import Service, ServiceDependency
+from model.preprocessing import Standardization
+
+Value = TypeVar("Value")
+CLIENT_CLOSED_REQUEST = 499  # nobody is there to read it; it keeps the log honest
+
+router = APIRouter(tags=["embeddings"])
+
+
+@router.post("/embed", **openapi.embedding_route("Embed images and texts", openapi.TABLE_BODY))
+@router.post("/score", **openapi.embedding_route("Embed images and texts (Azure's name)", openapi.TABLE_BODY))
+@router.post(
+    "/invocations",
+    **openapi.embedding_route("Embed images and texts (SageMaker's and MLflow's name)", openapi.TABLE_BODY),
+)
+async def embed(request: Request, service: ServiceDependency) -> Response:
+    """Embed the rows of a table in the Azure endpoint's schema; the answer has one object a row, in their order."""
+    service.ready_pipeline()
+    return await _answer(request, service, read_table(request, service.settings, COLUMNS))
+
+
+@router.post("/embed/image", **openapi.embedding_route("Embed images", openapi.IMAGE_BODY))
+async def embed_image(request: Request, service: ServiceDependency) -> Response:
+    """Embed images: a table with an `image` column, one raw image as the body, or a form with image files."""
+    service.ready_pipeline()
+    return await _answer(request, service, read_images(request, service.settings))
+
+
+@router.post("/embed/text", **openapi.embedding_route("Embed texts", openapi.TEXT_BODY))
+async def embed_text(request: Request, service: ServiceDependency) -> Response:
+    """Embed texts: a table with a `text` column, `{"texts": [...]}`, or one plain text."""
+    service.ready_pipeline()
+    return await _answer(request, service, read_texts(request, service.settings))
+
+
+async def _answer(request: Request, service: Service, reading: Coroutine[Any, Any, Work]) -> Response:
+    work = await reading
+    check_layout(work)
+    loaded, pipeline = service.ready_pipeline()
+    with pipeline.admission.reserve(work.row_count):
+        try:
+            async with asyncio.timeout(service.settings.request_timeout_s):
+                embeddings = await _while_connected(
+                    request, pipeline.embed(work.images, work.texts, _standardization(work.params))
+                )
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"The answer took longer than {service.settings.request_timeout_s:g} seconds; send fewer rows at once."
+            ) from error
+    if embeddings is None:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return embedding_response(work, *embeddings, loaded.engine.logit_scale)
+
+
+def _standardization(params: Params) -> Standardization | None:
+    quality = params.image_standardization_jpeg_compression_ratio
+    return Standardization(params.image_standardization_image_size, quality) if quality else None
+
+
+async def _while_connected(request: Request, work: Awaitable[Value]) -> Value | None:
+    """The result of `work`; None, and the work cancelled, when the client goes away first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,131 @@
+"""What the running service is: loading, ready, failed or stopping; and the pipeline, once there is one."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from app.errors import NotReady
+from app.model_loader import Loaded, load_in_background
+from app.pipeline import Pipeline, PipelineLimits
+from app.settings import Settings
+from model.errors import MedImageInsightError
+
+logger = logging.getLogger("medimageinsight")
+
+LOADING_RETRY_S = 5
+MOST_DECODE_THREADS = 8
+GPU_BATCH_SIZE, GPU_TEXT_BATCH_TOKENS, CPU_TEXT_BATCH_TOKENS = 32, 16384, 1024
+
+
+class Service:
+    """The state that hangs on `app.state.service`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.loaded: Loaded | None = None
+        self.pipeline: Pipeline | None = None
+        self.failure: MedImageInsightError | None = None
+        self.stopping = False
+        self._checkpoint_sha256: asyncio.Future[str] | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to load the model; returns at once. A failure is logged and told to `on_failure`."""
+        load_in_background(self.settings, self._loading_done)
+
+    def serve(self, loaded: Loaded) -> None:
+        """Make the pipeline of a loaded engine; from here on the service is ready."""
+        self.loaded = loaded
+        self.pipeline = Pipeline(loaded.engine, pipeline_limits(self.settings, loaded))
+        self.pipeline.start()
+        logger.info(
+            "ready: %s", ", ".join(f"{name}={value}" for name, value in _summary(self.settings, loaded, self.pipeline))
+        )
+
+    async def stop(self) -> None:
+        self.stopping = True
+        if self.pipeline is not None:
+            await self.pipeline.stop()
+
+    async def checkpoint_sha256(self) -> str:
+        """The sha256 of the weights file, computed on the first call."""
+        loaded, _ = self.ready_pipeline()
+        if self._checkpoint_sha256 is None:
+            self._checkpoint_sha256 = asyncio.ensure_future(asyncio.to_thread(loaded.engine.release.weights_sha256))
+        return await asyncio.shield(self._checkpoint_sha256)
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """One sentence, or None when requests are served."""
+        if self.failure is not None:
+            return "The model could not be loaded; the log says why."
+        if self.stopping:
+            return "The service is stopping."
+        if self.pipeline is None:
+            return "The model is being loaded."
+        if (silent_s := self.pipeline.device.silent_s) > self.settings.device_timeout_s:
+            return f"The device has not answered for {silent_s:.0f} seconds; restart the service if it stays so."
+        return None
+
+    def ready_pipeline(self) -> tuple[Loaded, Pipeline]:
+        """The engine and the pipeline.
+
+        Raises:
+            NotReady: loading, failed, stopping, or the device does not answer.
+        """
+        if self.why_not_ready is not None or self.loaded is None or self.pipeline is None:
+            raise NotReady(self.why_not_ready or "", retry_after_s=LOADING_RETRY_S)
+        return self.loaded, self.pipeline
+
+    def _loading_done(self, result: Loaded | MedImageInsightError) -> None:
+        if self.stopping:
+            return
+        if isinstance(result, Loaded):
+            self.serve(result)
+            return
+        self.failure = result
+        logger.error("not started: %s", result)
+        self.on_failure()
+
+
+def pipeline_limits(settings: Settings, loaded: Loaded) -> PipelineLimits:
+    """The settings, with 0 replaced by what suits the device."""
+    on_gpu = loaded.engine.device.type != "cpu"
+    return PipelineLimits(
+        queue_size=settings.queue_size,
+        max_batch_size=settings.max_batch_size or loaded.engine.images_per_forward or GPU_BATCH_SIZE,
+        text_batch_tokens=settings.text_batch_tokens or (GPU_TEXT_BATCH_TOKENS if on_gpu else CPU_TEXT_BATCH_TOKENS),
+        decode_threads=settings.decode_threads or min(loaded.engine.cpus, MOST_DECODE_THREADS),
+        text_cache_size=settings.text_cache_size,
+        max_text_chars=settings.max_text_chars,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+    )
+
+
+def _summary(settings: Settings, loaded: Loaded, pipeline: Pipeline) -> list[tuple[str, Any]]:
+    engine, limits = loaded.engine, pipeline.limits
+    return [
+        ("model", engine.release.name),
+        ("device", engine.device),
+        ("dtype", str(engine.dtype).removeprefix("torch.")),
+        ("threads", engine.threads),
+        ("decode_threads", limits.decode_threads),
+        ("max_batch_size", limits.max_batch_size),
+        ("text_batch_tokens", limits.text_batch_tokens),
+        ("queue_size", limits.queue_size),
+        ("max_body_bytes", settings.max_body_bytes),
+        ("imports_s", round(loaded.imports_s, 2)),
+        ("load_s", round(engine.load_times.load_s, 2)),
+        ("warm_up_s", round(engine.load_times.warm_up_s, 2)),
+    ]
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDependency = Annotated[Service, Depends(service_of)]

@@ -1,0 +1,1 @@
+"""What `model.evaluation` is made of: embeddings, scores, metrics with intervals, and the report."""

@@ -1,0 +1,188 @@
+"""One evaluation under way: task by task into the report."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model.data import BadRow, Row
+from model.errors import ManifestError
+from model.judging.bootstrap import DEFAULT_SAMPLES, MACRO, Measure, Resampling, metrics_json
+from model.judging.classification import Classification, describe, worst_mistakes
+from model.judging.embedder import Embedder
+from model.judging.evaluation_data import EmbeddedRows, Labels, bad_rows_json, truth_of
+from model.judging.evaluation_tasks import (
+    CLASSIFICATION_TASKS,
+    NEIGHBOUR_VOTE,
+    ZERO_SHOT,
+    image_to_image,
+    linear_probe,
+    nearest_neighbours,
+    number_of,
+    prompt_to_image,
+    regression,
+    text_to_image,
+    zero_shot,
+)
+from model.judging.folds import FOLDS
+from model.judging.metrics import Floats, RowValues
+from model.judging.probes import NEIGHBOURS
+from model.judging.prompts import Prompts
+from model.judging.subgroups import describe_parts, parts_of
+
+RETRIEVAL, REGRESSION = "retrieval", "regression"
+WORST = 25
+TASKS = (*CLASSIFICATION_TASKS, RETRIEVAL, REGRESSION)
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is asked of a report."""
+
+    tasks: tuple[str, ...] = ()  # of TASKS; empty means all that the data allow
+    label_column: str = "label"
+    target: str = ""  # the column of numbers for the regression
+    by: tuple[str, ...] = ()  # the columns whose subgroups are told apart
+    split: str = ""  # see `choose_rows`
+    multi_label: bool | None = None  # None finds out
+    neighbours: int = NEIGHBOURS
+    samples: int = DEFAULT_SAMPLES  # of the bootstrap; 0 gives no intervals
+    seed: int = 0
+
+
+@dataclass
+class Evaluation:
+    """A report, and what its pictures are drawn from."""
+
+    report: dict[str, Any]
+    judged: EmbeddedRows
+    labels: Labels
+    classifications: dict[str, Classification] = field(default_factory=dict)
+    predictions: tuple[Floats, Floats] | None = None  # the regression's true and predicted values
+
+
+class Judge:
+    """One evaluation under way: fills the report, task by task."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        embedder: Embedder,
+        known: EmbeddedRows,
+        prompts: Prompts,
+        options: EvaluationOptions,
+    ) -> None:
+        self._evaluation, self._embedder, self._prompts, self._options = evaluation, embedder, prompts, options
+        labels = self._labels = evaluation.labels
+        self._judged, self._left_out = divide(evaluation.judged, labels.problem)
+        self._known, _ = divide(known, labels.problem)
+        self._all_known = known
+
+    def run(self) -> None:
+        several = len(self._labels.names) > 1
+        possible = [
+            *(CLASSIFICATION_TASKS if several else ()),
+            RETRIEVAL,
+            *([REGRESSION] if self._options.target else []),
+        ]
+        for task in self._options.tasks or possible:
+            if task == RETRIEVAL:
+                self._retrieve()
+            elif task == REGRESSION:
+                self._regress()
+            elif not several or not self._judged.rows:
+                raise ManifestError(f"{task} needs rows of at least two labels in the column {self._labels.column}")
+            else:
+                self._classify(task)
+
+    def _classify(self, task: str) -> None:
+        judged, known, labels, options = self._judged, self._known, self._labels, self._options
+        if task == ZERO_SHOT:
+            scored = zero_shot(self._embedder, judged, labels, self._prompts, known)
+        elif task == NEIGHBOUR_VOTE:
+            scored = nearest_neighbours(judged, known, labels, options.neighbours, options.seed)
+        else:
+            scored = linear_probe(judged, known, labels, options.seed)
+        self._evaluation.classifications[task] = scored
+        report = describe(scored, self._resampling(judged)) | {
+            "learnt_from": None if task == ZERO_SHOT else self._learnt_from(known),
+            "worst_mistakes": worst_mistakes(scored, judged.numbers),
+        }
+        self._add(task, judged, scored.measure, report, MACRO)
+
+    def _retrieve(self) -> None:
+        judged, labels = self._judged, self._labels
+        if judged.rows and labels.names:
+            self._add("image-to-image", judged, image_to_image(judged, labels))
+            self._add("prompt-to-image", judged, prompt_to_image(self._embedder, judged, labels, self._prompts))
+        described, _ = divide(
+            self._evaluation.judged, lambda row: "" if row.columns.get("text", "").strip() else "no text"
+        )
+        if described.rows:
+            self._add("text-to-image", described, text_to_image(self._embedder, described))
+
+    def _regress(self) -> None:
+        target = self._options.target
+        if not target:
+            raise ManifestError("regression needs --target, the column of numbers")
+
+        def problem(row: Row) -> str:
+            return "" if math.isfinite(number_of(row.columns.get(target, ""))) else f"{target} is no number"
+
+        judged, left_out = divide(self._evaluation.judged, problem)
+        known, _ = divide(self._all_known, problem)
+        if not judged.rows:
+            raise ManifestError(f"no row has a number in the column {target}")
+        truth, predicted, naive = regression(judged, known, target, self._options.seed)
+        self._evaluation.predictions = truth, predicted
+        errors = np.abs(predicted - truth)
+        worst = np.argsort(-errors, kind="stable")[:WORST]
+        report = {
+            "target": target,
+            "learnt_from": self._learnt_from(known),
+            "left_out": bad_rows_json(left_out),
+            "worst_mistakes": [
+                {"row": judged.numbers[row], "value": float(truth[row]), "predicted": float(predicted[row])}
+                for row in worst
+            ],
+        }
+        measure = RowValues({"mean_absolute_error": errors, "mean_absolute_error_of_the_median": np.abs(naive - truth)})
+        self._add(REGRESSION, judged, measure, report)
+
+    def _add(
+        self, name: str, judged: EmbeddedRows, measure: Measure, report: dict[str, Any] | None = None, prefix: str = ""
+    ) -> None:
+        """Put a task into the report, with its metrics if it lacks them, and those of the subgroups."""
+        resampling = self._resampling(judged)
+        found = dict(report or {})
+        if "metrics" not in found:
+            found["metrics"] = metrics_json(resampling.estimate(measure), prefix)
+        if "left_out" not in found:
+            found["left_out"] = bad_rows_json(self._left_out if judged is self._judged else [])
+        found |= {"rows": len(judged.rows), "groups": resampling.groups}
+        found["subgroups"] = {
+            column: describe_parts(
+                measure,
+                parts_of(column, [row.columns.get(column, "") for row in judged.rows]),
+                resampling,
+                truth_of(judged.rows, self._labels) if self._labels.names else None,
+                prefix,
+            )
+            for column in self._options.by
+        }
+        self._evaluation.report["tasks"][name] = found
+
+    def _resampling(self, judged: EmbeddedRows) -> Resampling:
+        return Resampling(judged.groups, self._options.samples, self._options.seed)
+
+    def _learnt_from(self, known: EmbeddedRows) -> str:
+        return f"{len(known.rows)} training rows" if known.rows else f"{FOLDS}-fold cross-validation by group"
+
+
+def divide(rows: EmbeddedRows, problem: Callable[[Row], str]) -> tuple[EmbeddedRows, list[BadRow]]:
+    """The rows without a problem, and the others with theirs."""
+    problems = [problem(row) for row in rows.rows]
+    kept = rows.take([place for place, reason in enumerate(problems) if not reason])
+    return kept, [BadRow(row.number, reason) for row, reason in zip(rows.rows, problems, strict=True) if reason]

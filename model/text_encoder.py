@@ -1,0 +1,106 @@
+"""The text tower: a pre-norm transformer over BPE tokens, as in CLIP but, as released, without a causal mask."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from model.config import TextEncoderConfig
+
+LAYER_NORM_EPS = 1e-12
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm computed in float32, whatever the dtype of its input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+        return normed.to(x.dtype)
+
+
+class QuickGELU(nn.Module):
+    """The sigmoid approximation of GELU that CLIP was trained with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; parameter names are those of `nn.MultiheadAttention`, as in the checkpoint."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.trunc_normal_(self.in_proj_weight, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # B, L, 3*C
+        qkv = qkv.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3, B, heads, L, C/heads
+        query, key, value = qkv.unbind(0)
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        projected: Tensor = self.out_proj(x.transpose(1, 2).flatten(2))
+        return projected
+
+
+class ResidualAttentionBlock(nn.Module):
+    """Attention and a feed-forward layer, each behind its norm and beside its shortcut."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attn = SelfAttention(width, heads)
+        self.ln_1 = LayerNorm(width)
+        self.mlp = nn.Sequential()
+        self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
+        self.mlp.add_module("gelu", QuickGELU())
+        self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
+        self.ln_2 = LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = x + self.attn(self.ln_1(x), mask)
+        attended: Tensor = x + self.mlp(self.ln_2(x))
+        return attended
+
+
+class TextEncoder(nn.Module):
+    """Token ids to one feature vector per text."""
+
+    def __init__(self, config: TextEncoderConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.causal = config.causal
+        self.gradient_checkpointing = False  # training with less memory: activations are computed twice
+        self.token_embedding = nn.Embedding(vocabulary_size, config.width)
+        self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
+        self.resblocks = nn.ModuleList(ResidualAttentionBlock(config.width, config.heads) for _ in range(config.layers))
+        self.ln_final = LayerNorm(config.width)
+        nn.init.trunc_normal_(self.positional_embedding, std=0.02)
+        nn.init.trunc_normal_(self.token_embedding.weight, std=0.02)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode texts.
+
+        Args:
+            input_ids: (B, L) token ids, L at most the context length; padding stands at the end.
+            attention_mask: (B, L) bool, False on padding.
+
+        Returns:
+            (B, width) the final-norm state at the end-of-text token, which has the vocabulary's largest id.
+        """
+        length = input_ids.shape[1]
+        mask = attention_mask[:, None, None, :]  # B, 1, 1, L: who may be looked at
+        if self.causal:
+            mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+        x = self.token_embedding(input_ids) + self.positional_embedding[:length]
+        for block in self.resblocks:
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, mask, use_reentrant=False)
+            else:
+                x = block(x, mask)
+        x = x[torch.arange(len(x), device=x.device), input_ids.argmax(dim=-1)]
+        features: Tensor = self.ln_final(x)
+        return features

@@ -1,0 +1,168 @@
+"""Pictures varied for training: a decoded image becomes another that shows the same finding.
+
+Nothing here flips by default: the side that a finding lies on is part of it. All randomness comes from torch's global
+generator, which the data loader seeds anew for every image.
+"""
+
+import io
+import math
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from model.errors import TrainingError
+
+# What `Augmentation.extra` may name: each is done to an image with the probability given to it.
+EXTRAS = ("rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training image, in this order."""
+
+    extra: dict[str, float] = field(default_factory=dict)  # name of `EXTRAS` -> probability; on the whole image
+    scale: tuple[float, float] = (0.8, 1.0)  # of the random crop's area
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # of the crop's sides, where 1 is the image's own shape
+    trivial_augment: bool = True  # one transformation of a wide range (Müller and Hutter 2021, arXiv:2103.10158)
+    erase: float = 0.25  # probability of a rectangle filled with the mean colour
+    horizontal_flip: float = 0.0
+    vertical_flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.extra) - set(EXTRAS):
+            raise TrainingError(
+                f"no augmentation is called {', '.join(sorted(unknown))}; there are {', '.join(EXTRAS)}"
+            )
+
+    @classmethod
+    def none(cls) -> "Augmentation":
+        """Images as the service sees them."""
+        return cls(scale=(1.0, 1.0), ratio=(1.0, 1.0), trivial_augment=False, erase=0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __call__(self, image: Image.Image, size: tuple[int, int], fill: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """Vary an image.
+
+        Args:
+            image: of mode "L" or "RGB".
+            size: height and width in pixels of what is returned.
+            fill: the RGB colour of what is erased or turned into view.
+
+        Returns:
+            (height, width, 3) uint8.
+        """
+        for name in EXTRAS:
+            if _happens(self.extra.get(name, 0.0)):
+                image = _EXTRA[name](image)
+        height, width = size
+        image = image.resize((width, height), Image.Resampling.BICUBIC, box=self._crop_box(image)).convert("RGB")
+        if _happens(self.horizontal_flip):
+            image = ImageOps.mirror(image)
+        if _happens(self.vertical_flip):
+            image = ImageOps.flip(image)
+        if self.trivial_augment:
+            image = self._trivial_augment(image)
+        pixels = np.array(image)
+        if _happens(self.erase):
+            _erase(pixels, fill)
+        return pixels
+
+    @cached_property
+    def _trivial_augment(self) -> Any:
+        from torchvision.transforms import v2
+
+        return v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
+
+    def _crop_box(self, image: Image.Image) -> tuple[float, float, float, float]:
+        """A random part of the image; its shape counts in the square that the model makes of every image."""
+        width, height = 1.0, 1.0
+        for _ in range(10):
+            area = _uniform(*self.scale)
+            ratio = math.exp(_uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
+            if (area * ratio) ** 0.5 <= 1 and (area / ratio) ** 0.5 <= 1:
+                width, height = (area * ratio) ** 0.5, (area / ratio) ** 0.5
+                break
+        left, top = _uniform(0, 1 - width), _uniform(0, 1 - height)
+        right, bottom = min(1.0, left + width), min(1.0, top + height)
+        return left * image.width, top * image.height, right * image.width, bottom * image.height
+
+
+def _uniform(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))
+
+
+def _happens(probability: float) -> bool:
+    return probability > 0 and float(torch.rand(())) < probability
+
+
+def _rescale(image: Image.Image) -> Image.Image:
+    """Smaller, then back: the picture of a coarser device, or of a thumbnail."""
+    share = _uniform(0.3, 0.9)
+    kernels = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
+    down, up = kernels[int(torch.randint(4, ()))], kernels[int(torch.randint(3, ()))]
+    small = image.resize((max(8, round(image.width * share)), max(8, round(image.height * share))), down)
+    return small.resize(image.size, up)
+
+
+def _blur(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(_uniform(0.3, 1.5) * max(image.size) / 128))
+
+
+def _noise(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, np.float32)
+    noise = torch.randn(values.shape).mul_(_uniform(2, 12)).numpy()
+    return _to_image(values + noise)
+
+
+def _jpeg(image: Image.Image) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=int(_uniform(40, 95)))
+    return Image.open(stream, formats=("JPEG",))
+
+
+def _window(image: Image.Image) -> Image.Image:
+    """Another window and curve: values stretched or squeezed about a new centre, then a gamma."""
+    values = np.asarray(image, np.float32) / 255
+    low, high = _uniform(-0.25, 0.25), _uniform(0.75, 1.25)
+    windowed = np.clip((values - low) / (high - low), 0, 1) ** math.exp(_uniform(-0.5, 0.5))
+    floor, ceiling = _uniform(0, 0.15), _uniform(0.85, 1)
+    return _to_image((floor + windowed * (ceiling - floor)) * 255)
+
+
+def _gray(image: Image.Image) -> Image.Image:
+    return image.convert("L")
+
+
+def _to_image(values: NDArray[np.floating[Any]]) -> Image.Image:
+    return Image.fromarray(np.rint(np.clip(values, 0, 255)).astype(np.uint8))
+
+
+_EXTRA = {
+    "rescale": _rescale,
+    "blur": _blur,
+    "noise": _noise,
+    "jpeg": _jpeg,
+    "window": _window,
+    "invert": ImageOps.invert,
+    "gray": _gray,
+}
+
+
+def _erase(pixels: NDArray[np.uint8], fill: tuple[int, int, int]) -> None:
+    """Fill one rectangle of 2 to 33 % of the area in place (Zhong et al. 2020, arXiv:1708.04896)."""
+    height, width = pixels.shape[:2]
+    for _ in range(10):
+        area = _uniform(0.02, 0.33) * height * width
+        ratio = math.exp(_uniform(math.log(0.3), math.log(3.3)))
+        rows, columns = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if rows < height and columns < width:
+            top, left = int(_uniform(0, height - rows + 1)), int(_uniform(0, width - columns + 1))
+            pixels[top : top + rows, left : left + columns] = fill
+            return

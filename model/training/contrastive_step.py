@@ -1,0 +1,157 @@
+"""One step's loss and gradients over a batch that may be larger than memory and spread over processes.
+
+The contrastive loss compares every image of the batch with every text, so the batch must stay whole: accumulating the
+losses of parts of it would be another objective. As in GradCache (Gao et al. 2021, arXiv:2101.06983) the features of
+all parts are computed first without a graph, then the loss and its gradient with respect to the features, and then
+each part again with a graph and the same random numbers, to carry that gradient on into the weights.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+
+from model.losses import positive_pairs, unicl_loss
+from model.medimageinsight import MedImageInsight
+from model.training.distributed import World
+
+Chunk = tuple[Tensor, Tensor, Tensor]  # pixels, input_ids, attention_mask
+Features = tuple[Tensor, Tensor]  # of images, of texts
+
+
+class Towers(nn.Module):
+    """Both encoders as one call, which is what DistributedDataParallel wraps; `logit_scale` stays outside."""
+
+    def __init__(self, model: MedImageInsight) -> None:
+        super().__init__()
+        self.image_encoder, self.text_encoder = model.image_encoder, model.text_encoder
+        self.image_projection, self.text_projection = model.image_projection, model.text_projection
+        self._encode_image, self._encode_text = model.encode_image, model.encode_text
+
+    def forward(self, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Features:
+        return self._encode_image(pixels), self._encode_text(input_ids, attention_mask)
+
+
+class ContrastiveStep:
+    """Leaves in the parameters' `.grad` the gradient of the whole batch's UniCL loss, the same on every rank."""
+
+    def __init__(
+        self,
+        model: MedImageInsight,
+        world: World,
+        *,
+        chunk_size: int = 0,
+        recompute: bool = True,
+        autocast: torch.dtype | None = None,
+        scaler: GradScaler | None = None,
+    ) -> None:
+        """Args:
+        model: in train mode, on its device.
+        world: the processes that share the batch.
+        chunk_size: images that go through the encoder at once; 0 takes all of this rank's.
+        recompute: encode each chunk twice instead of keeping all chunks' graphs in memory. With several processes
+            that is always done: DistributedDataParallel follows one forward and backward pass at a time.
+        autocast: the dtype of the encoders' matrix products under mixed precision.
+        scaler: of the loss, where that dtype is float16.
+        """
+        self._model, self._world, self._chunk_size = model, world, chunk_size
+        self._recompute = recompute or world.size > 1
+        self._device = model.logit_scale.device
+        self._autocast, self._scaler = autocast, scaler
+        towers = Towers(model).train(model.training)
+        trained = any(parameter.requires_grad for parameter in towers.parameters())
+        self._towers: nn.Module = DistributedDataParallel(towers) if world.size > 1 and trained else towers
+
+    def __call__(
+        self, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, text_of: Tensor, labels: Tensor, texts: Tensor
+    ) -> Tensor:
+        """Add up the gradients.
+
+        Args:
+            pixels: (B, 3, H, W) this rank's images.
+            input_ids, attention_mask: (U, L) this rank's different texts.
+            text_of: (B,) which of the U texts belongs to an image.
+            labels, texts: (B,) see `positive_pairs`; `texts` counts alike on all ranks.
+
+        Returns:
+            The loss of the whole batch, without a graph.
+        """
+        chunks = self._chunks(pixels, input_ids, attention_mask)
+        recompute = self._recompute and len(chunks) > 1
+        random_states = []
+        parts: list[Features] = []
+        for chunk in chunks:
+            random_states.append(self._random_state())
+            with torch.set_grad_enabled(not recompute), self._unsynchronised(len(parts) < len(chunks) - 1):
+                parts.append(self._encode(chunk))
+        loss, gradients = self._loss(
+            [images for images, _ in parts], [texts for _, texts in parts], text_of, labels, texts
+        )
+        for number, (chunk, random_state, gradient) in enumerate(zip(chunks, random_states, gradients, strict=True)):
+            with self._unsynchronised(number < len(chunks) - 1):
+                if recompute:
+                    self._set_random_state(random_state)
+                    parts[number] = self._encode(chunk)
+                self._carry_back(parts[number], gradient)
+                parts[number] = (loss, loss)  # lets the graph go
+        return loss
+
+    def _loss(
+        self, images: Sequence[Tensor], texts: Sequence[Tensor], text_of: Tensor, labels: Tensor, text_numbers: Tensor
+    ) -> tuple[Tensor, list[Features]]:
+        """The loss, with the gradient of `logit_scale` stored and those of the chunks' features returned."""
+        image_leaves = [part.detach().requires_grad_() for part in images]
+        text_leaves = [part.detach().requires_grad_() for part in texts]
+        gather = self._world.gather
+        image_features = gather(torch.cat(image_leaves))
+        text_features = gather(torch.cat(text_leaves)[text_of])
+        positives = positive_pairs(gather(labels), gather(text_numbers))
+        loss = unicl_loss(image_features, text_features, positives, self._model.logit_scale)
+        (self._scaler.scale(loss) if self._scaler else loss).backward()  # type: ignore[no-untyped-call]
+        if self._model.logit_scale.grad is not None:
+            self._world.average_([self._model.logit_scale.grad])
+        gradients = [(_gradient(image), _gradient(text)) for image, text in zip(image_leaves, text_leaves, strict=True)]
+        return loss.detach(), gradients
+
+    def _carry_back(self, features: Features, gradients: Features) -> None:
+        # DistributedDataParallel averages over the ranks, where the sum is wanted.
+        pairs = [(f, g * self._world.size) for f, g in zip(features, gradients, strict=True) if f.requires_grad]
+        if pairs:
+            torch.autograd.backward([f for f, _ in pairs], [g for _, g in pairs])
+
+    def _chunks(self, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor) -> list[Chunk]:
+        """Images in chunks, and as many chunks of texts; each gets a text at least, so that all weights take part."""
+        count = -(-len(pixels) // (self._chunk_size or len(pixels)))
+        if missing := max(0, count - len(input_ids)):
+            input_ids = torch.cat([input_ids, input_ids[:1].expand(missing, -1)])
+            attention_mask = torch.cat([attention_mask, attention_mask[:1].expand(missing, -1)])
+        split = (tensor.tensor_split(count) for tensor in (pixels, input_ids, attention_mask))
+        return list(zip(*split, strict=True))
+
+    def _encode(self, chunk: Chunk) -> Features:
+        dtype = self._autocast or torch.bfloat16
+        with torch.autocast(self._device.type, dtype, enabled=self._autocast is not None):
+            images, texts = self._towers(*chunk)
+        return images, texts
+
+    def _unsynchronised(self, wanted: bool) -> AbstractContextManager[None]:
+        """DistributedDataParallel exchanges gradients in the last chunk's backward pass only."""
+        if wanted and isinstance(self._towers, DistributedDataParallel):
+            return self._towers.no_sync()
+        return nullcontext()
+
+    def _random_state(self) -> tuple[Tensor, Tensor | None]:
+        on_device = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+        return torch.get_rng_state(), on_device
+
+    def _set_random_state(self, state: tuple[Tensor, Tensor | None]) -> None:
+        torch.set_rng_state(state[0])
+        if state[1] is not None:
+            torch.cuda.set_rng_state(state[1], self._device)
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -1,0 +1,87 @@
+"""Who gets in: whole requests, as long as there is room."""
+
+import asyncio
+import contextlib
+import time
+
+import httpx
+import pytest
+
+from app.admission import Admission
+from app.errors import QueueFull
+from app.main import create_app
+from app.model_loader import Loaded
+from app.settings import Settings
+from model.engine import EmbeddingEngine
+from tests.app.held_engine import HeldEngine
+from tests.app.patience import until
+from tests.app.samples import assert_refused, table
+
+
+def test_a_request_is_admitted_whole_or_not_at_all() -> None:
+    admission = Admission(queue_size=10)
+    with admission.reserve(6):
+        with pytest.raises(QueueFull, match="room for 4 rows, the request has 5"), admission.reserve(5):
+            pass
+        assert admission.rows == 6
+        with admission.reserve(4):
+            assert admission.rows == 10
+
+
+def test_room_returns_however_a_request_ends() -> None:
+    admission = Admission(queue_size=10)
+    for end in (ValueError, asyncio.CancelledError, KeyboardInterrupt):
+        with contextlib.suppress(end), admission.reserve(10):
+            raise end
+        assert admission.rows == 0
+
+
+def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
+    admission = Admission(queue_size=100)
+
+    def retry_after() -> int | None:
+        with admission.reserve(100):
+            with pytest.raises(QueueFull) as full, admission.reserve(50):
+                pass
+            return full.value.retry_after_s
+
+    assert retry_after() == 50  # nothing is known of the rate yet: a second a row
+    for _ in range(30):
+        with admission.reserve(100):
+            time.sleep(0.001)
+    assert retry_after() == 1  # a whole number, and never 0
+
+
+def texts(count: int) -> dict[str, object]:
+    return table(["text"], [[f"text {number}"] for number in range(count)])
+
+
+async def test_beyond_the_queue_a_request_gets_429_and_nothing_of_it_is_done(engine: EmbeddingEngine) -> None:
+    held = HeldEngine(engine)
+    app = create_app(Settings(queue_size=8, max_rows=8), Loaded(held, imports_s=0.0))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+        with held.holding():
+            first = asyncio.create_task(client.post("/embed", json=texts(5)))
+            await until(lambda: held.texts_seen > 0)
+            refused = await client.post("/embed", json=texts(4))
+            assert_refused(refused, 429, "queue_full", "room for 3 rows, the request has 4")
+            assert int(refused.headers["retry-after"]) >= 1
+            fitting = asyncio.create_task(client.post("/embed", json=texts(3)))
+        assert (await first).status_code == (await fitting).status_code == 200
+        assert held.texts_seen == 5 + 3
+        assert (await client.post("/embed", json=texts(8))).status_code == 200
+
+
+async def test_a_full_house_refuses_before_it_decodes(engine: EmbeddingEngine) -> None:
+    held = HeldEngine(engine)
+    app = create_app(Settings(queue_size=1, max_rows=1), Loaded(held, imports_s=0.0))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+        with held.holding():
+            first = asyncio.create_task(client.post("/embed", json=texts(1)))
+            await until(lambda: held.texts_seen > 0)
+            undecodable = table(["image"], [["no base64"]])
+            assert_refused(await client.post("/embed", json=undecodable), 429, "queue_full")
+        await first
+        assert_refused(await client.post("/embed", json=undecodable), 400, "undecodable_image", row=0, column="image")

@@ -1,0 +1,96 @@
+"""The documentation says what the service does: its examples work and its refusals are all there."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.openapi.models import OpenAPI
+
+from app.errors import STATUS
+from app.main import create_app
+from app.schemas import EmbeddingRow, ErrorBody, Params
+from app.settings import Settings
+
+EMBEDDING_ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
+DOCUMENT: dict[str, Any] = create_app(Settings()).openapi()
+
+
+def examples() -> Iterator[Any]:
+    for path in EMBEDDING_ROUTES:
+        for kind, content in DOCUMENT["paths"][path]["post"]["requestBody"]["content"].items():
+            for name, example in content.get("examples", {}).items():
+                yield pytest.param(path, kind, json.dumps(example["value"]), id=f"{path} {name}")
+            if "example" in content:
+                yield pytest.param(path, kind, content["example"], id=f"{path} {kind}")
+
+
+def test_the_document_is_openapi() -> None:
+    OpenAPI.model_validate(DOCUMENT)
+    assert DOCUMENT["openapi"].startswith("3.1")
+    for name in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT)):
+        assert name in DOCUMENT["components"]["schemas"]
+
+
+def test_every_route_of_the_contract_is_documented() -> None:
+    probes = {"/health/live", "/health/ready", "/health", "/ping", "/version", "/info"}
+    assert set(DOCUMENT["paths"]) >= {*EMBEDDING_ROUTES, *probes}
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            assert operation["summary"]
+
+
+@pytest.mark.parametrize("path", EMBEDDING_ROUTES)
+def test_every_refusal_is_documented_with_its_body(path: str) -> None:
+    responses = DOCUMENT["paths"][path]["post"]["responses"]
+    statuses = {str(status) for status, _ in STATUS.values()} | {"500"}
+    assert set(responses) == statuses | {"200"}
+    for status in statuses:
+        schema = responses[status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+        assert "x-request-id" in responses[status]["headers"]
+        assert ("Retry-After" in responses[status]["headers"]) == (status in ("429", "503"))
+
+
+def test_params_are_documented_with_their_defaults() -> None:
+    documented = DOCUMENT["components"]["schemas"]["Params"]["properties"]
+    assert {name: field["default"] for name, field in documented.items()} == Params().model_dump()
+    assert all(field["description"] for field in documented.values())
+
+
+@pytest.mark.parametrize("path", EMBEDDING_ROUTES)
+def test_every_route_that_embeds_has_an_example(path: str) -> None:
+    assert path in {example.values[0] for example in examples()}
+
+
+@pytest.mark.parametrize(("path", "kind", "content"), list(examples()))
+async def test_every_documented_example_works(path: str, kind: str, content: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post(path, content=content.encode(), headers={"content-type": kind})
+    assert answer.status_code == 200, answer.text
+    for row in answer.json():
+        assert EmbeddingRow.model_validate(row, strict=True).model_dump(exclude_unset=True) == row
+
+
+async def test_a_refusal_is_of_the_documented_shape(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/embed", json={"input_data": {"columns": ["text"], "data": [[1]]}})
+    assert ErrorBody.model_validate(answer.json(), strict=True).row == 0
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/swagger.json"])
+async def test_the_document_is_served_under_both_names(path: str, client: httpx.AsyncClient) -> None:
+    assert (await client.get(path)).json() == DOCUMENT
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_pages_refer_to_no_other_host(path: str, client: httpx.AsyncClient, app: FastAPI) -> None:
+    page = (await client.get(path)).text
+    assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]+", page, re.IGNORECASE) == []
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(parts) >= 2
+    for part in parts:
+        answer = await client.get(part)
+        assert answer.status_code == 200
+        assert len(answer.content) > 100

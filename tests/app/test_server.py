@@ -1,0 +1,224 @@
+"""A real server process, on a free port: its life, its signals, and what clients can do to it."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from model.engine import EmbeddingEngine
+from tests.app.samples import TEXT, assert_close, assert_refused, encoded, png, table, text_vector, vectors
+from tests.app.server_process import PATIENCE_S, Server, started, until
+from tests.app.test_model_loader import with_other_weights
+from tests.serving import wait_until_ready
+
+SECRET = "SECRET-7f3a"
+NEEDS_THE_MODEL = ("/health/ready", "/health", "/ping", "/info")
+
+
+@pytest.fixture(scope="module")
+def server(small_release: Path) -> Iterator[Server]:
+    """One for all that leave it as it was; the most talkative log, and small limits."""
+    with started(small_release, log_level="debug", body_timeout_s=1, max_body_bytes=4_000_000) as server:
+        wait_until_ready(server.url)
+        yield server
+        server.process.terminate()
+        assert server.ended() == 0
+        assert [line for line in server.log if "Traceback" in line or " ERROR " in line] == []
+
+
+@pytest.fixture
+def next_request_is_right(server: Server, engine: EmbeddingEngine) -> Iterator[None]:
+    yield
+    answer = httpx.post(f"{server.url}/embed", json=table(["text"], [[TEXT]]))
+    assert_close(vectors(answer, "text_features")[0], text_vector(engine, TEXT))
+
+
+def different_images(count: int) -> dict[str, Any]:
+    return table(["image"], [[encoded(png(seed))] for seed in range(count)])
+
+
+def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, engine: EmbeddingEngine) -> None:
+    with started(small_release, request_timeout_s=PATIENCE_S) as server, httpx.Client(base_url=server.url) as client:
+        refused = 0
+        while client.get("/health/ready").status_code != 200:
+            for path in ("/health/live", "/", "/version", "/openapi.json"):
+                assert client.get(path).status_code == 200
+            answers = [client.get(path) for path in NEEDS_THE_MODEL]
+            answers.append(client.post("/embed", json=table(["text"], [[TEXT]])))
+            if all(answer.status_code == 503 for answer in answers):
+                refused += 1
+                assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+                assert {answer.json()["message"] for answer in answers} == {"The model is being loaded."}
+        assert refused >= 1
+        assert client.get("/health/live").status_code == 200
+
+        with ThreadPoolExecutor(3) as pool:
+            body = different_images(10)
+            inflight = [pool.submit(httpx.post, f"{server.url}/embed", json=body, timeout=PATIENCE_S) for _ in range(3)]
+            until(lambda: server.counters()["images"] > 0)
+            server.process.terminate()
+            answers = [request.result() for request in inflight]
+        assert [len(vectors(answer, "image_features")) for answer in answers] == [10, 10, 10]
+        assert server.ended() == 0
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+    assert len([line for line in server.log if "ready: model=2024.09.27, device=cpu" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("after_s", "number"),
+    [(0.0, signal.SIGTERM), (0.8, signal.SIGINT), (1.8, signal.SIGTERM)],
+)
+def test_a_signal_while_loading_ends_the_process_at_once(after_s: float, number: int, small_release: Path) -> None:
+    with started(small_release) as server:
+        time.sleep(after_s)
+        server.process.send_signal(number)
+        told = time.monotonic()
+        assert server.ended() == 0
+        assert time.monotonic() - told < 10  # imports in the loading thread hold the interpreter for a while
+    assert [line for line in server.log if "Traceback" in line or "rror" in line.replace("uvicorn.error", "")] == []
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(small_release: Path, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    whole = next((small_release / "vision_model").iterdir()).read_bytes()
+    cut = with_other_weights(small_release, tmp_path, whole[:1_000_000])
+    for model, sentence, limit_s in (
+        ("", "set MODEL (or --model) to a release folder of MedImageInsight, or to a Hugging Face id", 10),
+        (nothing, "no config.yaml in", 10),
+        ("/nowhere/at/all", "no model at /nowhere/at/all: name a release folder", 10),
+        (cut, "medimageinsigt-v1.0.0.pt", PATIENCE_S),
+    ):
+        start = time.monotonic()
+        with started(model) as server:
+            assert server.ended() == 2
+        assert time.monotonic() - start < limit_s
+        (error,) = [line for line in server.log if " ERROR " in line]
+        assert "not started: " in error
+        assert sentence in error
+        assert "Traceback" not in "".join(server.log)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [("127.0.0.1", None, "Address already in use"), ("192.0.2.1", 0, "Cannot assign requested address")],
+)
+def test_a_port_that_cannot_be_had_is_one_sentence_and_status_2(host: str, port: int | None, reason: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1] if port is None else port
+        command = [sys.executable, "-m", "app.cli", "serve", "--host", host, "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 2
+    assert done.stderr == f"medimageinsight: cannot listen on {host}:{port}: {reason}\n"
+
+
+def test_many_clients_at_once_each_get_their_own(server: Server, engine: EmbeddingEngine) -> None:
+    def ask(number: int) -> httpx.Response:
+        body = table(["image", "text"], [[encoded(png(number % 3)), f"text {number}"], [None, f"other {number}"]])
+        return httpx.post(f"{server.url}/embed", json=body, timeout=PATIENCE_S)
+
+    with ThreadPoolExecutor(12) as pool:
+        for number, answer in enumerate(pool.map(ask, range(24))):
+            one, other = vectors(answer, "text_features")
+            assert_close(one, text_vector(engine, f"text {number}"))
+            assert_close(other, text_vector(engine, f"other {number}"))
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_a_request_whose_client_has_gone_stops_costing(server: Server) -> None:
+    before = server.counters()
+    content = json.dumps(different_images(64)).encode()
+    with server.connect() as client:
+        client.sendall(b"POST /embed HTTP/1.1\r\nHost: it\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content))
+        until(lambda: server.counters()["images"] > before["images"])
+    until(lambda: server.counters()["dropped_entries"] > before["dropped_entries"])
+    settled = server.counters()["images"]
+    time.sleep(0.5)
+    assert server.counters()["images"] - settled <= 1
+    assert settled - before["images"] < 48
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_no_trace(server: Server) -> None:
+    for path in ("/embed", "/embed/image", "/embed/text"):
+        with server.connect() as client:
+            client.sendall(b"POST %s HTTP/1.1\r\nHost: it\r\nContent-Length: 1000\r\n\r\nhalf" % path.encode())
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_a_body_that_does_not_arrive_is_given_up_after_its_time(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /embed HTTP/1.1\r\nHost: it\r\nContent-Length: 1000\r\n\r\nhalf")
+        start = time.monotonic()
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert (answer.status, json.load(answer)["code"]) == (408, "body_timeout")
+        assert 0.5 < time.monotonic() - start < PATIENCE_S
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_a_body_over_the_limit_is_refused_before_it_was_sent(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /embed HTTP/1.1\r\nHost: it\r\nContent-Length: 4000001\r\n\r\n")
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert (answer.status, json.load(answer)["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_a_chunked_body_over_the_limit_is_refused(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/embed", content=(b"x" * 1_000_000 for _ in range(5)))
+    assert_refused(answer, 413, "body_too_large", "4,000,000 bytes")
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_what_is_no_http_harms_nobody(server: Server) -> None:
+    post = b"POST /embed HTTP/1.1\r\n"
+    for garbage in (b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", post + b"Content-Length: x\r\n\r\n", post, b"\r\n"):
+        with server.connect() as client:
+            client.sendall(garbage)
+            client.shutdown(socket.SHUT_WR)
+            assert b" 200 " not in client.recv(1000)
+
+
+def test_one_connection_serves_many_requests_good_and_bad(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for body, status in ((table(["text"], [[TEXT]]), 200), ([], 400), (table(["text"], [[TEXT]]), 200)):
+            assert client.post("/embed", json=body).status_code == status
+
+
+def test_answers_do_not_name_the_software_beneath(server: Server) -> None:
+    assert "server" not in httpx.get(f"{server.url}/health/live").headers
+
+
+@pytest.mark.usefixtures("next_request_is_right")
+def test_nothing_of_a_request_stands_in_the_log(server: Server) -> None:
+    headers = {"x-secret": SECRET, "authorization": f"Bearer {SECRET}", "user-agent": SECRET}
+    image = encoded(png()[:60] + SECRET.encode())
+    for body in (
+        {SECRET: SECRET},
+        table([SECRET], [[SECRET]]),
+        table(["image", "text"], [[image, SECRET]], params={SECRET: SECRET}, index=[SECRET]),
+        table(["image"], [[image], [image]]),
+        table(["text"], [[SECRET]]),
+        table(["text"], [[f"{SECRET}\ud800"]]),
+    ):
+        for path in ("/embed", f"/{SECRET}", "/embed/image", "/embed/text"):
+            url = f"{server.url}{path}?{SECRET}"
+            answer = httpx.post(url, content=json.dumps(body), headers=headers | {"content-type": "application/json"})
+            assert SECRET not in answer.text
+            assert SECRET not in str(answer.headers).replace(answer.headers.get("x-ignored-params", ""), "")
+    httpx.post(f"{server.url}/embed/image", files={SECRET: (SECRET, SECRET.encode())}, headers=headers)
+    assert re.search(SECRET, "".join(server.log), re.IGNORECASE) is None

@@ -1,0 +1,53 @@
+"""What the tests share: a small release folder with pseudo-random weights, an engine on it, and a served app."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+# As in `app.model_loader`, before torch is imported: else small models spend most time in OpenMP's barriers.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.model_loader import Loaded
+from app.settings import Settings
+from model.engine import EmbeddingEngine
+from tests.parity.make_checkpoint import make_checkpoint
+
+IMAGES = Path(__file__).parent / "parity" / "images"
+
+
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release folder like the released one, with a small model of pseudo-random weights."""
+    return make_checkpoint("small", tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def engine(small_release: Path) -> EmbeddingEngine:
+    return EmbeddingEngine.load(small_release, device="cpu")
+
+
+@pytest.fixture
+def app(engine: EmbeddingEngine) -> FastAPI:
+    """The application around the small model, ready from its start."""
+    return create_app(Settings(), Loaded(engine, imports_s=0.0))
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of `app`, called in this process."""
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            yield client
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the settings of the shell that started it."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,75 @@
+"""Which device, which dtype, how many CPUs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from model.devices import DTYPES, available_cpus, pick_device, pick_dtype
+from model.errors import DeviceError
+
+needs_no_gpu = pytest.mark.skipif(
+    torch.cuda.is_available() or torch.backends.mps.is_available(), reason="says what a machine without a GPU does"
+)
+
+
+@needs_no_gpu
+def test_without_a_gpu_auto_is_the_cpu_in_float32() -> None:
+    assert pick_device() == pick_device("auto") == torch.device("cpu")
+    assert pick_dtype("auto", pick_device()) == torch.float32
+
+
+@needs_no_gpu
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "mps"])
+def test_a_gpu_that_is_not_there(name: str) -> None:
+    with pytest.raises(DeviceError) as error:
+        pick_device(name)
+    assert str(error.value) == f"the device {name!r} is not available here; available are cpu"
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu,cuda"])
+def test_a_device_that_nobody_knows(name: str) -> None:
+    with pytest.raises(DeviceError) as error:
+        pick_device(name)
+    assert str(error.value) == f"the device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps"
+
+
+@pytest.mark.parametrize("name", ["meta", "xpu", "hpu:1"])
+def test_a_device_that_only_torch_knows(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"the device '{name}' is not available here"):
+        pick_device(name)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_a_dtype_by_name(name: str) -> None:
+    assert pick_dtype(name, torch.device("cpu")) == getattr(torch, name)
+
+
+@pytest.mark.parametrize("name", ["float64", "int8", "half", ""])
+def test_a_dtype_that_is_not_offered(name: str) -> None:
+    with pytest.raises(DeviceError) as error:
+        pick_dtype(name, torch.device("cpu"))
+    assert str(error.value) == f"the dtype {name!r} is unknown; use auto, float32, bfloat16, float16"
+
+
+def test_auto_is_float32_on_mps() -> None:
+    assert pick_dtype("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_cpus_are_those_that_the_process_may_use() -> None:
+    program = (
+        "import os\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from model.devices import available_cpus\n"
+        "print(available_cpus())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+    assert int(done.stdout) == 1
+    assert 1 <= available_cpus() <= len(os.sched_getaffinity(0))

@@ -1,0 +1,95 @@
+"""Embeddings through the cache, and files that are no images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.data import ImageSource
+from model.engine import EmbeddingEngine
+from model.errors import CheckpointError
+from model.judging.embedder import Embedder
+from model.judging.embedding_cache import EmbeddingCache, fingerprint
+from model.preprocessing import Standardization
+from model.release_folder import find_release_folder
+from tests.model.colour_engine import ColourEngine, png
+
+
+def never() -> EmbeddingEngine:
+    raise AssertionError("the model was loaded")
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    (tmp_path / "red.png").write_bytes(png((200, 0, 0)))
+    return tmp_path / "red.png"
+
+
+def test_a_second_run_loads_no_model(tmp_path: Path, red: Path) -> None:
+    first = Embedder(ColourEngine, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
+    texts, images, scale = first.texts(["red"]), first.images([ImageSource(red)]), first.logit_scale
+    second = Embedder(never, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
+    assert (second.texts(["red"]) == texts).all()
+    assert (second.images([ImageSource(red)]).features == images.features).all()
+    assert second.logit_scale == scale
+
+
+def test_another_model_preprocessing_or_content_is_embedded_anew(tmp_path: Path, red: Path) -> None:
+    Embedder(ColourEngine, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
+    with pytest.raises(AssertionError):
+        Embedder(never, cache=EmbeddingCache(tmp_path, "n" * 64)).images([ImageSource(red)])
+    plain = Embedder(never, cache=EmbeddingCache(tmp_path, "m" * 64), standardization=None)
+    with pytest.raises(AssertionError):
+        plain.images([ImageSource(red)])
+    red.write_bytes(png((201, 0, 0)))
+    with pytest.raises(AssertionError):
+        Embedder(never, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
+
+
+def test_equal_files_are_embedded_once(red: Path) -> None:
+    engine = ColourEngine()
+    embedded = Embedder(lambda: engine).images([ImageSource(red)] * 40)
+    assert engine.embedded == 1
+    assert embedded.features.shape == (40, 3)
+
+
+def test_many_files_keep_their_order(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(150)]
+    for number, file in enumerate(files):
+        file.write_bytes(png((number + 1, 100, 0)))
+    features = Embedder(ColourEngine).images([ImageSource(file) for file in files]).features
+    assert (np.diff(features[:, 0]) > 0).all()
+
+
+def test_unreadable_files_are_named_and_the_others_go_on(tmp_path: Path, red: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    embedded = Embedder(ColourEngine).images(
+        [ImageSource(tmp_path / name) for name in ("gone.png", red.name, "text.png")]
+    )
+    assert embedded.positions == [1]
+    assert list(embedded.refused) == [0, 2]
+    assert embedded.refused[0] == "the file cannot be read: No such file or directory"
+    assert "cannot be read as any of" in embedded.refused[2]
+
+
+def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
+    (tmp_path / f"{'m' * 32}.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(CheckpointError, match="delete it"):
+        EmbeddingCache(tmp_path, "m" * 64)
+
+
+def test_a_fingerprint_is_of_weights_config_vocabulary_and_variant(small_release: Path) -> None:
+    release = find_release_folder(small_release)
+    assert fingerprint(release, "cpu") == fingerprint(release, "cpu") != fingerprint(release, "cuda")
+
+
+def test_the_real_engine_gives_the_same_through_the_embedder(engine: EmbeddingEngine, red: Path) -> None:
+    pixels = engine.preprocess_image(red.read_bytes(), Standardization())
+    direct = engine.embed_images([engine.stage_images([pixels])])
+    assert np.abs(Embedder(lambda: engine).images([ImageSource(red)]).features - direct).max() < 1e-6
+    assert (
+        np.abs(
+            Embedder(lambda: engine).texts(["chest x-ray"]) - engine.embed_texts([engine.tokenize("chest x-ray")])
+        ).max()
+        < 1e-6
+    )
