@@ -37,7 +37,7 @@ class Phase:
 
 
 # Small pictures first: a step at 64 pixels costs a third of one at 128.
-PHASES = (Phase(64, 1500, 5e-4, 0.4, 50), Phase(128, 3600, 5e-4, 0.0, 30))
+PHASES = (Phase(64, 1500, 5e-4, 0.4, 50), Phase(128, 2800, 5e-4, 0.0, 30))
 # TrivialAugmentWide was too much for so short a training: with it the loss stood still.
 AUGMENTATION = Augmentation(
     extra={"rescale": 0.25, "blur": 0.15, "noise": 0.1, "jpeg": 0.2, "window": 0.5, "invert": 0.08, "gray": 0.1},
