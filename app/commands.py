@@ -39,6 +39,7 @@ def print_info(settings: Settings) -> None:
         "weights": str(release.weights),
         "weights_bytes": release.weights.stat().st_size,
         "weights_sha256": release.weights_sha256(),
+        "demonstration": release.is_demonstration,
         "tokenizer": str(release.tokenizer),
         "embedding_size": config.embedding_size,
         "image_encoder": vars(config.image),

@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     app.state.service = service
     app.include_router(routes_embed.router)
     app.include_router(routes_ops.router)
-    openapi.document(app, VERSION)
+    openapi.document(app, VERSION, lambda: service.is_demonstration)
     add_error_handlers(app)
     app.add_middleware(BodyLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(PagePolicy)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 from app.settings import Settings
 from model.errors import CheckpointError, MedImageInsightError
+from model.release_folder import EMBEDDED_MODEL, find_release_folder
 
 if TYPE_CHECKING:
     from model.engine import EmbeddingEngine
 
 logger = logging.getLogger("medimageinsight")
 
-NO_MODEL = (
-    "no model is named: set MODEL (or --model) to a release folder of MedImageInsight, or to a Hugging Face id such as "
-    "lion-ai/MedImageInsights, which is downloaded once"
+DEMONSTRATION = (
+    "this is the embedded demonstration model, small and not MedImageInsight itself: for that, set MODEL (or --model) "
+    "to its release folder, or to a Hugging Face id such as lion-ai/MedImageInsights, which is downloaded once"
 )
 
 
@@ -34,13 +35,13 @@ class Loaded:
 
 
 def find_model(settings: Settings) -> Path:
-    """The local path of the model that the settings name, downloaded if it is a Hugging Face id.
+    """The local path of the model that the settings name, downloaded if it is a Hugging Face id; else the embedded one.
 
     Raises:
-        CheckpointError: none is named, or it cannot be had.
+        CheckpointError: it cannot be had.
     """
     if not settings.model:
-        raise CheckpointError(NO_MODEL)
+        return EMBEDDED_MODEL
     path = Path(settings.model).expanduser()
     if path.exists():
         return path
@@ -58,10 +59,9 @@ def load_engine(settings: Settings) -> Loaded:
     Raises:
         MedImageInsightError: in one sentence, what is wrong with the model, its config or the device.
     """
-    from model.release_folder import find_release_folder
-
     path = find_model(settings)
-    find_release_folder(path)  # before torch is imported: a wrong path is told at once
+    if find_release_folder(path).is_demonstration:  # before torch is imported: a wrong path is told at once
+        logger.warning(DEMONSTRATION)
     # Before torch is imported, which reads it once: OpenMP's threads otherwise spin at every barrier, and the
     # threads that decode images then hold the cores that they spin for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,6 +1,6 @@
 """What the documentation pages say of the request bodies, the answers and the refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,9 +10,13 @@ from pydantic.json_schema import models_json_schema
 from app.schemas import EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
 
 TITLE = "MedImageInsight Server"
+RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
+DEMONSTRATION_NOTICE = (
+    "The embedded demonstration model is served here, not MedImageInsight itself: the setting MODEL names that."
+)
 DESCRIPTION = (
     "Medical images and texts to embeddings in one space, in the schema of the Azure endpoint of MedImageInsight.\n\n"
-    "**Research software. Not a medical device, not for clinical use.**"
+    f"**{RESEARCH_NOTICE}**"
 )
 # A 16 x 16 greyscale PNG of a bright disc, so that "Try it out" sends a request that works.
 EXAMPLE_IMAGE = (
@@ -96,8 +100,8 @@ def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def document(app: FastAPI, version: str) -> None:
-    """Make the app's OpenAPI document hold the request schemas, which its handlers read by hand."""
+def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool]) -> None:
+    """Make the app's OpenAPI document hold what its handlers read by hand, and say what is served."""
 
     def build() -> dict[str, Any]:
         if not app.openapi_schema:
@@ -107,6 +111,7 @@ def document(app: FastAPI, version: str) -> None:
             schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
             schema["components"]["schemas"] |= definitions["$defs"]
             app.openapi_schema = schema
-        return app.openapi_schema
+        description = f"{DESCRIPTION}\n\n**{DEMONSTRATION_NOTICE}**" if is_demonstration() else DESCRIPTION
+        return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}
 
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from app.openapi import DEMONSTRATION_NOTICE, RESEARCH_NOTICE
 from app.schemas import ErrorBody
 from app.state import ServiceDependency
 from app.version import VERSION
@@ -49,6 +50,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
     return {
         "model": {
             "name": engine.release.name,
+            "demonstration": service.is_demonstration,
             "checkpoint": engine.release.weights.name,
             "checkpoint_sha256": await service.checkpoint_sha256(),
             "embedding_size": engine.embedding_size,
@@ -84,7 +86,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
             "dropped_entries": pipeline.images.dropped + pipeline.texts.dropped,
         },
         "version": VERSION,
-        "notice": "Research software; not for clinical use.",
+        "notice": f"{DEMONSTRATION_NOTICE} {RESEARCH_NOTICE}" if service.is_demonstration else RESEARCH_NOTICE,
     }
 
 

@@ -15,7 +15,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     model: str = Field(
-        "", description="release folder, weights file, or Hugging Face id (owner/name or owner/name@revision)"
+        "",
+        description="release folder, weights file, or Hugging Face id (owner/name or owner/name@revision); "
+        "unset, the embedded demonstration model",
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")

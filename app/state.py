@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from app.model_loader import Loaded, load_in_background
 from app.pipeline import Pipeline, PipelineLimits
 from app.settings import Settings
 from model.errors import MedImageInsightError
+from model.release_folder import EMBEDDED_MODEL
 
 logger = logging.getLogger("medimageinsight")
 
@@ -56,6 +58,13 @@ class Service:
         if self._checkpoint_sha256 is None:
             self._checkpoint_sha256 = asyncio.ensure_future(asyncio.to_thread(loaded.engine.release.weights_sha256))
         return await asyncio.shield(self._checkpoint_sha256)
+
+    @property
+    def is_demonstration(self) -> bool:
+        """Whether the embedded model is served, or about to be."""
+        if self.loaded is not None:
+            return self.loaded.engine.release.is_demonstration
+        return not self.settings.model or Path(self.settings.model).expanduser().resolve() == EMBEDDED_MODEL
 
     @property
     def why_not_ready(self) -> str | None:

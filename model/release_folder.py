@@ -9,6 +9,7 @@ from model.errors import CheckpointError
 from model.tokenizer import VOCABULARY_FILES
 
 CONFIG_FILE = "config.yaml"
+EMBEDDED_MODEL = Path(__file__).resolve().parent / "embedded"
 _WEIGHTS_SUFFIXES = (".pt", ".safetensors", ".pth", ".bin")  # the released weights are safetensors under .pt
 # Below the folder that was named: itself, the folder around a release, and Azure's MLflow folder.
 _RELEASES_BELOW = (
@@ -32,6 +33,11 @@ class ReleaseFolder:
     @property
     def name(self) -> str:
         return self.config.parent.name
+
+    @property
+    def is_demonstration(self) -> bool:
+        """Whether this is the small model that comes with the package."""
+        return self.config.resolve().parent == EMBEDDED_MODEL
 
     def weights_sha256(self) -> str:
         """The hexadecimal sha256 of the weights; about a second per GB."""

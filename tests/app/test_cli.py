@@ -80,7 +80,6 @@ def test_usage_errors(arguments: list[str], sentence: str) -> None:
     [
         (["info", "/nowhere/at/all"], "no model at /nowhere/at/all"),
         (["download", "not-an-id"], "'not-an-id' is no Hugging Face id; write owner/name or owner/name@revision"),
-        (["embed", "--text", "a", "-o", "out.npz"], "no model is named: set MODEL (or --model)"),
     ],
 )
 def test_what_the_model_refuses_is_one_sentence_and_status_2(arguments: list[str], sentence: str) -> None:

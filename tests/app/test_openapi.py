@@ -14,9 +14,10 @@ from app.errors import STATUS
 from app.main import create_app
 from app.schemas import EmbeddingRow, ErrorBody, Params
 from app.settings import Settings
+from model.release_folder import EMBEDDED_MODEL
 
 EMBEDDING_ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
-DOCUMENT: dict[str, Any] = create_app(Settings()).openapi()
+DOCUMENT: dict[str, Any] = create_app(Settings(model="another")).openapi()
 
 
 def examples() -> Iterator[Any]:
@@ -82,6 +83,14 @@ async def test_a_refusal_is_of_the_documented_shape(client: httpx.AsyncClient) -
 @pytest.mark.parametrize("path", ["/openapi.json", "/swagger.json"])
 async def test_the_document_is_served_under_both_names(path: str, client: httpx.AsyncClient) -> None:
     assert (await client.get(path)).json() == DOCUMENT
+
+
+def test_the_pages_of_the_embedded_model_say_that_it_is_a_demonstration() -> None:
+    description = create_app(Settings()).openapi()["info"]["description"]
+    assert "demonstration model" in description
+    assert "not for clinical use" in description
+    assert description == create_app(Settings(model=str(EMBEDDED_MODEL))).openapi()["info"]["description"]
+    assert "demonstration" not in DOCUMENT["info"]["description"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

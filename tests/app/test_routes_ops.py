@@ -41,6 +41,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     info = (await client.get("/info")).json()
     assert info["model"] == {
         "name": "2024.09.27",
+        "demonstration": False,
         "checkpoint": "medimageinsigt-v1.0.0.pt",
         "checkpoint_sha256": hashlib.sha256(engine.release.weights.read_bytes()).hexdigest(),
         "embedding_size": 128,

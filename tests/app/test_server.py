@@ -1,5 +1,6 @@
 """A real server process, on a free port: its life, its signals, and what clients can do to it."""
 
+import base64
 import http.client
 import json
 import re
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from model.engine import EmbeddingEngine
 from tests.app.samples import TEXT, assert_close, assert_refused, encoded, png, table, text_vector, vectors
 from tests.app.server_process import PATIENCE_S, Server, started, until
 from tests.app.test_model_loader import with_other_weights
+from tests.conftest import IMAGES
 from tests.serving import wait_until_ready
 
 SECRET = "SECRET-7f3a"
@@ -90,13 +93,29 @@ def test_a_signal_while_loading_ends_the_process_at_once(after_s: float, number:
     assert [line for line in server.log if "Traceback" in line or "rror" in line.replace("uvicorn.error", "")] == []
 
 
+def test_without_a_model_the_embedded_one_is_served_and_said_to_be_a_demonstration() -> None:
+    with started("", offline=True) as server:
+        wait_until_ready(server.url)
+        info = httpx.get(f"{server.url}/info").json()
+        texts = ["ct chest", "x-ray hand", "dermoscopy skin nevus"]
+        image = base64.b64encode((IMAGES / "ct_gray.png").read_bytes()).decode()
+        rows = [[image, texts[0]], ["", texts[1]], ["", texts[2]]]
+        answer = httpx.post(f"{server.url}/embed", json=table(["image", "text"], rows))
+        image_vector = np.array(answer.json()[0]["image_features"][0])
+        similarities = vectors(answer, "text_features") @ image_vector
+        assert texts[int(similarities.argmax())] == "ct chest"
+    assert info["model"]["demonstration"] is True
+    assert "demonstration model" in info["notice"]
+    (warning,) = [line for line in server.log if " WARNING " in line]
+    assert "set MODEL (or --model) to its release folder, or to a Hugging Face id" in warning
+
+
 def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(small_release: Path, tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     whole = next((small_release / "vision_model").iterdir()).read_bytes()
     cut = with_other_weights(small_release, tmp_path, whole[:1_000_000])
     for model, sentence, limit_s in (
-        ("", "set MODEL (or --model) to a release folder of MedImageInsight, or to a Hugging Face id", 10),
         (nothing, "no config.yaml in", 10),
         ("/nowhere/at/all", "no model at /nowhere/at/all: name a release folder", 10),
         (cut, "medimageinsigt-v1.0.0.pt", PATIENCE_S),
