@@ -15,10 +15,13 @@ from typing import Any, Generic
 
 from app.entries import Batch, Entry, Payload, Result, Staged
 from app.errors import EncodingFailed
+from app.fairness import Flow, VirtualTime
 from app.threads import DeviceThread, in_thread
+from model.errors import OutOfDeviceMemory
 
 logger = logging.getLogger("medimageinsight")
 
+GROW_AFTER = 32  # good batches after which a size that was halved for want of memory is doubled again
 NOT_COMPUTED = "The entry was not computed: the service is stopping, or its batch broke."
 
 
@@ -26,7 +29,8 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
     """Turns payloads into results by device calls over batches of them.
 
     Entries have a size (1 for an image, its tokens for a text). A batch of n entries costs n times its largest size,
-    which is what padding makes of it, and stays within `budget` unless a single entry is larger.
+    which is what padding makes of it, and stays within `budget` unless a single entry is larger. When the device runs
+    out of memory the budget is halved, and grows back while batches succeed.
     """
 
     def __init__(
@@ -47,13 +51,16 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             budget: the largest cost of a batch.
             wait_s: how long a free device waits for more entries.
         """
-        self._device, self._stage, self._run, self._budget, self._wait_s = device, stage, run, budget, wait_s
+        self._device, self._stage, self._run, self._wait_s = device, stage, run, wait_s
+        self._budget = self._affordable = budget
+        self._good_batches = 0
         self._queue: deque[Entry[Payload, Result]] = deque()
         self._joinable: dict[Hashable, Entry[Payload, Result]] = {}  # not yet on the device
         self._arrived = asyncio.Event()
         self._staging = ThreadPoolExecutor(1, thread_name_prefix="stage")
         self._loop: asyncio.Task[None] | None = None
         self._computing: asyncio.Task[None] | None = None
+        self._time = VirtualTime()
         self._stopped = False
         self.batches = self.entries = self.shared = self.dropped = 0
 
@@ -72,8 +79,15 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         for entry in self._joinable.values():
             entry.fail(EncodingFailed(NOT_COMPUTED))
 
-    async def submit(self, payload: Payload, *, key: Hashable, size: int = 1) -> Result:
+    def flow(self) -> Flow:
+        """A new request's place in the queue, which shares it fairly with the others."""
+        return Flow(self._time)
+
+    async def submit(self, payload: Payload, *, key: Hashable, start: float = 0.0, size: int = 1) -> Result:
         """Queue a payload and wait for its result. Equal keys that meet before the device are computed once.
+
+        Args:
+            start: from the request's `flow`; the lowest is served first.
 
         Raises:
             EncodingFailed: the device failed on this payload, also alone; or the batcher was stopped.
@@ -82,11 +96,12 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             raise EncodingFailed(NOT_COMPUTED)
         entry = self._joinable.get(key)
         if entry is None:
-            entry = self._joinable[key] = Entry(payload, key, size)
+            entry = self._joinable[key] = Entry(payload, key, size, start)
             self._queue.append(entry)
             self._arrived.set()
         else:
             self.shared += 1
+            entry.start = min(entry.start, start)
         waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
         return await waiter
@@ -108,7 +123,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
 
     async def _put_together(self, batch: Batch[Payload, Staged, Result]) -> None:
         """Fill a batch until the device is ours. When this returns, and only then, it is."""
-        turn = asyncio.create_task(self._device.turn.acquire())
+        turn = asyncio.create_task(self._device.turn.acquire(self))
         try:
             await self._fill_until(turn, batch)
             await turn
@@ -166,7 +181,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             batch.staging_error = error
 
     def _take(self, batch: Batch[Payload, Staged, Result]) -> list[Entry[Payload, Result]]:
-        """The oldest entry, then those nearest to it in size, as long as they fit; the unwanted are dropped."""
+        """What starts first, then those nearest to it in size, as long as they fit; the unwanted are dropped."""
         wanted: list[Entry[Payload, Result]] = []
         for entry in self._queue:
             if entry.wanted:
@@ -174,14 +189,17 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             else:
                 self._close(entry)
                 self.dropped += 1
+        wanted.sort(key=lambda entry: entry.start)
         lead = next(iter(batch.entries or wanted), None)
+        if lead is not None:
+            self._time.advance(lead.start)
         by_nearness = sorted(wanted, key=lambda entry: abs(entry.size - lead.size)) if lead else []
         taken: list[Entry[Payload, Result]] = []
         largest = max((entry.size for entry in batch.entries), default=0)
         for entry in by_nearness:
             count = len(batch.entries) + len(taken)
             largest = max(largest, entry.size)
-            if count and (count + 1) * largest > self._budget:
+            if count and (count + 1) * largest > self._affordable:
                 break
             taken.append(entry)
         chosen = set(taken)
@@ -211,11 +229,19 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             logger.warning(
                 "a batch of %d entries failed (%s), trying one by one", len(batch.entries), type(error).__name__
             )
+            if isinstance(error, OutOfDeviceMemory):
+                self._affordable, self._good_batches = max(1, batch.cost // 2), 0
             for entry in batch.entries:
                 await self._compute_alone(entry)
             return
+        self._grow_back()
         for entry, result in zip(batch.entries, results, strict=True):
             entry.answer(result)
+
+    def _grow_back(self) -> None:
+        self._good_batches += 1
+        if self._good_batches >= GROW_AFTER:
+            self._affordable, self._good_batches = min(self._budget, 2 * self._affordable), 0
 
     async def _compute_alone(self, entry: Entry[Payload, Result]) -> None:
         if not entry.wanted:

@@ -12,8 +12,9 @@ Result = TypeVar("Result")
 class Entry(Generic[Payload, Result]):
     """A distinct payload and everybody who waits for its result."""
 
-    def __init__(self, payload: Payload, key: Hashable, size: int) -> None:
+    def __init__(self, payload: Payload, key: Hashable, size: int, start: float) -> None:
         self.payload, self.key, self.size = payload, key, size
+        self.start = start  # see `app.fairness`: the lowest goes first
         self.waiters: list[asyncio.Future[Result]] = []
 
     @property
@@ -39,6 +40,11 @@ class Batch(Generic[Payload, Staged, Result]):
         self.entries: list[Entry[Payload, Result]] = []
         self.parts: list[Staged] = []
         self.staging_error: Exception | None = None
+
+    @property
+    def cost(self) -> int:
+        """What padding makes of it: the number of entries times the largest size."""
+        return len(self.entries) * max((entry.size for entry in self.entries), default=0)
 
     def staged(self) -> list[Staged]:
         """The parts; raises what the staging of one of them raised."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.admission import Admission
 from app.batching import MicroBatcher
 from app.errors import RowError, TextTooLong
+from app.fairness import FairSemaphore
 from app.threads import DeviceThread, Value, in_thread
 from model.errors import InvalidInput
 from model.images import decode_base64
@@ -83,7 +84,7 @@ class Pipeline:
         )
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
         # Decoded images are the large thing here: as many as two batches need wait for the device, and no more.
-        self._decoded_images = asyncio.Semaphore(limits.decode_threads + 2 * limits.max_batch_size)
+        self._decoded_images = FairSemaphore(limits.decode_threads + 2 * limits.max_batch_size)
 
     def start(self) -> None:
         self.images.start()
@@ -112,12 +113,13 @@ class Pipeline:
         if bad_rows := [bad for bad in (bad_image, bad_text) if bad is not None]:
             raise await self._first_bad_row(min(bad_rows, key=_row_of), images, data, standardization)
         decoded = [asyncio.get_running_loop().create_future() for _ in images]
+        image_flow, text_flow = self.images.flow(), self.texts.flow()
         tasks = [
             *(
-                asyncio.create_task(self._embed_image(*work, standardization))
+                asyncio.create_task(self._embed_image(*work, standardization, image_flow.next_start()))
                 for work in zip(images, data, decoded, strict=True)
             ),
-            *(asyncio.create_task(self._embed_text(ids)) for ids in token_ids),
+            *(asyncio.create_task(self._embed_text(ids, text_flow.next_start(len(ids)))) for ids in token_ids),
         ]
         try:
             embeddings = await _results(tasks, decoded)
@@ -183,13 +185,18 @@ class Pipeline:
         return await self._in_decode_pool(apply) if sides else ([], None)
 
     async def _embed_image(
-        self, side: Side, data: bytes, decoded: asyncio.Future[None], standardization: Standardization | None
+        self,
+        side: Side,
+        data: bytes,
+        decoded: asyncio.Future[None],
+        standardization: Standardization | None,
+        start: float,
     ) -> Embedding:
         def decode() -> tuple[Pixels, bytes]:
             pixels = self.engine.preprocess_image(data, standardization)
             return pixels, hashlib.blake2b(pixels.data).digest()
 
-        async with self._decoded_images:
+        async with self._decoded_images.place(start):
             try:
                 pixels, key = await self._in_decode_pool(decode)
             except InvalidInput as error:
@@ -197,14 +204,14 @@ class Pipeline:
             finally:
                 if not decoded.done():
                     decoded.set_result(None)
-            return await self.images.submit(pixels, key=key)
+            return await self.images.submit(pixels, key=key, start=start)
 
-    async def _embed_text(self, token_ids: TokenIds) -> Embedding:
+    async def _embed_text(self, token_ids: TokenIds, start: float) -> Embedding:
         cached = self.text_cache.get(token_ids)
         if cached is not None:
             self.text_cache_hits += 1
             return cached
-        embedding = await self.texts.submit(token_ids, key=token_ids, size=len(token_ids))
+        embedding = await self.texts.submit(token_ids, key=token_ids, start=start, size=len(token_ids))
         if self.limits.text_cache_size:
             self.text_cache[token_ids] = embedding
         return embedding

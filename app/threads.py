@@ -6,14 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from app.fairness import RoundRobinLock
+
 Value = TypeVar("Value")
 
 
 class DeviceThread:
-    """The one thread that calls the device, and the turns on it, in the order of asking."""
+    """The one thread that calls the device, and the turns on it: a text waits for one image batch, and no longer."""
 
     def __init__(self) -> None:
-        self.turn = asyncio.Lock()
+        self.turn = RoundRobinLock()
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._called_at: float | None = None
 

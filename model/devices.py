@@ -1,9 +1,12 @@
 """Which device, which dtype, how many threads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from loky import cpu_count
 
-from model.errors import DeviceError
+from model.errors import DeviceError, OutOfDeviceMemory
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -48,6 +51,23 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def available_cpus() -> int:
     """CPUs that this process may use: the least of the host's, its affinity's and its cgroup's quota."""
     return int(cpu_count())
+
+
+@contextmanager
+def out_of_memory_named() -> Iterator[None]:
+    """Make one error of the ways in which torch says that memory is out; on a CPU it is a plain RuntimeError.
+
+    Raises:
+        OutOfDeviceMemory: the body ran out of memory.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfDeviceMemory("the device ran out of memory") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise OutOfDeviceMemory("the device ran out of memory") from error
+        raise
 
 
 def _listed(available: dict[str, bool]) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from model import images
 from model.checkpoint import load_model
 from model.config import ModelConfig, read_config
-from model.devices import available_cpus, pick_device, pick_dtype
+from model.devices import available_cpus, out_of_memory_named, pick_device, pick_dtype
 from model.errors import EncoderFault
 from model.medimageinsight import MedImageInsight
 from model.preprocessing import Standardization, preprocess
@@ -140,12 +140,13 @@ class EmbeddingEngine:
 
         Raises:
             EncoderFault: the encoder returned something that is no embedding.
+            OutOfDeviceMemory: so many at once are too many.
         """
-        uploaded = torch.cat([part.to(self.device, non_blocking=True) for part in staged])
-        with torch.inference_mode():
+        with out_of_memory_named(), torch.inference_mode():
+            uploaded = torch.cat([part.to(self.device, non_blocking=True) for part in staged])
             chunks = torch.split(uploaded, self.images_per_forward or len(uploaded))
             features = torch.cat([self._model.encode_image(self._normalise(chunk)) for chunk in chunks])
-        return self._checked(features, len(uploaded))
+            return self._checked(features, len(uploaded))
 
     def embed_texts(self, token_ids: Sequence[Sequence[int]]) -> Embeddings:
         """Embed tokenised texts, in order: (n, D) float32 of unit L2 norm.
@@ -154,14 +155,15 @@ class EmbeddingEngine:
 
         Raises:
             EncoderFault: the encoder returned something that is no embedding.
+            OutOfDeviceMemory: so many at once are too many.
         """
         longest = max(map(len, token_ids))
         input_ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in token_ids])
         lengths = torch.tensor([len(ids) for ids in token_ids])
         attention_mask = torch.arange(longest) < lengths[:, None]
-        with torch.inference_mode():
+        with out_of_memory_named(), torch.inference_mode():
             features = self._model.encode_text(input_ids.to(self.device), attention_mask.to(self.device))
-        return self._checked(features, len(token_ids))
+            return self._checked(features, len(token_ids))
 
     def warm_up(self) -> None:
         """Run both encoders once, so that the first request pays for no page fault and no kernel's first use."""

@@ -14,6 +14,7 @@ MedImageInsightError
 │   ├── ImageFormatUnsupported an image, or a document, of a format that is not accepted
 │   ├── ImageTooLarge          more pixels or bytes than allowed
 │   └── TextInvalid            a text that cannot be tokenised
+├── OutOfDeviceMemory          the device has no memory for so large a batch
 └── EncoderFault               the encoder gave a result that is no embedding (NaN, wrong shape)
 
 Messages never hold a payload, a file's contents or a path from a request.
@@ -74,6 +75,10 @@ class ImageTooLarge(InvalidInput):
 
 class TextInvalid(InvalidInput):
     """A text that cannot be tokenised."""
+
+
+class OutOfDeviceMemory(MedImageInsightError):
+    """The device has no memory for so large a batch."""
 
 
 class EncoderFault(MedImageInsightError):

@@ -9,6 +9,7 @@ import pytest
 
 from app.batching import MicroBatcher
 from app.errors import EncodingFailed
+from model.errors import OutOfDeviceMemory
 from tests.app.doubling_device import Batcher, Device, Numbers, all_of, started, submitted
 from tests.app.patience import PATIENCE_S, until
 
@@ -143,6 +144,32 @@ async def test_of_a_failed_batch_only_the_bad_entry_fails(device: Device, caplog
     assert str(two) == "The device failed on this entry (ValueError)."
     assert device.batches == [[1, 2, 3], [1], [2], [3]]
     assert "a batch of 3 entries failed (ValueError), trying one by one" in caplog.text
+
+
+async def test_when_memory_is_out_batches_get_smaller_and_grow_back(device: Device) -> None:
+    most = 2
+
+    def run(parts: Sequence[Numbers]) -> Any:
+        if sum(map(len, parts)) > most:
+            raise OutOfDeviceMemory
+        return device.run(parts)
+
+    async def batch_sizes(*numbers: int) -> list[int]:
+        device.batches.clear()
+        with device.held():
+            first = submitted(batcher, 1000)
+            await until(lambda: bool(device.batches))
+            rest = submitted(batcher, *numbers)
+        assert await all_of([*first, *rest]) == [2000, *(2 * number for number in numbers)]
+        return [len(batch) for batch in device.batches[1:]]
+
+    async with started(device, budget=8, run=run) as batcher:
+        assert await batch_sizes(*range(8)) == [1] * 8  # too large, so one by one; none of them fails
+        await batch_sizes(*range(8))  # of four, the half of eight, still too large
+        assert await batch_sizes(*range(8)) == [2, 2, 2, 2]
+        most = 8
+        while (await batch_sizes(*range(8)))[0] < 8:
+            pass
 
 
 async def test_of_a_batch_that_cannot_be_staged_only_the_bad_entry_fails(device: Device) -> None:

@@ -29,6 +29,7 @@ class ArithmeticEngine:
         self.free = threading.Event()
         self.free.set()
         self.decoded = self.images = self.texts = 0
+        self.batch_s = 0.0
 
     def check_image(self, data: bytes) -> None:
         if data == b"huge":
@@ -55,6 +56,7 @@ class ArithmeticEngine:
 
     def embed_images(self, staged: Sequence[Any]) -> Embedding:
         assert self.free.wait(PATIENCE_S)
+        time.sleep(self.batch_s)
         batch = np.concatenate(staged)
         self.images += len(batch)
         return batch[:, 0, 0, :1].astype(np.float32)
@@ -161,6 +163,36 @@ async def test_only_so_many_decoded_images_wait_for_the_device(engine: Arithmeti
         engine.free.set()
         for request in requests:
             assert np.concatenate((await request)[0]).tolist() == list(range(50))
+
+
+async def test_a_large_request_starves_no_small_one(engine: ArithmeticEngine) -> None:
+    engine.batch_s = 0.02
+    async with running(engine) as pipeline:
+        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], None))
+        waited = []
+        for number in range(200, 205):
+            await until(lambda: engine.images >= LIMITS.max_batch_size)
+            before = engine.images
+            await pipeline.embed(images(number), [], None)
+            waited.append((engine.images - before) / LIMITS.max_batch_size)
+        assert not large.done()
+        assert np.median(waited) <= 3  # the batch that runs, the one that is staged, and its own
+        large.cancel()
+
+
+async def test_a_text_waits_for_one_image_batch_at_most(engine: ArithmeticEngine) -> None:
+    engine.batch_s = 0.02
+    async with running(engine) as pipeline:
+        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], None))
+        waited = []
+        for number in range(5):
+            await until(lambda: engine.images >= LIMITS.max_batch_size)
+            before = engine.images
+            await pipeline.embed([], texts(number), None)
+            waited.append((engine.images - before) / LIMITS.max_batch_size)
+        assert not large.done()
+        assert np.median(waited) <= 1
+        large.cancel()
 
 
 async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: ArithmeticEngine) -> None:

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
-from model.devices import DTYPES, available_cpus, pick_device, pick_dtype
-from model.errors import DeviceError
+from model.devices import DTYPES, available_cpus, out_of_memory_named, pick_device, pick_dtype
+from model.errors import DeviceError, OutOfDeviceMemory
 
 needs_no_gpu = pytest.mark.skipif(
     torch.cuda.is_available() or torch.backends.mps.is_available(), reason="says what a machine without a GPU does"
@@ -73,3 +75,20 @@ def test_cpus_are_those_that_the_process_may_use() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert int(done.stdout) == 1
     assert 1 <= available_cpus() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        lambda: torch.empty(2**45, dtype=torch.uint8).fill_(1),
+        lambda: np.zeros(2**60, dtype=np.uint8),
+    ],
+)
+def test_memory_that_is_out_has_one_name(failing: Callable[[], object]) -> None:
+    with pytest.raises(OutOfDeviceMemory, match="the device ran out of memory"), out_of_memory_named():
+        failing()
+
+
+def test_other_errors_keep_theirs() -> None:
+    with pytest.raises(RuntimeError, match="must match"), out_of_memory_named():
+        torch.zeros(2) + torch.zeros(3)

@@ -1,0 +1,109 @@
+"""Who is next: start-time fair queueing (Goyal, Vin and Cheng, 1996), so that a large request starves no small one.
+
+Every request is a flow of equal weight. Its first entry starts at the queue's virtual time, each further one where the
+one before it ends; whatever starts first is served first. A request of one row so goes before the rows that a request
+of 256 has left, and two large requests get equal shares. Without a clock and without weights there is nothing to tune.
+"""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+
+class VirtualTime:
+    """The start of what was served last, in units of entry size."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def advance(self, start: float) -> None:
+        self.now = max(self.now, start)
+
+
+class Flow:
+    """One request's entries in a queue."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        self._time = time
+        self._end = time.now
+
+    def next_start(self, size: float = 1) -> float:
+        """The start of the request's next entry; the lowest goes first."""
+        start = max(self._end, self._time.now)
+        self._end = start + size
+        return start
+
+
+class FairSemaphore:
+    """A bounded number of places; who waits with the lowest start is let in first, equals in the order of coming."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+
+    @asynccontextmanager
+    async def place(self, start: float) -> AsyncIterator[None]:
+        """Hold a place while the body runs."""
+        await self._enter(start)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self, start: float) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (start, next(self._numbers), admitted))
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if admitted.done() and not admitted.cancelled():
+                self._leave()  # let in and cancelled in the same turn of the loop
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            _, _, admitted = heapq.heappop(self._waiting)
+            if not admitted.done():
+                admitted.set_result(None)
+                return
+        self._free += 1
+
+
+class RoundRobinLock:
+    """A lock whose owners take turns: whoever held it last comes after all others that wait."""
+
+    def __init__(self) -> None:
+        self._holder: object | None = None
+        self._last: object | None = None
+        self._waiting: list[tuple[object, asyncio.Future[None]]] = []
+
+    def locked(self) -> bool:
+        return self._holder is not None
+
+    async def acquire(self, owner: object) -> None:
+        if self._holder is None:
+            self._holder = owner
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((owner, granted))
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        self._last, self._holder = self._holder, None
+        self._waiting = [(owner, granted) for owner, granted in self._waiting if not granted.done()]
+        if self._waiting:
+            others = (number for number, (owner, _) in enumerate(self._waiting) if owner is not self._last)
+            owner, granted = self._waiting.pop(next(others, 0))
+            self._holder = owner
+            granted.set_result(None)
