@@ -1,4 +1,4 @@
-"""Who gets in: the bound on the rows that are in the house at once."""
+"""Who gets in: the bounds on the rows, the body bytes and the requests that are in the house at once."""
 
 import math
 import time
@@ -11,11 +11,12 @@ SMOOTHING = 0.2  # weight of the newest measurement of the service rate
 
 
 class Admission:
-    """Admits a request whole or refuses it whole."""
+    """Admits a request whole or refuses it whole, and says when there may be room."""
 
-    def __init__(self, queue_size: int) -> None:
-        self.queue_size = queue_size
-        self.rows = 0
+    def __init__(self, queue_size: int, queue_bytes: int, max_concurrent_requests: int) -> None:
+        self.queue_size, self.queue_bytes = queue_size, queue_bytes
+        self.max_concurrent_requests = max_concurrent_requests
+        self.rows = self.bytes = self.requests = 0
         self._seconds_per_row = 1.0
         self._last_finish = time.monotonic()
 
@@ -24,12 +25,12 @@ class Admission:
         """Hold room for `rows` while the body runs.
 
         Raises:
-            QueueFull: there is no room for all of them; says when there may be.
+            QueueFull: there is no room for all of them.
         """
         if self.rows + rows > self.queue_size:
             raise QueueFull(
                 f"The queue has room for {self.queue_size - self.rows} rows, the request has {rows}; try again later.",
-                retry_after_s=self._seconds_until_room(rows),
+                retry_after_s=self._seconds_for(self.rows + rows - self.queue_size),
             )
         if self.rows == 0:
             self._last_finish = time.monotonic()
@@ -40,11 +41,44 @@ class Admission:
             self.rows -= rows
             self._measure(rows)
 
+    def hold_bytes(self, size: int) -> None:
+        """Count bytes of a body that has arrived; `release_bytes` gives them back when its request is answered.
+
+        Raises:
+            QueueFull: the bodies in the house would be larger than allowed.
+        """
+        if self.bytes + size > self.queue_bytes:
+            raise QueueFull(
+                f"The requests that are being answered hold the {self.queue_bytes:,} bytes that are allowed; "
+                "try again later.",
+                retry_after_s=self._seconds_for(self.rows / 2),
+            )
+        self.bytes += size
+
+    def release_bytes(self, size: int) -> None:
+        self.bytes -= size
+
+    def enter(self) -> None:
+        """Count a request whose body is there; `leave` ends it.
+
+        Raises:
+            QueueFull: too many are being answered.
+        """
+        if self.requests >= self.max_concurrent_requests:
+            raise QueueFull(
+                f"{self.requests} requests are being answered, which is as many as are allowed; try again later.",
+                retry_after_s=self._seconds_for(self.rows / self.requests),
+            )
+        self.requests += 1
+
+    def leave(self) -> None:
+        self.requests -= 1
+
     def _measure(self, rows: int) -> None:
         now = time.monotonic()
         self._seconds_per_row += SMOOTHING * ((now - self._last_finish) / rows - self._seconds_per_row)
         self._last_finish = now
 
-    def _seconds_until_room(self, rows: int) -> int:
-        missing = self.rows + rows - self.queue_size
-        return max(1, math.ceil(missing * self._seconds_per_row))
+    def _seconds_for(self, rows: float) -> int:
+        """Whole seconds, at least 1, in which so many rows are answered at the measured rate."""
+        return max(1, math.ceil(rows * self._seconds_per_row))

@@ -40,7 +40,12 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     app.include_router(routes_ops.router)
     openapi.document(app, VERSION, lambda: service.is_demonstration)
     add_error_handlers(app)
-    app.add_middleware(BodyLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
+    app.add_middleware(
+        BodyLimits,
+        admission=service.admission,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
     app.add_middleware(PagePolicy)
     app.add_middleware(RequestIds)
     return app

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.admission import Admission
 from app.errors import BodyTimeout, BodyTooLarge, NotReady, RequestIdTooLong, error_response
 
 LONGEST_ID = 100
@@ -60,7 +61,6 @@ class RequestIds:
         except asyncio.CancelledError:  # the time that a stopping server gives those in flight is over
             if not is_started:
                 await error_response(NotReady("The service is stopping."))(scope, receive, send_with_ids)
-            raise
         except Exception as error:  # noqa: BLE001, the one handler of whatever nobody expected
             response = error_response(error, request_id)
             if is_started:
@@ -86,10 +86,14 @@ class PagePolicy:
 
 
 class BodyLimits:
-    """Refuses a body that is larger than allowed, declared or not, and one that does not arrive in time."""
+    """Refuses a body that is too large, declared or not, one that does not arrive in time, and one too many.
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, body_timeout_s: float) -> None:
-        self._app, self._max_body_bytes, self._body_timeout_s = app, max_body_bytes, body_timeout_s
+    A body's bytes count as they arrive, and its request counts once it is whole: a slow client holds no place.
+    """
+
+    def __init__(self, app: ASGIApp, *, admission: Admission, max_body_bytes: int, body_timeout_s: float) -> None:
+        self._app, self._admission = app, admission
+        self._max_body_bytes, self._body_timeout_s = max_body_bytes, body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,14 +103,12 @@ class BodyLimits:
         if declared.isdecimal() and int(declared) > self._max_body_bytes:
             await error_response(self._too_large())(scope, receive, send)
             return
-        await self._app(scope, self._bounded(receive), send)
-
-    def _bounded(self, receive: Receive) -> Receive:
         deadline = asyncio.get_running_loop().time() + self._body_timeout_s
-        received, complete = 0, False
+        received = held = 0
+        complete = entered = False
 
         async def receive_bounded() -> Message:
-            nonlocal received, complete
+            nonlocal received, held, complete, entered
             if complete:
                 return await receive()
             try:
@@ -114,13 +116,24 @@ class BodyLimits:
                     message = await receive()
             except TimeoutError as error:
                 raise BodyTimeout(f"The body did not arrive within {self._body_timeout_s:g} seconds.") from error
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
             complete = not message.get("more_body", False)
             if received > self._max_body_bytes:
                 raise self._too_large()
+            self._admission.hold_bytes(size)
+            held += size
+            if complete and message["type"] == "http.request":
+                self._admission.enter()
+                entered = True
             return message
 
-        return receive_bounded
+        try:
+            await self._app(scope, receive_bounded, send)
+        finally:
+            self._admission.release_bytes(held)
+            if entered:
+                self._admission.leave()
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from app.admission import Admission
 from app.batching import MicroBatcher
 from app.errors import RowError, TextTooLong
 from app.fairness import FairSemaphore
@@ -42,7 +41,6 @@ class Engine(Protocol):
 class PipelineLimits:
     """How much the pipeline holds at once; every number is at least 1, the cache's may be 0."""
 
-    queue_size: int  # rows
     max_batch_size: int  # images
     text_batch_tokens: int
     decode_threads: int
@@ -64,10 +62,10 @@ class Pipeline:
 
     def __init__(self, engine: Engine, limits: PipelineLimits) -> None:
         self.engine, self.limits = engine, limits
-        self.admission = Admission(limits.queue_size)
         self.text_cache: LRUCache[TokenIds, Embedding] = LRUCache(max(1, limits.text_cache_size))
         self.text_cache_hits = 0
         self.device = DeviceThread()
+        self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images: MicroBatcher[Pixels, Any, Embedding] = MicroBatcher(
             self.device,
             stage=engine.stage_images,
@@ -89,6 +87,12 @@ class Pipeline:
     def start(self) -> None:
         self.images.start()
         self.texts.start()
+
+    def give_up(self, error: Exception) -> None:
+        """Tell everybody who waits for `given_up`, which is whoever waits now; later requests wait for a new one."""
+        told, self.given_up = self.given_up, asyncio.get_running_loop().create_future()
+        told.set_exception(error)
+        told.exception()  # nobody may be waiting
 
     async def stop(self) -> None:
         """End the batchers; whoever still waits gets an error."""

@@ -9,13 +9,16 @@ from fastapi.responses import Response
 
 from app import openapi
 from app.bodies import Work, read_images, read_table, read_texts
-from app.errors import DeadlineExceeded
+from app.errors import DeadlineExceeded, RequestInvalid
+from app.pipeline import Pipeline
 from app.responses import check_layout, embedding_response
 from app.schemas import COLUMNS, Params
 from app.state import Service, ServiceDependency
 from model.preprocessing import Standardization
 
 Value = TypeVar("Value")
+TIMEOUT_HEADER = "x-request-timeout-ms"
+MOST_TIMEOUT_DIGITS = 16
 CLIENT_CLOSED_REQUEST = 499  # nobody is there to read it; it keeps the log honest
 
 router = APIRouter(tags=["embeddings"])
@@ -51,15 +54,16 @@ async def _answer(request: Request, service: Service, reading: Coroutine[Any, An
     work = await reading
     check_layout(work)
     loaded, pipeline = service.ready_pipeline()
-    with pipeline.admission.reserve(work.row_count):
+    timeout_s = _timeout_s(request, service.settings.request_timeout_s)
+    with service.admission.reserve(work.row_count):
         try:
-            async with asyncio.timeout(service.settings.request_timeout_s):
-                embeddings = await _while_connected(
-                    request, pipeline.embed(work.images, work.texts, _standardization(work.params))
+            async with asyncio.timeout(timeout_s):
+                embeddings = await _while_wanted(
+                    request, pipeline, pipeline.embed(work.images, work.texts, _standardization(work.params))
                 )
         except TimeoutError as error:
             raise DeadlineExceeded(
-                f"The answer took longer than {service.settings.request_timeout_s:g} seconds; send fewer rows at once."
+                f"The answer took longer than {timeout_s:g} seconds; send fewer rows at once."
             ) from error
     if embeddings is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -71,13 +75,31 @@ def _standardization(params: Params) -> Standardization | None:
     return Standardization(params.image_standardization_image_size, quality) if quality else None
 
 
-async def _while_connected(request: Request, work: Awaitable[Value]) -> Value | None:
-    """The result of `work`; None, and the work cancelled, when the client goes away first."""
+def _timeout_s(request: Request, most_s: float) -> float:
+    """The client's own deadline, where it is sooner than the service's."""
+    wanted = request.headers.get(TIMEOUT_HEADER)
+    if wanted is None:
+        return most_s
+    if not (wanted.isascii() and wanted.isdecimal() and 0 < len(wanted) < MOST_TIMEOUT_DIGITS and int(wanted)):
+        raise RequestInvalid(f"The header {TIMEOUT_HEADER} is no whole number of milliseconds above 0.")
+    return min(most_s, int(wanted) / 1000)
+
+
+async def _while_wanted(request: Request, pipeline: Pipeline, work: Awaitable[Value]) -> Value | None:
+    """The result of `work`; None, and the work cancelled, when the client goes away first.
+
+    Raises:
+        Exception: the pipeline gave up all that was in it.
+    """
     working = asyncio.ensure_future(work)
     leaving = asyncio.create_task(_disconnected(request))
+    given_up = pipeline.given_up
+    first_of: list[asyncio.Future[Any]] = [working, leaving, given_up]
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        return given_up.result() if given_up.done() else None
     finally:
         working.cancel()
         leaving.cancel()

@@ -64,7 +64,9 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
         "limits": {
             "max_batch_size": pipeline.limits.max_batch_size,
             "text_batch_tokens": pipeline.limits.text_batch_tokens,
-            "queue_size": pipeline.limits.queue_size,
+            "queue_size": settings.queue_size,
+            "queue_bytes": settings.queue_bytes,
+            "max_concurrent_requests": settings.max_concurrent_requests,
             "max_rows": settings.max_rows,
             "max_body_bytes": settings.max_body_bytes,
             "max_image_pixels": settings.max_image_pixels,
@@ -83,6 +85,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
             "texts": pipeline.texts.entries,
             "text_cache_hits": pipeline.text_cache_hits,
             "shared_entries": pipeline.images.shared + pipeline.texts.shared,
+            "requests_in_flight": service.admission.requests,
             "dropped_entries": pipeline.images.dropped + pipeline.texts.dropped,
         },
         "version": VERSION,

@@ -1,30 +1,72 @@
 """Runs the application under uvicorn in this very process, and turns its end into an exit status."""
 
+import asyncio
 import logging
-import math
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
 
 import click
 import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
+from app.state import Service
 
 logger = logging.getLogger("medimageinsight")
-EXIT_OK, EXIT_BAD_START = 0, 2
+EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2
 BACKLOG = 2048  # connections that wait to be accepted, as uvicorn's default
+CLOSING_S = 2  # for connections to be closed once nothing is in flight
+
+
+class DrainingServer(uvicorn.Server):
+    """On the first signal new requests are refused and those in the house answered; a second one ends at once."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float) -> None:
+        super().__init__(config)
+        self._service, self._drain_timeout_s = service, drain_timeout_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self.status = EXIT_OK
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002, uvicorn's names
+        if self._service.stopping:
+            logger.warning("stopped by a second signal; requests in flight are lost")
+            end(EXIT_UNCLEAN)
+        self._service.stopping = True
+        if self._loop is None:
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._start_draining)
+
+    def _start_draining(self) -> None:
+        self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._drain_timeout_s):
+                await self._service.drained()
+        except TimeoutError:
+            logger.error("requests were still in flight after %g seconds; they are given up", self._drain_timeout_s)
+            self.status = EXIT_UNCLEAN
+            self._service.give_up()
+        self.should_exit = True
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; requests in flight are finished.
 
     Returns:
-        0 after a clean stop, 2 when the model could not be loaded or the port not be bound.
+        0 after a clean stop; 1 when requests in flight had to be given up; 2 when the model could not be loaded or the
+        port not be bound. A device that hangs, and a second signal, end the process with 1 from within.
     """
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -41,9 +83,10 @@ def run(settings: Settings) -> int:
         "asyncio",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    _on_stop_signal(lambda: sys.exit(EXIT_OK))
+    _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
     app = create_app(settings)
-    server = uvicorn.Server(
+    service: Service = app.state.service
+    server = DrainingServer(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -51,14 +94,15 @@ def run(settings: Settings) -> int:
             log_config=None,
             log_level=settings.log_level,
             access_log=False,
-            timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
+            timeout_graceful_shutdown=CLOSING_S,
             server_header=False,
-        )
+        ),
+        service,
+        settings.drain_timeout_s,
     )
-    # uvicorn ends cleanly on the signals too, and then raises them again for the handler that was there before.
-    _on_stop_signal(lambda: setattr(server, "should_exit", True))
-    service = app.state.service
+    _on_stop_signal(server.handle_exit)
     service.on_failure = lambda: setattr(server, "should_exit", True)
+    service.on_unhealthy = lambda: end(EXIT_UNCLEAN)
     try:
         listening = _listen(settings)
     except OSError as error:
@@ -66,12 +110,16 @@ def run(settings: Settings) -> int:
         return EXIT_BAD_START
     logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
     server.run(sockets=[listening])
-    status = EXIT_BAD_START if service.failure else EXIT_OK
-    if any(thread.daemon for thread in threading.enumerate()):
-        # Such a thread is inside torch, importing it or loading: stopped there by the interpreter's end, it aborts.
-        logging.shutdown()
-        os._exit(status)
-    return status
+    return end(EXIT_BAD_START if service.failure else server.status)
+
+
+def end(status: int) -> NoReturn:
+    """End the process without the interpreter's own end.
+
+    That waits for threads, of which one may hang in the device, and aborts in threads that import torch meanwhile.
+    """
+    logging.shutdown()
+    os._exit(status)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -84,6 +132,6 @@ def _listen(settings: Settings) -> socket.socket:
     return listening
 
 
-def _on_stop_signal(stop: Callable[[], None]) -> None:
+def _on_stop_signal(handle: Callable[[int, FrameType | None], object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())
+        signal.signal(number, handle)

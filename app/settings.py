@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     queue_size: PositiveInt = Field(
         1024, description="rows admitted at once, queued and running; beyond it requests get 429"
     )
+    queue_bytes: PositiveInt = Field(
+        512 * MIB, description="bytes of request bodies held at once; beyond it requests get 429"
+    )
+    max_concurrent_requests: PositiveInt = Field(
+        1024, description="requests whose body is there, decoded and answered at once; beyond it they get 429"
+    )
     text_cache_size: int = Field(10_000, ge=0, description="text embeddings remembered; 0 turns the cache off")
     max_rows: PositiveInt = Field(1024, description="rows in one request; at most queue_size")
     max_body_bytes: PositiveInt = Field(64 * MIB, description="bytes in one request body")
@@ -53,10 +59,16 @@ class Settings(BaseSettings):
     )
     body_timeout_s: float = Field(60.0, gt=0, description="seconds for a request body to arrive")
     request_timeout_s: float = Field(
-        300.0, gt=0, description="seconds for a request to be answered, once its body is there"
+        300.0,
+        gt=0,
+        description="seconds for a request to be answered, once its body is there; "
+        "the header x-request-timeout-ms shortens it",
     )
     device_timeout_s: float = Field(
         300.0, gt=0, description="seconds that one device call may take before the service says that it is not ready"
+    )
+    unhealthy_exit_s: float = Field(
+        60.0, ge=0, description="seconds beyond that after which the process ends with status 1, to be restarted"
     )
     drain_timeout_s: float = Field(
         300.0, gt=0, allow_inf_nan=False, description="seconds that a stopping server gives the requests in flight"
@@ -70,6 +82,11 @@ class Settings(BaseSettings):
         if self.max_rows > self.queue_size:
             raise ValueError(
                 f"max_rows ({self.max_rows}) is larger than queue_size ({self.queue_size}): "
+                "such requests could never be admitted"
+            )
+        if self.max_body_bytes > self.queue_bytes:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) is larger than queue_bytes ({self.queue_bytes}): "
                 "such requests could never be admitted"
             )
         return self

@@ -9,16 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 READY_WITHIN_S = 60
 
 
-def start_server(model: Path | str, **settings: object) -> tuple[subprocess.Popen[str], str]:
+def start_server(
+    model: Path | str, *, module: str = "app.cli", **settings: object
+) -> tuple[subprocess.Popen[str], str]:
     """Start `medimageinsight serve` on a free port; returns the process and its URL as soon as it listens."""
     environment = os.environ | {"MODEL": str(model), "PORT": "0"} | {k.upper(): str(v) for k, v in settings.items()}
-    command = [sys.executable, "-m", "app.cli", "serve"]
+    command = [sys.executable, "-m", module, "serve"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -36,7 +39,7 @@ def wait_until_ready(url: str) -> None:
 
 
 @contextmanager
-def serving(model: Path | str, **settings: object) -> Iterator[str]:
+def serving(model: Path | str, **settings: Any) -> Iterator[str]:
     """The URL of a ready server, stopped by SIGTERM at the end."""
     process, url = start_server(model, **settings)
     try:

@@ -24,10 +24,14 @@ class HeldEngine(EmbeddingEngine):
             raise self._error
         return super().embed_texts(token_ids)
 
+    def hold(self) -> None:
+        """No text is embedded from here on."""
+        self._free.clear()
+
     @contextmanager
     def holding(self) -> Iterator[None]:
         """No text is embedded while the body runs."""
-        self._free.clear()
+        self.hold()
         try:
             yield
         finally:

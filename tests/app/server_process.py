@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +19,7 @@ PATIENCE_S = 30
 class Server:
     """A server process and what it has logged so far."""
 
-    def __init__(self, model: Path | str, **settings: object) -> None:
+    def __init__(self, model: Path | str, **settings: Any) -> None:
         self.process, self.url = start_server(model, **settings)
         self.address = (urlsplit(self.url).hostname, urlsplit(self.url).port)
         self.log: list[str] = []
@@ -40,12 +41,15 @@ class Server:
         counters: dict[str, int] = httpx.get(f"{self.url}/info").json()["counters"]
         return counters
 
+    def in_flight(self) -> int:
+        return self.counters()["requests_in_flight"]
+
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, PATIENCE_S)
 
 
 @contextmanager
-def started(model: Path | str, **settings: object) -> Iterator[Server]:
+def started(model: Path | str, **settings: Any) -> Iterator[Server]:
     server = Server(model, **settings)
     try:
         yield server

@@ -19,7 +19,7 @@ from tests.app.samples import assert_refused, table
 
 
 def test_a_request_is_admitted_whole_or_not_at_all() -> None:
-    admission = Admission(queue_size=10)
+    admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
     with admission.reserve(6):
         with pytest.raises(QueueFull, match="room for 4 rows, the request has 5"), admission.reserve(5):
             pass
@@ -29,7 +29,7 @@ def test_a_request_is_admitted_whole_or_not_at_all() -> None:
 
 
 def test_room_returns_however_a_request_ends() -> None:
-    admission = Admission(queue_size=10)
+    admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
     for end in (ValueError, asyncio.CancelledError, KeyboardInterrupt):
         with contextlib.suppress(end), admission.reserve(10):
             raise end
@@ -37,7 +37,7 @@ def test_room_returns_however_a_request_ends() -> None:
 
 
 def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
-    admission = Admission(queue_size=100)
+    admission = Admission(queue_size=100, queue_bytes=1000, max_concurrent_requests=2)
 
     def retry_after() -> int | None:
         with admission.reserve(100):
@@ -50,6 +50,28 @@ def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
         with admission.reserve(100):
             time.sleep(0.001)
     assert retry_after() == 1  # a whole number, and never 0
+
+
+def test_the_bytes_in_the_house_are_bounded() -> None:
+    admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
+    admission.hold_bytes(900)
+    with pytest.raises(QueueFull, match="hold the 1,000 bytes that are allowed") as full:
+        admission.hold_bytes(101)
+    assert (full.value.retry_after_s or 0) >= 1
+    admission.hold_bytes(100)
+    admission.release_bytes(1000)
+    assert admission.bytes == 0
+
+
+def test_the_requests_in_the_house_are_bounded() -> None:
+    admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
+    admission.enter()
+    admission.enter()
+    with pytest.raises(QueueFull, match="2 requests are being answered") as full:
+        admission.enter()
+    assert (full.value.retry_after_s or 0) >= 1
+    admission.leave()
+    admission.enter()
 
 
 def texts(count: int) -> dict[str, object]:
@@ -71,6 +93,26 @@ async def test_beyond_the_queue_a_request_gets_429_and_nothing_of_it_is_done(eng
         assert (await first).status_code == (await fitting).status_code == 200
         assert held.texts_seen == 5 + 3
         assert (await client.post("/embed", json=texts(8))).status_code == 200
+
+
+async def test_beyond_the_bytes_or_the_requests_in_the_house_there_is_429_too(engine: EmbeddingEngine) -> None:
+    held = HeldEngine(engine)
+    settings = Settings(queue_bytes=1000, max_body_bytes=1000, max_concurrent_requests=2)
+    app = create_app(settings, Loaded(held, imports_s=0.0))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+        with held.holding():
+            first = asyncio.create_task(client.post("/embed/text", json={"texts": ["a" * 700]}))
+            await until(lambda: held.texts_seen > 0)
+            large = await client.post("/embed/text", json={"texts": ["b" * 700]})
+            assert_refused(large, 429, "queue_full", "hold the 1,000 bytes that are allowed")
+            second = asyncio.create_task(client.post("/embed/text", json={"texts": ["c"]}))
+            await until(lambda: app.state.service.admission.requests == 2)
+            third = await client.post("/embed/text", json={"texts": ["d"]})
+            assert_refused(third, 429, "queue_full", "2 requests are being answered")
+            assert int(third.headers["retry-after"]) >= 1
+        assert (await first).status_code == (await second).status_code == 200
+    assert (app.state.service.admission.requests, app.state.service.admission.bytes) == (0, 0)
 
 
 async def test_a_full_house_refuses_before_it_decodes(engine: EmbeddingEngine) -> None:

@@ -143,8 +143,7 @@ async def test_a_request_that_outlives_a_stopping_servers_patience_is_told_so(en
             request = asyncio.create_task(app(scope, body.get, send))
             await until(lambda: held.texts_seen > 0)
             request.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await request
+            await request
     assert (sent[0]["status"], json.loads(sent[1]["body"])["message"]) == (503, "The service is stopping.")
     assert (b"retry-after", b"1") in sent[0]["headers"]
 

@@ -17,9 +17,7 @@ from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
 from model.preprocessing import Standardization
 from tests.app.patience import PATIENCE_S, until
 
-LIMITS = PipelineLimits(
-    queue_size=1000, max_batch_size=4, text_batch_tokens=64, decode_threads=2, text_cache_size=10, max_text_chars=20
-)
+LIMITS = PipelineLimits(max_batch_size=4, text_batch_tokens=64, decode_threads=2, text_cache_size=10, max_text_chars=20)
 
 
 class ArithmeticEngine:

@@ -56,7 +56,15 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
         "text_batch_tokens": 1024,
         **{
             name: getattr(Settings(), name)
-            for name in ("queue_size", "max_rows", "max_body_bytes", "max_image_pixels", "max_text_chars")
+            for name in (
+                "queue_size",
+                "queue_bytes",
+                "max_concurrent_requests",
+                "max_rows",
+                "max_body_bytes",
+                "max_image_pixels",
+                "max_text_chars",
+            )
         },
         "request_timeout_s": 300.0,
     }

@@ -66,17 +66,43 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
         assert refused >= 1
         assert client.get("/health/live").status_code == 200
 
-        with ThreadPoolExecutor(3) as pool:
+        with ThreadPoolExecutor(3) as pool, httpx.Client(base_url=server.url) as client:
+            assert client.get("/health/ready").status_code == 200
             body = different_images(10)
             inflight = [pool.submit(httpx.post, f"{server.url}/embed", json=body, timeout=PATIENCE_S) for _ in range(3)]
             until(lambda: server.counters()["images"] > 0)
             server.process.terminate()
+            until(lambda: client.get("/health/ready").status_code == 503)
+            refused_now = httpx.post(f"{server.url}/embed", json=table(["text"], [[TEXT]]))
+            assert_refused(refused_now, 503, "not_ready", "The service is stopping.")
+            assert int(refused_now.headers["retry-after"]) >= 1
+            assert client.get("/health/live").status_code == 200
             answers = [request.result() for request in inflight]
         assert [len(vectors(answer, "image_features")) for answer in answers] == [10, 10, 10]
         assert server.ended() == 0
         with pytest.raises(ConnectionRefusedError):
             server.connect()
     assert len([line for line in server.log if "ready: model=2024.09.27, device=cpu" in line]) == 1
+
+
+@pytest.mark.parametrize("how", ["a second signal", "the timeout"])
+def test_a_stop_that_cannot_wait_ends_with_1(how: str, small_release: Path) -> None:
+    with started(small_release, module="tests.app.hanging_server", drain_timeout_s=1) as server:
+        wait_until_ready(server.url)
+        with ThreadPoolExecutor(1) as pool:
+            request = pool.submit(httpx.post, f"{server.url}/embed", json=table(["text"], [[TEXT]]), timeout=PATIENCE_S)
+            until(lambda: server.in_flight() == 1)
+            server.process.terminate()
+            told = time.monotonic()
+            if how == "a second signal":
+                until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503)
+                server.process.terminate()
+                assert isinstance(request.exception(), httpx.RemoteProtocolError | httpx.ReadError)
+            else:
+                assert_refused(request.result(), 503, "not_ready", "The service is stopping.")
+            assert server.ended() == 1
+            assert time.monotonic() - told < 5
+    assert [line for line in server.log if "Traceback" in line] == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ OTHERS: dict[str, tuple[str, object]] = {
     "text_batch_tokens": ("4096", 4096),
     "batch_wait_ms": ("2.5", 2.5),
     "queue_size": ("2048", 2048),
+    "queue_bytes": ("100000000", 100_000_000),
+    "max_concurrent_requests": ("16", 16),
     "text_cache_size": ("0", 0),
     "max_rows": ("64", 64),
     "max_body_bytes": ("1000000", 1_000_000),
@@ -34,6 +36,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "body_timeout_s": ("5", 5.0),
     "request_timeout_s": ("7.5", 7.5),
     "device_timeout_s": ("2", 2.0),
+    "unhealthy_exit_s": ("3", 3.0),
     "drain_timeout_s": ("1", 1.0),
     "cache_dir": ("/cache", Path("/cache")),
     "offline": ("true", True),
@@ -110,6 +113,7 @@ def test_the_help_of_serve_names_every_setting() -> None:
         ("queue_size", "0"),
         ("max_rows", "0"),
         ("max_rows", "1025"),  # more than queue_size
+        ("max_body_bytes", "1000000000"),  # more than queue_bytes
         ("max_image_pixels", "1000000000"),  # more than Pillow allows
         ("batch_wait_ms", "-1"),
         ("body_timeout_s", "0"),

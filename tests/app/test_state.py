@@ -111,5 +111,6 @@ async def test_a_device_that_does_not_answer_is_not_ready(engine: EmbeddingEngin
             for answer in (await client.get("/health/ready"), await client.post("/embed", json=BODY)):
                 assert_refused(answer, 503, "not_ready", "The device has not answered for 0 seconds")
             assert (await client.get("/health/live")).status_code == 200
-        assert (await waiting).status_code == 200
+            assert_refused(await waiting, 503, "encoding_failed", "The device does not answer")
+        await until(lambda: app.state.service.why_not_ready is None)
         assert (await client.get("/health/ready")).status_code == 200
