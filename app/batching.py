@@ -22,7 +22,7 @@ from model.errors import OutOfDeviceMemory
 logger = logging.getLogger("medimageinsight")
 
 GROW_AFTER = 32  # good batches after which a size that was halved for want of memory is doubled again
-NOT_COMPUTED = "The entry was not computed: the service is stopping, or its batch broke."
+NOT_COMPUTED = "the entry was not computed: the service is stopping, or its batch broke."
 
 
 class MicroBatcher(Generic[Payload, Staged, Result]):
@@ -250,7 +250,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             (result,) = await self._on_device([await self._staged([entry])], 1)
         except Exception as error:  # noqa: BLE001, as above, now for this entry alone
             logger.error("an entry failed on the device (%s)", type(error).__name__)
-            entry.fail(EncodingFailed(f"The device failed on this entry ({type(error).__name__})."))
+            entry.fail(EncodingFailed(f"the device failed on it ({type(error).__name__})."))
         else:
             entry.answer(result)
 

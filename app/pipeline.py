@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, Protocol
@@ -13,7 +14,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from app.batching import MicroBatcher
-from app.errors import RowError, TextTooLong
+from app.errors import EncodingFailed, RowError, TextTooLong
 from app.fairness import FairSemaphore
 from app.threads import DeviceThread, Value, in_thread
 from model.errors import InvalidInput
@@ -123,7 +124,10 @@ class Pipeline:
                 asyncio.create_task(self._embed_image(*work, standardization, image_flow.next_start()))
                 for work in zip(images, data, decoded, strict=True)
             ),
-            *(asyncio.create_task(self._embed_text(ids, text_flow.next_start(len(ids)))) for ids in token_ids),
+            *(
+                asyncio.create_task(self._embed_text(side, ids, text_flow.next_start(len(ids))))
+                for side, ids in zip(texts, token_ids, strict=True)
+            ),
         ]
         try:
             embeddings = await _results(tasks, decoded)
@@ -208,14 +212,16 @@ class Pipeline:
             finally:
                 if not decoded.done():
                     decoded.set_result(None)
-            return await self.images.submit(pixels, key=key, start=start)
+            with _failure_named(side, "image"):
+                return await self.images.submit(pixels, key=key, start=start)
 
-    async def _embed_text(self, token_ids: TokenIds, start: float) -> Embedding:
+    async def _embed_text(self, side: Side, token_ids: TokenIds, start: float) -> Embedding:
         cached = self.text_cache.get(token_ids)
         if cached is not None:
             self.text_cache_hits += 1
             return cached
-        embedding = await self.texts.submit(token_ids, key=token_ids, start=start, size=len(token_ids))
+        with _failure_named(side, "text"):
+            embedding = await self.texts.submit(token_ids, key=token_ids, start=start, size=len(token_ids))
         if self.limits.text_cache_size:
             self.text_cache[token_ids] = embedding
         return embedding
@@ -225,6 +231,15 @@ class Pipeline:
 
     async def _in_decode_pool(self, function: Callable[[], Value]) -> Value:
         return await in_thread(self._decode_pool, function)
+
+
+@contextmanager
+def _failure_named(side: Side, column: str) -> Iterator[None]:
+    """Say in the device's failure on an entry which row it is of; equal entries of other rows share the failure."""
+    try:
+        yield
+    except EncodingFailed as error:
+        raise EncodingFailed(f"Row {side.row}, column {column}: {error}", row=side.row, column=column) from error
 
 
 def _row_of(bad: BadRow) -> int:

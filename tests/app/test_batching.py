@@ -141,7 +141,7 @@ async def test_of_a_failed_batch_only_the_bad_entry_fails(device: Device, caplog
         one, two, three = await all_of(submitted(batcher, 1, 2, 3))
     assert (one, three) == (2, 6)
     assert isinstance(two, EncodingFailed)
-    assert str(two) == "The device failed on this entry (ValueError)."
+    assert str(two) == "the device failed on it (ValueError)."
     assert device.batches == [[1, 2, 3], [1], [2], [3]]
     assert "a batch of 3 entries failed (ValueError), trying one by one" in caplog.text
 

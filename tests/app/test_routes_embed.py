@@ -202,7 +202,7 @@ async def test_a_device_that_fails_is_told_with_a_time_to_come_back(held: HeldEn
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
         with held.failing(ValueError("a part of the payload")):
             failed = await client.post("/embed", json=table(["text"], [["a"]]))
-        assert_refused(failed, 503, "encoding_failed", "ValueError")
+        assert_refused(failed, 503, "encoding_failed", "ValueError", row=0, column="text")
         assert int(failed.headers["retry-after"]) >= 1
         assert "payload" not in failed.text
         assert (await client.post("/embed", json=table(["text"], [["a"]]))).status_code == 200
