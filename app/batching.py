@@ -6,6 +6,7 @@ is put together and staged, and it goes on growing until its turn comes, so noth
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from app.entries import Batch, Entry, Payload, Result, Staged
 from app.errors import EncodingFailed
 from app.fairness import Flow, VirtualTime
 from app.threads import DeviceThread, in_thread
+from app.timeline import Timeline
 from model.errors import OutOfDeviceMemory
 
 logger = logging.getLogger("medimageinsight")
@@ -41,6 +43,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         run: Callable[[Sequence[Staged]], Iterable[Result]],
         budget: int,
         wait_s: float = 0.0,
+        on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
         """Make a batcher; `start` sets it going.
 
@@ -50,8 +53,10 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             run: takes a batch's staged parts, in order, and gives one result an entry; in the device's thread.
             budget: the largest cost of a batch.
             wait_s: how long a free device waits for more entries.
+            on_batch: told the number of entries and the used share of the budget of each batch.
         """
         self._device, self._stage, self._run, self._wait_s = device, stage, run, wait_s
+        self._on_batch = on_batch
         self._budget = self._affordable = budget
         self._good_batches = 0
         self._queue: deque[Entry[Payload, Result]] = deque()
@@ -62,7 +67,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         self._computing: asyncio.Task[None] | None = None
         self._time = VirtualTime()
         self._stopped = False
-        self.batches = self.entries = self.shared = self.dropped = 0
+        self.batches = self.entries = self.shared = self.dropped = self.retried = 0
 
     def start(self) -> None:
         self._loop = asyncio.create_task(self._batch_loop())
@@ -83,11 +88,14 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         """A new request's place in the queue, which shares it fairly with the others."""
         return Flow(self._time)
 
-    async def submit(self, payload: Payload, *, key: Hashable, start: float = 0.0, size: int = 1) -> Result:
+    async def submit(
+        self, payload: Payload, *, key: Hashable, start: float = 0.0, size: int = 1, timeline: Timeline | None = None
+    ) -> Result:
         """Queue a payload and wait for its result. Equal keys that meet before the device are computed once.
 
         Args:
             start: from the request's `flow`; the lowest is served first.
+            timeline: of the request; told when the device began and ended.
 
         Raises:
             EncodingFailed: the device failed on this payload, also alone; or the batcher was stopped.
@@ -104,7 +112,11 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             entry.start = min(entry.start, start)
         waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
-        return await waiter
+        result = await waiter
+        if timeline is not None:
+            timeline.reached("queue", entry.device_began)
+            timeline.reached("device", entry.device_ended)
+        return result
 
     async def _batch_loop(self) -> None:
         while True:
@@ -223,12 +235,15 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             return
         self.batches += 1
         self.entries += len(batch.entries)
+        self._on_batch(len(batch.entries), min(1.0, batch.cost / self._budget))
+        began = time.perf_counter()
         try:
             results = await self._on_device(batch.staged(), len(batch.entries))
         except Exception as error:  # noqa: BLE001, whatever the device raises; one bad entry must not fail its neighbours
             logger.warning(
                 "a batch of %d entries failed (%s), trying one by one", len(batch.entries), type(error).__name__
             )
+            self.retried += 1
             if isinstance(error, OutOfDeviceMemory):
                 self._affordable, self._good_batches = max(1, batch.cost // 2), 0
             for entry in batch.entries:
@@ -236,7 +251,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             return
         self._grow_back()
         for entry, result in zip(batch.entries, results, strict=True):
-            entry.answer(result)
+            entry.answer(result, began, time.perf_counter())
 
     def _grow_back(self) -> None:
         self._good_batches += 1
@@ -246,13 +261,14 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
     async def _compute_alone(self, entry: Entry[Payload, Result]) -> None:
         if not entry.wanted:
             return
+        began = time.perf_counter()
         try:
             (result,) = await self._on_device([await self._staged([entry])], 1)
         except Exception as error:  # noqa: BLE001, as above, now for this entry alone
             logger.error("an entry failed on the device (%s)", type(error).__name__)
             entry.fail(EncodingFailed(f"the device failed on it ({type(error).__name__})."))
         else:
-            entry.answer(result)
+            entry.answer(result, began, time.perf_counter())
 
     def _close(self, entry: Entry[Payload, Result]) -> None:
         """Whoever brings the same key from here on starts a new entry."""

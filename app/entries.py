@@ -15,6 +15,7 @@ class Entry(Generic[Payload, Result]):
     def __init__(self, payload: Payload, key: Hashable, size: int, start: float) -> None:
         self.payload, self.key, self.size = payload, key, size
         self.start = start  # see `app.fairness`: the lowest goes first
+        self.device_began = self.device_ended = 0.0
         self.waiters: list[asyncio.Future[Result]] = []
 
     @property
@@ -22,7 +23,9 @@ class Entry(Generic[Payload, Result]):
         """Whether anybody still waits: cancelled and expired requests do not."""
         return any(not waiter.done() for waiter in self.waiters)
 
-    def answer(self, result: Result) -> None:
+    def answer(self, result: Result, device_began: float, device_ended: float) -> None:
+        """Hand out the result, and when, on `time.perf_counter`'s clock, the device worked on it."""
+        self.device_began, self.device_ended = device_began, device_ended
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(result)

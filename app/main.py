@@ -8,8 +8,10 @@ from fastapi_offline import FastAPIOffline
 
 from app import openapi, routes_embed, routes_ops
 from app.errors import add_error_handlers
+from app.metrics import Metrics, StateCollector
 from app.middleware import BodyLimits, PagePolicy, RequestIds
 from app.model_loader import Loaded
+from app.observing import Observing
 from app.settings import Settings
 from app.state import Service
 from app.version import VERSION
@@ -23,7 +25,9 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         loaded: an engine that is there already; None loads the settings' model once the server has started.
     """
     settings = settings or Settings()
-    service = Service(settings)
+    metrics = Metrics()
+    service = Service(settings, metrics)
+    metrics.registry.register(StateCollector(service))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,4 +52,5 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     )
     app.add_middleware(PagePolicy)
     app.add_middleware(RequestIds)
+    app.add_middleware(Observing, metrics=metrics)
     return app

@@ -17,6 +17,7 @@ from app.batching import MicroBatcher
 from app.errors import EncodingFailed, RowError, TextTooLong
 from app.fairness import FairSemaphore
 from app.threads import DeviceThread, Value, in_thread
+from app.timeline import Timeline
 from model.errors import InvalidInput
 from model.images import decode_base64
 from model.preprocessing import Standardization
@@ -61,10 +62,13 @@ class Side:
 class Pipeline:
     """Runs requests against one engine; made and stopped on the event loop."""
 
-    def __init__(self, engine: Engine, limits: PipelineLimits) -> None:
+    def __init__(
+        self, engine: Engine, limits: PipelineLimits, on_batch: Callable[[str, int, float], None] = lambda *_: None
+    ) -> None:
+        """Make a pipeline; `on_batch` is told the kind, the number of entries and the fill of each device call."""
         self.engine, self.limits = engine, limits
         self.text_cache: LRUCache[TokenIds, Embedding] = LRUCache(max(1, limits.text_cache_size))
-        self.text_cache_hits = 0
+        self.text_cache_hits = self.text_cache_misses = 0
         self.device = DeviceThread()
         self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images: MicroBatcher[Pixels, Any, Embedding] = MicroBatcher(
@@ -73,6 +77,7 @@ class Pipeline:
             run=engine.embed_images,
             budget=limits.max_batch_size,
             wait_s=limits.batch_wait_s,
+            on_batch=partial(on_batch, "image"),
         )
         self.texts: MicroBatcher[TokenIds, Sequence[TokenIds], Embedding] = MicroBatcher(
             self.device,
@@ -80,6 +85,7 @@ class Pipeline:
             run=self._run_texts,
             budget=limits.text_batch_tokens,
             wait_s=limits.batch_wait_s,
+            on_batch=partial(on_batch, "text"),
         )
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
         # Decoded images are the large thing here: as many as two batches need wait for the device, and no more.
@@ -102,7 +108,11 @@ class Pipeline:
         self.device.executor.shutdown(wait=False, cancel_futures=True)
 
     async def embed(
-        self, images: Sequence[Side], texts: Sequence[Side], standardization: Standardization | None
+        self,
+        images: Sequence[Side],
+        texts: Sequence[Side],
+        standardization: Standardization | None,
+        timeline: Timeline | None = None,
     ) -> tuple[list[Embedding], list[Embedding]]:
         """Embed a request's images and texts: two lists of (D,) vectors in the order given.
 
@@ -113,19 +123,21 @@ class Pipeline:
                 image that turns out to be damaged behind its header.
             EncodingFailed: the device failed on an entry.
         """
-        data, bad_image = await self._unpack(images)
-        token_ids, bad_text = await self._tokenize(texts)
+        timeline = timeline or Timeline()
+        data, bad_image = await self._unpack(images, timeline)
+        token_ids, bad_text = await self._tokenize(texts, timeline)
+        timeline.reached("decode")
         if bad_rows := [bad for bad in (bad_image, bad_text) if bad is not None]:
             raise await self._first_bad_row(min(bad_rows, key=_row_of), images, data, standardization)
         decoded = [asyncio.get_running_loop().create_future() for _ in images]
         image_flow, text_flow = self.images.flow(), self.texts.flow()
         tasks = [
             *(
-                asyncio.create_task(self._embed_image(*work, standardization, image_flow.next_start()))
+                asyncio.create_task(self._embed_image(*work, standardization, image_flow.next_start(), timeline))
                 for work in zip(images, data, decoded, strict=True)
             ),
             *(
-                asyncio.create_task(self._embed_text(side, ids, text_flow.next_start(len(ids))))
+                asyncio.create_task(self._embed_text(side, ids, text_flow.next_start(len(ids)), timeline))
                 for side, ids in zip(texts, token_ids, strict=True)
             ),
         ]
@@ -149,7 +161,7 @@ class Pipeline:
                 return RowError(side.row, "image", error)
         return known
 
-    async def _unpack(self, images: Sequence[Side]) -> tuple[list[bytes], BadRow | None]:
+    async def _unpack(self, images: Sequence[Side], timeline: Timeline) -> tuple[list[bytes], BadRow | None]:
         """Undo base64 and, when there are several images, read all headers before any pixel is decoded."""
 
         def unpack(side: Side) -> bytes:
@@ -158,9 +170,9 @@ class Pipeline:
                 self.engine.check_image(data)
             return data
 
-        return await self._each(images, "image", unpack)
+        return await self._each(images, "image", unpack, timeline)
 
-    async def _tokenize(self, texts: Sequence[Side]) -> tuple[list[TokenIds], BadRow | None]:
+    async def _tokenize(self, texts: Sequence[Side], timeline: Timeline) -> tuple[list[TokenIds], BadRow | None]:
         def tokenize(side: Side) -> TokenIds:
             text = str(side.value)
             most = self.limits.max_text_chars
@@ -172,14 +184,15 @@ class Pipeline:
                 )
             return self.engine.tokenize(text)
 
-        return await self._each(texts, "text", tokenize)
+        return await self._each(texts, "text", tokenize, timeline)
 
     async def _each(
-        self, sides: Sequence[Side], column: str, function: Callable[[Side], Value]
+        self, sides: Sequence[Side], column: str, function: Callable[[Side], Value], timeline: Timeline
     ) -> tuple[list[Value], BadRow | None]:
         """Apply a function to all sides in one thread of the pool; the first bad row ends it, and is returned too."""
 
         def apply() -> tuple[list[Value], BadRow | None]:
+            timeline.reached_first("wait")
             done: list[Value] = []
             for side in sides:
                 try:
@@ -199,6 +212,7 @@ class Pipeline:
         decoded: asyncio.Future[None],
         standardization: Standardization | None,
         start: float,
+        timeline: Timeline,
     ) -> Embedding:
         def decode() -> tuple[Pixels, bytes]:
             pixels = self.engine.preprocess_image(data, standardization)
@@ -212,16 +226,20 @@ class Pipeline:
             finally:
                 if not decoded.done():
                     decoded.set_result(None)
+            timeline.reached("preprocess")
             with _failure_named(side, "image"):
-                return await self.images.submit(pixels, key=key, start=start)
+                return await self.images.submit(pixels, key=key, start=start, timeline=timeline)
 
-    async def _embed_text(self, side: Side, token_ids: TokenIds, start: float) -> Embedding:
+    async def _embed_text(self, side: Side, token_ids: TokenIds, start: float, timeline: Timeline) -> Embedding:
         cached = self.text_cache.get(token_ids)
         if cached is not None:
             self.text_cache_hits += 1
             return cached
+        self.text_cache_misses += 1
         with _failure_named(side, "text"):
-            embedding = await self.texts.submit(token_ids, key=token_ids, start=start, size=len(token_ids))
+            embedding = await self.texts.submit(
+                token_ids, key=token_ids, start=start, size=len(token_ids), timeline=timeline
+            )
         if self.limits.text_cache_size:
             self.text_cache[token_ids] = embedding
         return embedding

@@ -14,6 +14,7 @@ from app.pipeline import Pipeline
 from app.responses import check_layout, embedding_response
 from app.schemas import COLUMNS, Params
 from app.state import Service, ServiceDependency
+from app.timeline import Timeline
 from model.preprocessing import Standardization
 
 Value = TypeVar("Value")
@@ -52,16 +53,23 @@ async def embed_text(request: Request, service: ServiceDependency) -> Response:
 
 async def _answer(request: Request, service: Service, reading: Coroutine[Any, Any, Work]) -> Response:
     work = await reading
+    timeline: Timeline = request.state.timeline
+    timeline.reached("read")
+    request.state.rows = work.row_count
     check_layout(work)
     loaded, pipeline = service.ready_pipeline()
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
     with service.admission.reserve(work.row_count):
+        service.metrics.rows_admitted(len(work.images), len(work.texts))
         try:
             async with asyncio.timeout(timeout_s):
                 embeddings = await _while_wanted(
-                    request, pipeline, pipeline.embed(work.images, work.texts, _standardization(work.params))
+                    request,
+                    pipeline,
+                    pipeline.embed(work.images, work.texts, _standardization(work.params), timeline),
                 )
         except TimeoutError as error:
+            service.metrics.rows_expired(work.row_count)
             raise DeadlineExceeded(
                 f"The answer took longer than {timeout_s:g} seconds; send fewer rows at once."
             ) from error

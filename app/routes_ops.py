@@ -3,7 +3,8 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client.exposition import choose_encoder
 
 from app.openapi import DEMONSTRATION_NOTICE, RESEARCH_NOTICE
 from app.schemas import ErrorBody
@@ -83,6 +84,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
             "images": pipeline.images.entries,
             "text_batches": pipeline.texts.batches,
             "texts": pipeline.texts.entries,
+            "text_cache_misses": pipeline.text_cache_misses,
             "text_cache_hits": pipeline.text_cache_hits,
             "shared_entries": pipeline.images.shared + pipeline.texts.shared,
             "requests_in_flight": service.admission.requests,
@@ -91,6 +93,13 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
         "version": VERSION,
         "notice": f"{DEMONSTRATION_NOTICE} {RESEARCH_NOTICE}" if service.is_demonstration else RESEARCH_NOTICE,
     }
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
+async def metrics(request: Request, service: ServiceDependency) -> Response:
+    """Counts, times and the queue, in Prometheus' text format; also while the model is being loaded."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(service.metrics.registry), media_type=content_type)
 
 
 @router.get("/swagger.json", include_in_schema=False)

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 import uvicorn
 
+from app.logs import set_up_logging
 from app.main import create_app
 from app.settings import Settings
 from app.state import Service
@@ -68,21 +69,7 @@ def run(settings: Settings) -> int:
         0 after a clean stop; 1 when requests in flight had to be given up; 2 when the model could not be loaded or the
         port not be bound. A device that hangs, and a second signal, end the process with 1 from within.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for noisy in (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "httpcore2",
-        "PIL",
-        "filelock",
-        "urllib3",
-        "python_multipart",
-        "asyncio",
-    ):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up_logging(settings.log_level, settings.log_format)
     _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
     app = create_app(settings)
     service: Service = app.state.service

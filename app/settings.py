@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(Path("~/.cache/medimageinsight"), description="where downloaded models are kept")
     offline: bool = Field(False, description="never use the network: a Hugging Face id must be in cache_dir already")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="one JSON object a line, or text; auto is text where the log goes to a terminal"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
 
     @model_validator(mode="after")

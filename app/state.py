@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from app.admission import Admission
 from app.errors import NotReady
+from app.metrics import Metrics
 from app.model_loader import Loaded, load_in_background
 from app.pipeline import Pipeline, PipelineLimits
 from app.settings import Settings
@@ -27,8 +28,8 @@ GPU_BATCH_SIZE, GPU_TEXT_BATCH_TOKENS, CPU_TEXT_BATCH_TOKENS = 32, 16384, 1024
 class Service:
     """The state that hangs on `app.state.service`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.settings, self.metrics = settings, metrics or Metrics()
         self.loaded: Loaded | None = None
         self.pipeline: Pipeline | None = None
         self.failure: MedImageInsightError | None = None
@@ -46,7 +47,8 @@ class Service:
     def serve(self, loaded: Loaded) -> None:
         """Make the pipeline of a loaded engine; from here on the service is ready."""
         self.loaded = loaded
-        self.pipeline = Pipeline(loaded.engine, pipeline_limits(self.settings, loaded))
+        limits = pipeline_limits(self.settings, loaded)
+        self.pipeline = Pipeline(loaded.engine, limits, on_batch=self.metrics.batch_computed)
         self.pipeline.start()
         self._watching = asyncio.create_task(
             watch(

@@ -165,6 +165,11 @@ class EmbeddingEngine:
             features = self._model.encode_text(input_ids.to(self.device), attention_mask.to(self.device))
             return self._checked(features, len(token_ids))
 
+    @property
+    def device_memory_bytes(self) -> int:
+        """What torch holds of a CUDA device's memory; 0 elsewhere."""
+        return torch.cuda.memory_reserved(self.device) if self.device.type == "cuda" else 0
+
     def warm_up(self) -> None:
         """Run both encoders once, so that the first request pays for no page fault and no kernel's first use."""
         height, width = self.config.image.image_size

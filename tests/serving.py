@@ -20,7 +20,8 @@ def start_server(
     model: Path | str, *, module: str = "app.cli", **settings: object
 ) -> tuple[subprocess.Popen[str], str]:
     """Start `medimageinsight serve` on a free port; returns the process and its URL as soon as it listens."""
-    environment = os.environ | {"MODEL": str(model), "PORT": "0"} | {k.upper(): str(v) for k, v in settings.items()}
+    environment = os.environ | {"MODEL": str(model), "PORT": "0", "LOG_FORMAT": "text"}
+    environment |= {name.upper(): str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", module, "serve"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

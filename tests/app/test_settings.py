@@ -40,6 +40,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "drain_timeout_s": ("1", 1.0),
     "cache_dir": ("/cache", Path("/cache")),
     "offline": ("true", True),
+    "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
 }
 NAMES = list(Settings.model_fields)
@@ -120,6 +121,7 @@ def test_the_help_of_serve_names_every_setting() -> None:
         ("body_timeout_s", "nan"),
         ("drain_timeout_s", "inf"),
         ("log_level", "loud"),
+        ("log_format", "xml"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error_that_names_the_setting(

@@ -1,0 +1,70 @@
+"""Notes every request: in the metrics, in one line of the log, and for the client in `Server-Timing`."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.metrics import UNMATCHED, Metrics
+from app.timeline import Timeline
+
+logger = logging.getLogger("medimageinsight.requests")
+
+PROBES = ("/", "/health", "/health/live", "/health/ready", "/ping", "/metrics")
+CLIENT_GONE = 499  # no answer began
+
+
+class Observing:
+    """Outermost of the middleware, so that refusals of the others are noted too."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        timeline = state["timeline"] = Timeline()
+        status = CLIENT_GONE
+
+        async def send_with_timing(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if "rows" in state:
+                    MutableHeaders(scope=message)["server-timing"] = ", ".join(
+                        f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in timeline.durations().items()
+                    )
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_timing)
+        finally:
+            stages = timeline.durations() if "rows" in state else None
+            self._note(scope, status, time.perf_counter() - timeline.start, stages)
+
+    def _note(self, scope: Scope, status: int, seconds: float, stages: Mapping[str, float] | None) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        self._metrics.request_ended(route, status, seconds, stages)
+        level = logging.DEBUG if route in PROBES else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        facts: dict[str, object] = {
+            "method": scope["method"] if route != UNMATCHED else "",
+            "route": route,
+            "status": status,
+            "rows": scope["state"].get("rows", 0),
+            "total_ms": round(1000 * seconds, 2),
+            **{f"{stage}_ms": round(1000 * duration, 2) for stage, duration in (stages or {}).items()},
+            "request_id": _printable(scope["state"].get("request_id", "")),
+        }
+        logger.log(level, " ".join(f"{name}={value}" for name, value in facts.items()), extra=facts)
+
+
+def _printable(request_id: str) -> str:
+    """A client's own id with nothing in it that could break a line of the log."""
+    return re.sub(r"[^!-~]", "?", request_id)
