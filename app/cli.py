@@ -31,7 +31,8 @@ def settings_options(*names: str) -> Callable[[COMMAND], COMMAND]:
         for name in reversed(names or tuple(Settings.model_fields)):
             field = Settings.model_fields[name]
             flag = f"--{name.replace('_', '-')}"
-            text = f"{field.description}  [{name.upper()}; default: {'none' if field.default == '' else field.default}]"
+            default = "none" if str(field.default) in ("", "None") else field.default
+            text = f"{field.description}  [{name.upper()}; default: {default}]"
             if field.annotation is bool:
                 option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
             else:

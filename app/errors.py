@@ -1,6 +1,7 @@
 """Every refusal of the service, and the one table that says which status it is.
 
 ServiceError
+├── KeyMissing, KeyWrong  keys are set, and the request has none of them
 ├── RequestInvalid        the body is not of the schema; says where
 ├── BodyTooLarge, TooManyRows, TextTooLong
 ├── ContentTypeUnsupported
@@ -33,6 +34,14 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(message)
         self.row, self.column, self.retry_after_s = row, column, retry_after_s
+
+
+class KeyMissing(ServiceError):
+    """A request without a key."""
+
+
+class KeyWrong(ServiceError):
+    """A request with a key that is not accepted."""
 
 
 class RequestInvalid(ServiceError):
@@ -80,6 +89,8 @@ class EncodingFailed(ServiceError):
 
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
+    KeyMissing: (401, "key_missing"),
+    KeyWrong: (403, "key_wrong"),
     RequestInvalid: (400, "invalid_request"),
     ImageDecodeError: (400, "undecodable_image"),
     TextInvalid: (400, "invalid_text"),
@@ -124,6 +135,8 @@ def error_response(error: Exception, request_id: str = "") -> Response:
         for key in ("row", "column"):
             if (value := getattr(error, key, None)) is not None:
                 body[key] = value
+        if status == 401:
+            headers["www-authenticate"] = "Bearer"
         if status in (429, 503):
             headers["retry-after"] = str(getattr(error, "retry_after_s", None) or 1)
     elif isinstance(error, HTTPException):

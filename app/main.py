@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from app import openapi, routes_embed, routes_ops
 from app.errors import add_error_handlers
 from app.metrics import Metrics, StateCollector
-from app.middleware import BodyLimits, PagePolicy, RequestIds
+from app.middleware import BodyLimits, BrowserPolicy, RequestIds
 from app.model_loader import Loaded
 from app.observing import Observing
+from app.security import ApiKeys, RequireKey
 from app.settings import Settings
 from app.state import Service
 from app.version import VERSION
@@ -23,8 +25,12 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     Args:
         settings: None reads them from the environment.
         loaded: an engine that is there already; None loads the settings' model once the server has started.
+
+    Raises:
+        KeysUnusable: the file of API keys cannot be read, or holds none.
     """
     settings = settings or Settings()
+    keys = ApiKeys.of(settings)
     metrics = Metrics()
     service = Service(settings, metrics)
     metrics.registry.register(StateCollector(service))
@@ -42,7 +48,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     app.state.service = service
     app.include_router(routes_embed.router)
     app.include_router(routes_ops.router)
-    openapi.document(app, VERSION, lambda: service.is_demonstration)
+    openapi.document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
     add_error_handlers(app)
     app.add_middleware(
         BodyLimits,
@@ -50,7 +56,17 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
     )
-    app.add_middleware(PagePolicy)
+    app.add_middleware(BrowserPolicy)
+    if keys is not None:
+        app.add_middleware(RequireKey, keys=keys)
+    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
     app.add_middleware(RequestIds)
     app.add_middleware(Observing, metrics=metrics)
     return app

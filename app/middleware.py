@@ -68,8 +68,11 @@ class RequestIds:
             await response(scope, receive, send_with_ids)
 
 
-class PagePolicy:
-    """Lets the HTML pages load from this server only: ReDoc would fetch its maker's logo from the internet."""
+class BrowserPolicy:
+    """What browsers are told: keep nothing, guess no type, and load pages from this server only.
+
+    ReDoc would fetch its maker's logo from the internet.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -78,8 +81,12 @@ class PagePolicy:
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers["x-content-type-options"] = "nosniff"
+                headers["cache-control"] = "no-store"
                 if headers.get("content-type", "").startswith("text/html"):
                     headers["content-security-policy"] = PAGE_POLICY
+                    headers["referrer-policy"] = "no-referrer"
+                    headers["x-frame-options"] = "DENY"
             await send(message)
 
         await self._app(scope, receive, send_with_policy)

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from app.schemas import EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
+from app.security import OPEN_ROUTES
 
 TITLE = "MedImageInsight Server"
 RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
@@ -100,7 +101,25 @@ def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool]) -> None:
+def _require_key(schema: dict[str, Any]) -> None:
+    """Document the keys, and the refusals without one, of all operations that are not open."""
+    schema["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    error = {"application/json": {"schema": _ref("ErrorBody")}}
+    for path, operations in schema["paths"].items():
+        if path in OPEN_ROUTES:
+            continue
+        for operation in operations.values():
+            operation["security"] = [{"bearer": []}, {"header": []}]
+            operation["responses"] |= {
+                "401": {"description": "No key was sent.", "content": error},
+                "403": {"description": "The key is not accepted.", "content": error},
+            }
+
+
+def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *, needs_key: bool = False) -> None:
     """Make the app's OpenAPI document hold what its handlers read by hand, and say what is served."""
 
     def build() -> dict[str, Any]:
@@ -110,6 +129,8 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool]) -
             )
             schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
             schema["components"]["schemas"] |= definitions["$defs"]
+            if needs_key:
+                _require_key(schema)
             app.openapi_schema = schema
         description = f"{DESCRIPTION}\n\n**{DEMONSTRATION_NOTICE}**" if is_demonstration() else DESCRIPTION
         return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}

@@ -15,6 +15,7 @@ import uvicorn
 
 from app.logs import set_up_logging
 from app.main import create_app
+from app.security import KeysUnusable
 from app.settings import Settings
 from app.state import Service
 
@@ -71,7 +72,11 @@ def run(settings: Settings) -> int:
     """
     set_up_logging(settings.log_level, settings.log_format)
     _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except KeysUnusable as error:
+        click.echo(f"medimageinsight: {error}", err=True)
+        return EXIT_BAD_START
     service: Service = app.state.service
     server = DrainingServer(
         uvicorn.Config(
@@ -96,6 +101,8 @@ def run(settings: Settings) -> int:
         click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {error.strerror}", err=True)
         return EXIT_BAD_START
     logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
+    if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
+        logger.warning("no API_KEYS are set: whoever reaches %s may ask", settings.host)
     server.run(sockets=[listening])
     return end(EXIT_BAD_START if service.failure else server.status)
 

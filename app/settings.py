@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     )
     batch_wait_ms: float = Field(
         0.0, ge=0, le=1000, description="how long a free device waits for more entries before it starts a batch"
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="keys that clients must send, separated by commas; none lets everybody in"
+    )
+    api_keys_file: Path | None = Field(
+        None, description="file with such keys, one a line, read again when it changes; for mounted secrets"
+    )
+    cors_origins: str = Field(
+        "", description="origins, separated by commas, whose pages may call the service from a browser; * for all"
     )
     queue_size: PositiveInt = Field(
         1024, description="rows admitted at once, queued and running; beyond it requests get 429"

@@ -9,10 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.openapi.models import OpenAPI
+from pydantic import SecretStr
 
 from app.errors import STATUS
 from app.main import create_app
 from app.schemas import EmbeddingRow, ErrorBody, Params
+from app.security import OPEN_ROUTES
 from app.settings import Settings
 from model.release_folder import EMBEDDED_MODEL
 
@@ -47,13 +49,23 @@ def test_every_route_of_the_contract_is_documented() -> None:
 @pytest.mark.parametrize("path", EMBEDDING_ROUTES)
 def test_every_refusal_is_documented_with_its_body(path: str) -> None:
     responses = DOCUMENT["paths"][path]["post"]["responses"]
-    statuses = {str(status) for status, _ in STATUS.values()} | {"500"}
+    statuses = {str(status) for status, _ in STATUS.values()} - {"401", "403"} | {"500"}
     assert set(responses) == statuses | {"200"}
     for status in statuses:
         schema = responses[status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/ErrorBody"}
         assert "x-request-id" in responses[status]["headers"]
         assert ("Retry-After" in responses[status]["headers"]) == (status in ("429", "503"))
+
+
+def test_keys_are_documented_where_they_are_needed() -> None:
+    document = create_app(Settings(api_keys=SecretStr("a"))).openapi()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("security" in operation) == (path not in OPEN_ROUTES)
+            assert ({"401", "403"} <= set(operation["responses"])) == (path not in OPEN_ROUTES)
+    assert "securitySchemes" not in DOCUMENT["components"]
 
 
 def test_params_are_documented_with_their_defaults() -> None:

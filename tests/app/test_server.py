@@ -132,7 +132,7 @@ def test_without_a_model_the_embedded_one_is_served_and_said_to_be_a_demonstrati
         assert texts[int(similarities.argmax())] == "ct chest"
     assert info["model"]["demonstration"] is True
     assert "demonstration model" in info["notice"]
-    (warning,) = [line for line in server.log if " WARNING " in line]
+    (warning,) = [line for line in server.log if "demonstration" in line]
     assert "set MODEL (or --model) to its release folder, or to a Hugging Face id" in warning
 
 

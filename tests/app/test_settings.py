@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.cli import main, serve
 from app.settings import Settings
@@ -25,6 +25,9 @@ OTHERS: dict[str, tuple[str, object]] = {
     "max_batch_size": ("16", 16),
     "text_batch_tokens": ("4096", 4096),
     "batch_wait_ms": ("2.5", 2.5),
+    "api_keys": ("one,two", SecretStr("one,two")),
+    "api_keys_file": ("/run/secrets/keys", Path("/run/secrets/keys")),
+    "cors_origins": ("https://viewer.example", "https://viewer.example"),
     "queue_size": ("2048", 2048),
     "queue_bytes": ("100000000", 100_000_000),
     "max_concurrent_requests": ("16", 16),
@@ -161,5 +164,8 @@ def test_the_readmes_table_has_every_setting_and_no_other() -> None:
 
 
 def test_the_readmes_table_has_the_defaults() -> None:
-    defaults = {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}
+    defaults = {
+        name.upper(): "" if field.default is None else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
     assert rows_of_the_readme() == defaults
