@@ -13,7 +13,6 @@ NOISY = (
     "httpcore2",
     "httpx",
     "httpx2",
-    "PIL",
     "python_multipart",
     "urllib3",
 )
@@ -39,3 +38,4 @@ def set_up_logging(level: str, log_format: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its errors quote the files
