@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.schemas import EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
+from app.schemas import EmbeddingColumns, EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
 from app.security import OPEN_ROUTES
 
 TITLE = "MedImageInsight Server"
@@ -94,7 +94,7 @@ def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "summary": summary,
-        "response_model": list[EmbeddingRow],
+        "response_model": list[EmbeddingRow] | EmbeddingColumns,
         "response_description": "One object a row, in their order (`params.layout` chooses other shapes).",
         "responses": refusals,
         "openapi_extra": {"requestBody": {"required": True, "content": dict(content)}},

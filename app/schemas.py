@@ -72,6 +72,14 @@ class EmbeddingRow(BaseModel):
     scaling_factor: float | None = Field(None, description="the raw learned `logit_scale`; apply exp() yourself")
 
 
+class EmbeddingColumns(BaseModel):
+    """All rows' sides together: the answer to `params.layout: "columns"`."""
+
+    image_features: list[list[float]] | None = Field(None, description="rows x D, unit L2 norm")
+    text_features: list[list[float]] | None = Field(None, description="rows x D, unit L2 norm")
+    scaling_factor: float | None = Field(None, description="the raw learned `logit_scale`; apply exp() yourself")
+
+
 class ErrorBody(BaseModel):
     """Every refusal."""
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,15 @@ def wait_until_ready(url: str) -> None:
 def serving(model: Path | str, **settings: Any) -> Iterator[str]:
     """The URL of a ready server, stopped by SIGTERM at the end."""
     process, url = start_server(model, **settings)
+    # A pipe that nobody reads fills, and the server then waits in its log.
+    reading = threading.Thread(target=process.stderr.read if process.stderr else None)
+    reading.start()
     try:
         wait_until_ready(url)
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=READY_WITHIN_S)
+        process.wait(READY_WITHIN_S)
+        reading.join()
+        if process.stderr:
+            process.stderr.close()
