@@ -19,7 +19,6 @@ from app.errors import EncodingFailed
 from app.fairness import Flow, VirtualTime
 from app.threads import DeviceThread, in_thread
 from app.timeline import Timeline
-from model.errors import OutOfDeviceMemory
 
 logger = logging.getLogger("medimageinsight")
 
@@ -244,7 +243,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
                 "a batch of %d entries failed (%s), trying one by one", len(batch.entries), type(error).__name__
             )
             self.retried += 1
-            if isinstance(error, OutOfDeviceMemory):
+            if isinstance(error, MemoryError):
                 self._affordable, self._good_batches = max(1, batch.cost // 2), 0
             for entry in batch.entries:
                 await self._compute_alone(entry)

@@ -77,7 +77,7 @@ class TextInvalid(InvalidInput):
     """A text that cannot be tokenised."""
 
 
-class OutOfDeviceMemory(MedImageInsightError):
+class OutOfDeviceMemory(MedImageInsightError, MemoryError):
     """The device has no memory for so large a batch."""
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from app.batching import MicroBatcher
 from app.errors import EncodingFailed
-from model.errors import OutOfDeviceMemory
 from tests.app.doubling_device import Batcher, Device, Numbers, all_of, started, submitted
 from tests.app.patience import PATIENCE_S, until
 
@@ -151,7 +150,7 @@ async def test_when_memory_is_out_batches_get_smaller_and_grow_back(device: Devi
 
     def run(parts: Sequence[Numbers]) -> Any:
         if sum(map(len, parts)) > most:
-            raise OutOfDeviceMemory
+            raise MemoryError
         return device.run(parts)
 
     async def batch_sizes(*numbers: int) -> list[int]:
