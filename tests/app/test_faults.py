@@ -29,14 +29,14 @@ IMAGES = [png(seed) for seed in range(3)]
 
 
 class Faults:
-    """Makes calls fail by chance."""
+    """Makes calls fail: the first one of each stage, and others by chance."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         self.counts: collections.Counter[str] = collections.Counter()
 
     def strikes(self, stage: str) -> bool:
-        strikes = self._chance.random() < CHANCE
+        strikes = stage not in self.counts or self._chance.random() < CHANCE
         self.counts[stage] += strikes
         return strikes
 
