@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         loaded: an engine that is there already; None loads the settings' model once the server has started.
 
     Raises:
-        KeysUnusable: the file of API keys cannot be read, or holds none.
+        KeysUnusable: see there.
     """
     settings = settings or Settings()
     keys = ApiKeys.of(settings)
@@ -56,9 +56,9 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
     )
-    app.add_middleware(BrowserPolicy)
     if keys is not None:
         app.add_middleware(RequireKey, keys=keys)
+    app.add_middleware(BrowserPolicy)
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,

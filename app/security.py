@@ -20,7 +20,7 @@ OPEN_ROUTES = frozenset({"/", "/health", "/health/live", "/health/ready", "/ping
 
 
 class KeysUnusable(Exception):
-    """The keys' file cannot be read, or holds none; the message names the file."""
+    """The keys cannot be read, or there are none among what was given; the message names the file or the variable."""
 
 
 class ApiKeys:
@@ -45,9 +45,12 @@ class ApiKeys:
         """The settings' keys; None when there are none, and everybody may ask.
 
         Raises:
-            KeysUnusable: see there.
+            KeysUnusable: see there; also for keys that are only commas and spaces, which would leave the door open.
         """
-        keys = [key.strip() for key in settings.api_keys.get_secret_value().split(",") if key.strip()]
+        given = settings.api_keys.get_secret_value()
+        keys = [key.strip() for key in given.split(",") if key.strip()]
+        if given and not keys:
+            raise KeysUnusable("API_KEYS holds no key; write one or more, with commas between, or leave it out")
         return cls(keys, settings.api_keys_file) if keys or settings.api_keys_file else None
 
     def accepts(self, key: bytes) -> bool:

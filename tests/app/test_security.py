@@ -68,6 +68,8 @@ async def test_anything_else_is_refused_before_its_body_is_read(
     assert_refused(answer, status, code)
     assert ("www-authenticate" in answer.headers) == (status == 401)
     assert answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
     assert "first-k" not in answer.text
 
 
@@ -107,6 +109,13 @@ def test_a_file_without_keys_is_refused_at_the_start(content: bytes | None, reas
         file.write_bytes(content)
     with pytest.raises(KeysUnusable, match=reason):
         ApiKeys([], file)
+
+
+@pytest.mark.parametrize("given", [",", " ", " , ,"])
+def test_keys_that_are_none_do_not_leave_the_door_open(given: str) -> None:
+    with pytest.raises(KeysUnusable, match="API_KEYS holds no key"):
+        ApiKeys.of(Settings(api_keys=given))
+    assert ApiKeys.of(Settings(api_keys="")) is None
 
 
 def test_a_real_server_says_once_that_it_has_no_keys(small_release: Path) -> None:
