@@ -1,4 +1,4 @@
-# make run | test | lint | bench | embedded. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
+# make run | test | lint | bench | soak | embedded. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
 PYTHON ?= python3
 # A package index of smaller torch builds, such as the CPU one of PyTorch's installation page; empty takes the default.
 TORCH_INDEX ?=
@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
 # The labelled images that `make embedded` trains on.
 DATA ?= labelled_images_128px.zip
 
-.PHONY: run test lint test-full test-browser bench embedded clean
+.PHONY: run test lint test-full test-browser bench soak embedded clean
 
 run: $(VENV)/run.stamp
 	exec $(VENV)/bin/medimageinsight serve
@@ -37,6 +37,10 @@ bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.http_load --size small
 	$(VENV)/bin/python -m tests.benchmarks.http_load --size full --rounds 1 --requests 16
 	$(VENV)/bin/python -m tests.benchmarks.reference
+	$(VENV)/bin/python -m tests.benchmarks.overload
+
+soak: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m tests.benchmarks.soak
 
 embedded: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m recipes.embedded $(DATA)

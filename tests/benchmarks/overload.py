@@ -1,0 +1,165 @@
+"""Overload: 64 clients post 2 MB images at five times what the server can do, for a minute.
+
+First the capacity is measured: a closed loop of two clients, which also computes the right vector of every image. Then
+each of 64 clients sends at its share of five times that rate, or as soon as its last request is answered. Shown are
+the answers by status, those that were wrong, and the server's peak memory beside the idle server's. Limits: every
+answer is 200 with the right vector, or 429 or 503 with `Retry-After`; the peak is at most the idle server's memory
+plus `queue_bytes` plus 1.0 GB. The peer is the same server at its capacity, in the same run.
+"""
+
+import argparse
+import asyncio
+import base64
+import collections
+import io
+import statistics
+import time
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from tests.benchmarks import release
+from tests.benchmarks.machine import GB, print_head, print_table, verdict
+from tests.benchmarks.process_watch import ProcessWatch
+from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+
+DIFFERENT_IMAGES = 24
+SIDE = 820  # pixels: of noise, 2.0 MB as PNG
+MIB = 2**20
+QUEUE_BYTES = 96 * MIB  # less than 64 bodies of 2.7 MB, so that the bound is met
+ALLOWED_BYTES = 1.0 * GB
+FACTOR = 5
+TOLERANCE = 1e-5
+
+
+@dataclass
+class Tally:
+    """What became of the requests."""
+
+    statuses: collections.Counter[str] = field(default_factory=collections.Counter)
+    wrong: collections.Counter[str] = field(default_factory=collections.Counter)
+    latencies_s: list[float] = field(default_factory=list)  # of those with 200
+
+
+def bodies() -> list[dict[str, Any]]:
+    """Requests of one 2 MB image each, half of them to be sent as they are, half as base64 in a table."""
+    noise = np.random.default_rng(0)
+    made = []
+    for number in tqdm(range(DIFFERENT_IMAGES), desc="drawing images", leave=False):
+        file = io.BytesIO()
+        Image.fromarray(noise.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(file, "PNG", compress_level=1)
+        if number % 2:
+            made.append({"content": file.getvalue(), "headers": {"content-type": "image/png"}})
+        else:
+            made.append({"json": release.input_data("image", [base64.b64encode(file.getvalue()).decode()])})
+    return made
+
+
+async def post(client: httpx.AsyncClient, body: dict[str, Any], right: np.ndarray | None, tally: Tally) -> None:
+    start = time.perf_counter()
+    try:
+        answer = await client.post("/embed/image", **body)
+    except httpx.HTTPError as error:
+        # A refusal may close the connection while the body is still on its way: no answer, and said so.
+        tally.statuses[type(error).__name__] += 1
+        return
+    tally.statuses[str(answer.status_code)] += 1
+    if answer.status_code == httpx.codes.OK:
+        tally.latencies_s.append(time.perf_counter() - start)
+        vector = np.array(answer.json()[0]["image_features"][0])
+        if right is not None and np.abs(vector - right).max() > TOLERANCE:
+            tally.wrong["vectors"] += 1
+    elif answer.status_code not in (429, 503):
+        tally.wrong[f"status {answer.status_code}"] += 1
+    elif int(answer.headers.get("retry-after", 0)) < 1:
+        tally.wrong["Retry-After missing"] += 1
+
+
+async def vectors(url: str, requests: list[dict[str, Any]]) -> list[np.ndarray]:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        answers = [await client.post("/embed/image", **body) for body in requests]
+    return [np.array(answer.raise_for_status().json()[0]["image_features"][0]) for answer in answers]
+
+
+async def load(
+    url: str, requests: list[dict[str, Any]], right: list[np.ndarray], *, clients: int, rate: float, seconds: float
+) -> tuple[Tally, float]:
+    """Post from `clients` clients, `rate` requests a second together (0: as fast as answers come), for a while."""
+    tally, begin = Tally(), time.perf_counter()
+    work = cycle(zip(requests, right, strict=True))
+    gap_s = clients / rate if rate else 0.0
+
+    async def one(number: int) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+            due = begin + gap_s * number / clients
+            while due < begin + seconds:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                await post(client, *next(work), tally)
+                due = max(due + gap_s, time.perf_counter())
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return tally, time.perf_counter() - begin
+
+
+def measure(server: Server, seconds: float, clients: int) -> None:
+    url = f"http://{HOST}:{server.port}"
+    requests = bodies()
+    right = asyncio.run(vectors(url, requests))
+    with ProcessWatch(server.process.pid) as idle:
+        time.sleep(1)
+    with ProcessWatch(server.process.pid) as calm:
+        at_capacity, calm_s = asyncio.run(load(url, requests, right, clients=2, rate=0, seconds=seconds / 4))
+    capacity = at_capacity.statuses["200"] / calm_s
+    print(f"capacity: {capacity:.1f} requests a second; offered: {FACTOR * capacity:.1f}", flush=True)
+    with ProcessWatch(server.process.pid, f"{clients} clients", seconds) as busy:
+        overloaded, busy_s = asyncio.run(
+            load(url, requests, right, clients=clients, rate=FACTOR * capacity, seconds=seconds)
+        )
+    after = server.ask("GET", "/info")["counters"]
+    rows = [
+        row("at capacity, 2 clients", at_capacity, calm_s, capacity, calm.peak_bytes),
+        row(f"overload, {clients} clients", overloaded, busy_s, capacity, busy.peak_bytes),
+    ]
+    print_table(["", "sent/s", "200/s", "/ capacity", "p50 ms", "429", "503", "other", "wrong", "peak MB"], rows)
+    limit = idle.peak_bytes + QUEUE_BYTES + ALLOWED_BYTES
+    print(f"idle {idle.peak_bytes / 1e6:.0f} MB; peak / (idle + {QUEUE_BYTES // MIB} MiB + 1.0 GB) "
+          f"{busy.peak_bytes / limit:.2f}, limit {verdict(busy.peak_bytes / limit, at_most=1.0)}")  # fmt: skip
+    others = sum(overloaded.statuses.values()) - sum(overloaded.statuses[status] for status in ("200", "429", "503"))
+    wrong = sum(overloaded.wrong.values())
+    print(f"wrong or missing answers: {verdict(wrong + others, at_most=0)} {dict(overloaded.wrong)}; "
+          f"in flight afterwards: {after['requests_in_flight']}")  # fmt: skip
+
+
+def row(name: str, tally: Tally, seconds: float, capacity: float, peak_bytes: int) -> list[str]:
+    statuses = tally.statuses
+    known = {status: statuses[status] for status in ("200", "429", "503")}
+    rate = known["200"] / seconds
+    return [
+        name, f"{sum(statuses.values()) / seconds:.1f}", f"{rate:.1f}", f"{rate / capacity:.2f}",
+        f"{1e3 * statistics.median(tally.latencies_s or [0.0]):.0f}", str(known["429"]), str(known["503"]),
+        str(sum(statuses.values()) - sum(known.values())), str(sum(tally.wrong.values())), f"{peak_bytes / 1e6:.0f}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    release.add_options(parser, default_size="small")
+    parser.add_argument("--seconds", type=float, default=60, help="of overload (default: %(default)s)")
+    parser.add_argument("--clients", type=int, default=64, help="default: %(default)s")
+    options = parser.parse_args()
+    end_on_sigterm()
+    folder = release.release_of(options).folder
+    print_head(f"overload, {folder}")
+    ours = our_command(folder)
+    command = ServerCommand("overloaded", ours.argv, {"QUEUE_BYTES": str(QUEUE_BYTES)})
+    with Server(command, options.workdir / "logs") as server:
+        measure(server, options.seconds, options.clients)
+
+
+if __name__ == "__main__":
+    main()
