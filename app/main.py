@@ -1,5 +1,6 @@
 """The application factory; wiring only."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from app.observing import Observing
 from app.security import ApiKeys, RequireKey
 from app.settings import Settings
 from app.state import Service
+from app.tracing import Traces
 from app.version import VERSION
 
 
@@ -34,6 +36,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     metrics = Metrics()
     service = Service(settings, metrics)
     metrics.registry.register(StateCollector(service))
+    traces = Traces.of_environment()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -43,6 +46,8 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
             service.serve(loaded)
         yield
         await service.stop()
+        if traces is not None:
+            await asyncio.to_thread(traces.stop)
 
     app = FastAPIOffline(title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
@@ -68,5 +73,5 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
             expose_headers=["*"],
         )
     app.add_middleware(RequestIds)
-    app.add_middleware(Observing, metrics=metrics)
+    app.add_middleware(Observing, metrics=metrics, traces=traces)
     return app

@@ -1,15 +1,16 @@
-"""Notes every request: in the metrics, in one line of the log, and for the client in `Server-Timing`."""
+"""Notes every request: in the metrics, the log and the traces, and for the client in `Server-Timing`."""
 
 import logging
 import re
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import UNMATCHED, Metrics
 from app.timeline import Timeline
+from app.tracing import Traces
 
 logger = logging.getLogger("medimageinsight.requests")
 
@@ -20,8 +21,8 @@ CLIENT_GONE = 499  # no answer began
 class Observing:
     """Outermost of the middleware, so that refusals of the others are noted too."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, traces: Traces | None = None) -> None:
+        self._app, self._metrics, self._traces = app, metrics, traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,14 +51,19 @@ class Observing:
     def _note(self, scope: Scope, status: int, seconds: float, stages: Mapping[str, float] | None) -> None:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.request_ended(route, status, seconds, stages)
+        method = scope["method"] if route != UNMATCHED else ""
+        rows = scope["state"].get("rows", 0)
+        if self._traces is not None and route not in PROBES:
+            headers = Headers(scope=scope)
+            self._traces.request_ended(method, route, status, rows, stages or {}, seconds, headers)
         level = logging.DEBUG if route in PROBES else logging.INFO
         if not logger.isEnabledFor(level):
             return
         facts: dict[str, object] = {
-            "method": scope["method"] if route != UNMATCHED else "",
+            "method": method,
             "route": route,
             "status": status,
-            "rows": scope["state"].get("rows", 0),
+            "rows": rows,
             "total_ms": round(1000 * seconds, 2),
             **{f"{stage}_ms": round(1000 * duration, 2) for stage, duration in (stages or {}).items()},
             "request_id": _printable(scope["state"].get("request_id", "")),

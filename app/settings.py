@@ -102,3 +102,21 @@ class Settings(BaseSettings):
                 "such requests could never be admitted"
             )
         return self
+
+
+class _TracesSettings(BaseSettings):
+    """What of OpenTelemetry's standard variables decides whether traces are sent; the rest is its own to read."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    otel_sdk_disabled: bool = False
+    otel_traces_exporter: str = "otlp"
+    otel_exporter_otlp_endpoint: str = ""
+    otel_exporter_otlp_traces_endpoint: str = ""
+
+
+def wants_traces() -> bool:
+    """Whether the standard variables name an endpoint for traces, and none of them turns it off."""
+    settings = _TracesSettings()
+    is_named = settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
+    return bool(is_named) and not settings.otel_sdk_disabled and settings.otel_traces_exporter == "otlp"
