@@ -184,7 +184,7 @@ def _row(
 def _why_unreadable(row: Row) -> str:
     for most in (HEADER_BYTES, -1):  # few formats have what is looked for at their end
         try:
-            images.open_image(row.image.read(most), max_pixels=MAX_PIXELS)
+            images.check(row.image.read(most), max_pixels=MAX_PIXELS)
         except InvalidInput as error:
             reason = str(error)
         except OSError as error:

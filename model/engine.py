@@ -22,6 +22,7 @@ from model.errors import EncoderFault
 from model.medimageinsight import MedImageInsight
 from model.preprocessing import Standardization, preprocess
 from model.release_folder import ReleaseFolder, find_release_folder
+from model.rendering import AS_STORED, Rendering
 from model.tokenizer import Tokenizer
 
 Pixels = NDArray[np.uint8]
@@ -112,17 +113,26 @@ class EmbeddingEngine:
         height, width = self.config.image.image_size
         return max(1, CPU_FORWARD_PIXELS // (height * width))
 
-    def check_image(self, data: bytes) -> None:
+    def check_image(self, data: bytes, rendering: Rendering = AS_STORED) -> None:
         """Read an image's header, no pixels; raises what `preprocess_image` would raise for it."""
-        images.open_image(data, max_pixels=self.max_pixels)
+        images.check(data, max_pixels=self.max_pixels, rendering=rendering)
 
-    def preprocess_image(self, data: bytes, standardization: Standardization | None = Standardization()) -> Pixels:  # noqa: B008 (frozen)
-        """Decode an image file and make it the encoder's input, (H, W, 3) uint8.
+    def frame_count(self, data: bytes, rendering: Rendering = AS_STORED) -> int:
+        """How many frames, pages or slices an image file has to choose from; raises as `check_image`."""
+        return images.frame_count(data, max_pixels=self.max_pixels, rendering=rendering)
+
+    def preprocess_image(
+        self,
+        data: bytes,
+        standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+        rendering: Rendering = AS_STORED,
+    ) -> Pixels:
+        """Decode one picture of an image file and make it the encoder's input, (H, W, 3) uint8.
 
         Raises:
             InvalidInput: see `model.images.decode`.
         """
-        image = images.decode(data, max_pixels=self.max_pixels)
+        image = images.decode(data, max_pixels=self.max_pixels, rendering=rendering)
         return preprocess(image, self.config.image.image_size, standardization)
 
     def tokenize(self, text: str) -> tuple[int, ...]:

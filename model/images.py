@@ -1,32 +1,41 @@
-"""Hostile bytes to an 8-bit picture: which formats are opened, how much of them, and what other depths become."""
+"""Hostile bytes to an 8-bit picture: which formats are opened, how much of them, and what other depths become.
+
+DICOM and NIfTI have modules of their own, imported when the first such file comes.
+"""
 
 import binascii
+import importlib
 import io
 import math
 import re
 import struct
 import zlib
-from typing import Literal
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
+from model.rendering import AS_STORED, Rendering
+from model.windowing import no_such_frame
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 MOST_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs; above it Image.open itself complains
-_FORMATS_IN_WORDS = "PNG, JPEG, TIFF, BMP, GIF and WebP"
+_FORMATS_IN_WORDS = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
 # What people send that is not accepted, by the first bytes: (offset, bytes, name).
 _KNOWN_OTHERS = (
-    (128, b"DICM", "DICOM"),
     (0, b"%PDF", "PDF"),
-    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
     (0, b"\x1f\x8b", "gzip"),
     (0, b"PK\x03\x04", "ZIP"),
+    (0, b"NRRD", "NRRD"),
     (4, b"ftyp", "HEIF or video"),
 )
+# A data set without the file's preamble begins with one of these elements, in either order of bytes.
+_BARE_DICOM = re.compile(rb"(\x02\0[\0\x02\x10]\0|\x08\0[\0\x01\x05\x08\x12-\x18]\0|\0\x08\0[\0\x01\x05\x08\x12-\x18])")
+_GZIP = b"\x1f\x8b"
+_NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
+_NIFTI_HEADER = 352  # bytes
 # Possessive: "<!---->" a few dozen times would otherwise be split into comments in exponentially many ways.
 _SVG = re.compile(rb"\A\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+(<!DOCTYPE svg[^>]*+>\s*+)?<svg[\s>]", re.DOTALL)
 _DATA_URI = re.compile(r"\Adata:[^,;]*(;[^,;]*)*?;base64,", re.IGNORECASE)
@@ -51,6 +60,14 @@ _DAMAGE = (
 )
 
 
+class _Reader(Protocol):
+    """A module that reads a format of its own."""
+
+    def check(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> None: ...
+    def frame_count(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> int: ...
+    def decode(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image: ...
+
+
 def decode_base64(text: str) -> bytes:
     """The bytes behind base64, with or without line breaks or a `data:` prefix.
 
@@ -68,20 +85,71 @@ def decode_base64(text: str) -> bytes:
     return data
 
 
-def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
-    """Read an image's header; no pixel is decoded yet.
+def check(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> None:
+    """Read an image's header; no pixel is decoded.
 
     Raises:
-        ImageDecodeError: empty, or not an image.
-        ImageFormatUnsupported: a known format that is not one of `FORMATS`.
+        ImageDecodeError: empty, not an image, or without the frame that is asked for.
+        ImageFormatUnsupported: a known format that is not read here, or a DICOM file without a picture.
         ImageTooLarge: the header announces more than `max_pixels`, which is at most `MOST_PIXELS`, in the image or
             in one tile of it.
+    """
+    if reader := _reader(data):
+        reader.check(data, rendering, max_pixels=max_pixels)
+    else:
+        open_image(data, max_pixels=max_pixels, frame=rendering.frame or 0)
+
+
+def frame_count(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> int:
+    """The number of frames, pages, or slices across the rendering's axis; 1 of formats whose first alone is read.
+
+    Raises:
+        As `check`.
+    """
+    if reader := _reader(data):
+        return reader.frame_count(data, rendering, max_pixels=max_pixels)
+    return _pages(open_image(data, max_pixels=max_pixels))
+
+
+def decode(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> Image.Image:
+    """Decode one picture of a file, as it is stored (EXIF rotation is not applied).
+
+    Returns:
+        The image in its own mode if that has 8 bits or less a channel; deeper greyscale is scaled to "L" from its
+        own smallest to its own largest value. For DICOM and NIfTI see `model.dicom.decode` and `model.nifti.decode`.
+
+    Raises:
+        As `check`, and ImageDecodeError for damaged or truncated pixel data.
+    """
+    if reader := _reader(data):
+        return reader.decode(data, rendering, max_pixels=max_pixels)
+    image = open_image(data, max_pixels=max_pixels, frame=rendering.frame or 0)
+    try:
+        image.load()
+    except _DAMAGE as error:
+        raise ImageDecodeError(f"the {image.format} image is damaged or cut short") from error
+    if image.mode not in _DEEP_MODES:
+        return image
+    scaled = _scaled_to_8_bits(image)
+    # Pillow undoes this photometric interpretation for 8 bits alone.
+    return ImageOps.invert(scaled) if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO else scaled
+
+
+def open_image(data: bytes, *, max_pixels: int, frame: int = 0) -> Image.Image:
+    """Read the header of an image in one of `FORMATS`, and go to a page of a TIFF; no pixel is decoded yet.
+
+    Raises:
+        As `check`.
     """
     if not data:
         raise ImageDecodeError("the image is empty")
     too_large = ImageTooLarge(f"the image has more than the {max_pixels:,} pixels that are allowed; send it smaller")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if frame and (count := _pages(image)) <= frame:
+            raise no_such_frame(f"{image.format} image", count, frame)
+        if frame:
+            image.seek(frame)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large from error
     except _DAMAGE as error:
@@ -93,26 +161,35 @@ def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
     return image
 
 
-def decode(data: bytes, *, max_pixels: int) -> Image.Image:
-    """Decode an image, the first frame or page of several, as it is stored (EXIF rotation is not applied).
+def _is_dicom(data: bytes) -> bool:
+    return data[128:132] == b"DICM" or _BARE_DICOM.match(data) is not None
 
-    Returns:
-        The image in its own mode if that has 8 bits or less a channel; deeper greyscale is scaled to "L" from its
-        own smallest to its own largest value.
 
-    Raises:
-        As `open_image`, and ImageDecodeError for damaged or truncated pixel data.
-    """
-    image = open_image(data, max_pixels=max_pixels)
+def _is_nifti(data: bytes) -> bool:
+    head = data[:_NIFTI_HEADER]
+    if head[:2] == _GZIP:
+        try:
+            head = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _NIFTI_HEADER)
+        except zlib.error:
+            return False
+    return head[344:348] in _NIFTI_MAGIC or head[4:8] in _NIFTI_MAGIC
+
+
+def _reader(data: bytes) -> _Reader | None:
+    """The module that reads these bytes; None leaves them to Pillow."""
+    kind = "DICOM" if _is_dicom(data) else "NIfTI" if _is_nifti(data) else ""
+    if not kind:
+        return None
     try:
-        image.load()
-    except _DAMAGE as error:
-        raise ImageDecodeError(f"the {image.format} image is damaged or cut short") from error
-    if image.mode not in _DEEP_MODES:
-        return image
-    scaled = _scaled_to_8_bits(image)
-    # Pillow undoes this photometric interpretation for 8 bits alone.
-    return ImageOps.invert(scaled) if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO else scaled
+        return cast(_Reader, importlib.import_module(f"model.{kind.lower()}"))
+    except ImportError as error:
+        extra = f"medimageinsight-server[{kind.lower()}]"
+        raise ImageFormatUnsupported(f"the image is {kind}, for which the server needs {extra}") from error
+
+
+def _pages(image: Image.Image) -> int:
+    """How many there are to choose from: of animations the first frame alone is read."""
+    return int(getattr(image, "n_frames", 1)) if isinstance(image, TiffImageFile) else 1
 
 
 def _tile_pixels(image: Image.Image, data: bytes) -> int:

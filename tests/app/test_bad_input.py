@@ -159,7 +159,7 @@ IMAGES = {
     "JPEG cut short": image_row(damaged("JPEG"), 400, *DAMAGED, "JPEG"),
     "PNG of only its signature": image_row(png()[:8], 400, "undecodable_image"),
     "text file called an image": image_row(b"Patient: Jane Doe", 400, "undecodable_image", "cannot be read as any of"),
-    "SVG": image_row(SVG, 415, "unsupported_image_format", "SVG", "accepted are PNG"),
+    "SVG": image_row(SVG, 415, "unsupported_image_format", "SVG", "accepted are DICOM"),
     "PDF": image_row(b"%PDF-1.7", 415, "unsupported_image_format", "PDF"),
     "30,000 x 30,000 PNG": image_row(huge_png(), 413, "image_too_large", "64,000,000"),
     "9,000 x 9,000 PNG": image_row(huge_png(9_000), 413, "image_too_large", "64,000,000"),

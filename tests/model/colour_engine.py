@@ -25,7 +25,7 @@ class ColourEngine(EmbeddingEngine):
     def __init__(self) -> None:
         self.cpus, self.logit_scale, self.embedded = 2, 3.0, 0
 
-    def preprocess_image(self, data: bytes, standardization: object = None) -> Any:
+    def preprocess_image(self, data: bytes, standardization: object = None, rendering: object = None) -> Any:
         return preprocess(images.decode(data, max_pixels=10_000), (4, 4), None)
 
     def tokenize(self, text: str) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ MAX_PIXELS = 64_000_000
 DEEP = np.array([[1000, 1500], [2000, 3000]])
 DEEP_IN_8_BITS = [[0, 64], [128, 255]]
 
+ACCEPTED = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
+
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
@@ -198,13 +200,13 @@ def test_a_truncated_image_is_damaged(kind: str) -> None:
         decode(whole[: len(whole) // 2], max_pixels=MAX_PIXELS)
     assert str(error.value) in (
         f"the {kind} image is damaged or cut short",
-        "the image cannot be read as any of PNG, JPEG, TIFF, BMP, GIF and WebP",
+        f"the image cannot be read as any of {ACCEPTED}",
     )
 
 
 @pytest.mark.parametrize("data", [b"chest x-ray, no finding", b"\0" * 1000, b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
 def test_what_is_no_image_is_told_what_would_be(data: bytes) -> None:
-    with pytest.raises(ImageDecodeError, match="cannot be read as any of PNG, JPEG, TIFF, BMP, GIF and WebP"):
+    with pytest.raises(ImageDecodeError, match=f"cannot be read as any of {ACCEPTED}"):
         decode(data, max_pixels=MAX_PIXELS)
 
 
@@ -217,9 +219,7 @@ def test_nothing_is_no_image() -> None:
     ("data", "name"),
     [
         (b"%PDF-1.7\n", "PDF"),
-        (bytes(128) + b"DICM" + bytes(100), "DICOM"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (b"\xff\x4f\xff\x51\0\x29", "JPEG 2000"),
+        (b"NRRD0004\n", "NRRD"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIF or video"),
         (b"\x1f\x8b\x08\0", "gzip"),
         (b"PK\x03\x04\x14\0", "ZIP"),
@@ -230,7 +230,7 @@ def test_nothing_is_no_image() -> None:
 def test_other_formats_are_refused_by_their_name(data: bytes, name: str) -> None:
     with pytest.raises(ImageFormatUnsupported) as error:
         decode(data, max_pixels=MAX_PIXELS)
-    assert str(error.value) == f"the image is {name}; accepted are PNG, JPEG, TIFF, BMP, GIF and WebP"
+    assert str(error.value) == f"the image is {name}; accepted are {ACCEPTED}"
 
 
 def test_a_format_that_pillow_knows_is_not_opened_unless_accepted() -> None:
