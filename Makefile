@@ -55,7 +55,7 @@ $(VENV)/torch.stamp: constraints.txt
 	touch $@
 
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(PIP) -e .
+	$(PIP) -e '.[dicom,nifti]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp

@@ -12,10 +12,11 @@ from starlette.requests import Request
 
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
 from app.pipeline import Side
-from app.schemas import Params, TextsRequest, check_row_count, parse_embed, parse_texts
+from app.schemas import Params, TextsRequest, check_row_count, parse_embed, parse_query, parse_texts
 from app.settings import Settings
 
 MOST_FORM_FIELDS = 16
+RAW_KINDS = ("image/", "application/dicom", "application/octet-stream", "application/gzip", "application/x-nifti")
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class Work:
 
 
 async def read_table(request: Request, settings: Settings, columns: Sequence[str]) -> Work:
-    """A JSON body of the Azure schema, with these columns allowed."""
-    if not _is_json(content_type(request)):
-        raise ContentTypeUnsupported("The content type is not JSON; send application/json.")
-    return _table(await _json(request), settings, columns)
+    """A JSON body of the Azure schema, with these columns allowed, or a form with image files and texts."""
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        return _sides(request, *await _form(request, settings, with_texts=True))
+    if not _is_json(kind):
+        raise ContentTypeUnsupported("The content type is neither application/json nor multipart/form-data.")
+    return _no_frames(_table(await _json(request), settings, columns))
 
 
 async def read_images(request: Request, settings: Settings) -> Work:
@@ -42,26 +46,27 @@ async def read_images(request: Request, settings: Settings) -> Work:
     if _is_json(kind):
         return _table(await _json(request), settings, ["image"])
     if kind == "multipart/form-data":
-        return _images(await _files(request, settings))
-    if kind.startswith("image/") or kind in ("application/dicom", "application/octet-stream"):
-        return _images([await _body(request)])
-    raise ContentTypeUnsupported("The content type is none of application/json, image/*, multipart/form-data.")
+        return _sides(request, *await _form(request, settings, with_texts=False))
+    if kind.startswith(RAW_KINDS):
+        return _sides(request, [await _body(request)], [])
+    raise ContentTypeUnsupported(
+        "The content type is none of application/json, image/*, application/dicom, multipart/form-data."
+    )
 
 
 async def read_texts(request: Request, settings: Settings) -> Work:
     """The Azure schema with a text column, `{"texts": [...]}`, or one plain text."""
     kind = content_type(request)
     if kind == "text/plain":
-        document: Any = {"texts": [_utf8(await _body(request))]}
-    elif _is_json(kind):
-        document = await _json(request)
-    else:
+        return _no_frames(_sides(request, [], [_utf8(await _body(request))]))
+    if not _is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor text/plain.")
+    document = await _json(request)
     if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
         embed = parse_texts(document, max_rows=settings.max_rows)
         texts = [Side(number, row.text) for number, row in enumerate(embed.rows) if row.text is not None]
-        return Work(len(embed.rows), [], texts, embed.params, embed.ignored_params)
-    return _table(document, settings, ["text"])
+        return _no_frames(Work(len(embed.rows), [], texts, embed.params, embed.ignored_params))
+    return _no_frames(_table(document, settings, ["text"]))
 
 
 def content_type(request: Request) -> str:
@@ -80,8 +85,22 @@ def _table(document: Any, settings: Settings, columns: Sequence[str]) -> Work:
     )
 
 
-def _images(files: Sequence[bytes]) -> Work:
-    return Work(len(files), [Side(number, data) for number, data in enumerate(files)], [], Params())
+def _sides(request: Request, images: Sequence[bytes], texts: Sequence[str]) -> Work:
+    """The first image and the first text are row 0, and so on; parameters stand in the query."""
+    params, ignored = parse_query(request.query_params)
+    return Work(
+        max(len(images), len(texts)),
+        [Side(number, data) for number, data in enumerate(images)],
+        [Side(number, text) for number, text in enumerate(texts)],
+        params,
+        ignored,
+    )
+
+
+def _no_frames(work: Work) -> Work:
+    if work.params.frames:
+        raise RequestInvalid('params.frames "all" is for /embed/image alone; pick one with params.frame.')
+    return work
 
 
 async def _body(request: Request) -> bytes:
@@ -108,27 +127,34 @@ def _lenient_json(body: bytes, error: orjson.JSONDecodeError) -> Any:
         raise RequestInvalid(f"The body is not JSON: line {error.lineno}, column {error.colno}{reason}.") from None
 
 
-async def _files(request: Request, settings: Settings) -> list[bytes]:
+async def _form(request: Request, settings: Settings, *, with_texts: bool) -> tuple[list[bytes], list[str]]:
+    """The image files of a form, and the texts in its fields of that name."""
     parser = MultiPartParser(
         request.headers,
         request.stream(),
         max_files=settings.max_rows,
-        max_fields=MOST_FORM_FIELDS,
+        max_fields=settings.max_rows if with_texts else MOST_FORM_FIELDS,
         max_part_size=settings.max_body_bytes,
     )
     parser.spool_max_size = settings.max_body_bytes  # images may be patients: none of them is spooled to a disk
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise TooManyRows(f"The form has more than the {settings.max_rows} files that are allowed.") from error
+        if error.message.startswith("Too many"):
+            raise TooManyRows(f"The form has more than the {settings.max_rows} parts that are allowed.") from error
         raise RequestInvalid("The form cannot be read as multipart/form-data with image files.") from error
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not files:
-            raise RequestInvalid("The form has no file; send one or more image files.")
-        check_row_count(len(files), settings.max_rows)
-        return [await file.read() for file in files]
+        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        if with_texts and any(name != "text" for name, _ in fields):
+            raise RequestInvalid("The form has a field that is neither a file nor named text; send no others.")
+        texts = [value for _, value in fields] if with_texts else []
+        if not files and not texts:
+            raise RequestInvalid(
+                f"The form has no file{' and no field text' if with_texts else ''}; send one or more image files."
+            )
+        check_row_count(max(len(files), len(texts)), settings.max_rows)
+        return [await file.read() for file in files], texts
     finally:
         await form.close()
 

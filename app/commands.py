@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from model.preprocessing import Standardization
 
 Item = TypeVar("Item")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2"),
+    *(".dcm", ".dicom", ".nii", ".nii.gz"),
+)
 CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 32
 
 
@@ -152,7 +155,7 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(
-                file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+                file for file in path.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file()
             )
         else:
             yield path

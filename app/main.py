@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from app import openapi, routes_embed, routes_ops
+from app.compression import InflateBodies
 from app.errors import add_error_handlers
 from app.metrics import Metrics, StateCollector
 from app.middleware import BodyLimits, BrowserPolicy, RequestIds
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
     )
+    app.add_middleware(InflateBodies)
     if keys is not None:
         app.add_middleware(RequireKey, keys=keys)
     app.add_middleware(BrowserPolicy)

@@ -55,22 +55,23 @@ def _json(schema: Mapping[str, Any], **examples: Any) -> dict[str, Any]:
     return {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
 
 
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_TEXTS = {"description": "texts, as many fields as there are; the first is of the first file"}  # a form knows no types
 TABLE_BODY: dict[str, Any] = {
     "application/json": _json(
         _ref("EmbedRequest"),
         image_and_text=_table(["image", "text"], [EXAMPLE_IMAGE, EXAMPLE_TEXT]),
         texts=_table(["text"], [EXAMPLE_TEXT], ["x-ray chest anteroposterior No Finding"]),
-    )
+    ),
+    "multipart/form-data": {"schema": {"type": "object", "properties": {"files": _FILES, "text": _TEXTS}}},
 }
 IMAGE_BODY: dict[str, Any] = {
     "application/json": _json(_ref("EmbedRequest"), image=_table(["image"], [EXAMPLE_IMAGE])),
-    "image/*": {"schema": {"type": "string", "format": "binary"}},
-    "multipart/form-data": {
-        "schema": {
-            "type": "object",
-            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-        }
-    },
+    "image/*": _BINARY,
+    "application/dicom": _BINARY,
+    "application/octet-stream": _BINARY,
+    "multipart/form-data": {"schema": {"type": "object", "properties": {"files": _FILES}}},
 }
 TEXT_BODY: dict[str, Any] = {
     "application/json": _json(

@@ -1,38 +1,68 @@
 """The shapes of an answer. orjson writes the vectors from their memory: no float passes through Python."""
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from app.bodies import Work
+from app.compression import deflated
 from app.errors import RequestInvalid
+from app.output_forms import FORMS, JSON, Vectors, accepted_form, base64_text, quantized
 from app.pipeline import Embedding
+from app.schemas import Params
 
-FEATURES = ("image_features", "text_features")
+KINDS = ("image", "text")
 _SAFE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
-def embedding_response(
-    work: Work, image_features: Sequence[Embedding], text_features: Sequence[Embedding], logit_scale: float
+async def embedding_response(
+    work: Work,
+    image_features: Sequence[Embedding],
+    text_features: Sequence[Embedding],
+    logit_scale: float,
+    wanted: Headers,
 ) -> Response:
-    """Write a request's embeddings in the layout that it asked for."""
-    by_row: list[dict[str, Any]] = [{} for _ in range(work.row_count)]
-    for name, sides, vectors in zip(FEATURES, (work.images, work.texts), (image_features, text_features), strict=True):
-        for side, vector in zip(sides, vectors, strict=True):
-            by_row[side.row][name] = vector[np.newaxis]
-    scale = {"scaling_factor": logit_scale} if work.params.get_scaling_factor else {}
-    content: Any
-    if work.params.layout == "rows":
-        content = [row | scale for row in by_row]
-    else:
-        columns = _columns(by_row) | scale
-        content = columns if work.params.layout == "columns" else [{name: part} for name, part in columns.items()]
+    """Write a request's embeddings in the form, the layout and the encoding that it asked for, the last by headers."""
+    params = work.params
+    parts = [
+        Vectors(kind, [side.row for side in sides], quantized(np.stack(vectors), params.output_dtype))
+        for kind, sides, vectors in zip(KINDS, (work.images, work.texts), (image_features, text_features), strict=True)
+        if sides
+    ]
     headers = _ignored_header(work.ignored_params)
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), 200, headers, "application/json")
+    scale = logit_scale if params.get_scaling_factor else None
+    if (form := accepted_form(wanted.get("accept", ""))) != JSON:
+        headers |= {} if scale is None else {"x-scaling-factor": repr(scale)}
+        return Response(FORMS[form](parts, scale), 200, headers | {"vary": "accept"}, form)
+    content = _json_content(parts, work.row_count, params, {} if scale is None else {"scaling_factor": scale})
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(await deflated(body, wanted.get("accept-encoding", ""), headers), 200, headers, JSON)
+
+
+def _json_content(parts: Sequence[Vectors], row_count: int, params: Params, scale: dict[str, Any]) -> Any:
+    if params.layout == "rows":
+        by_row: list[dict[str, Any]] = [{} for _ in range(row_count)]
+        for part in parts:
+            # The vectors of a row stand together, so that they are a view: no number is touched here.
+            starts = [n for n, row in enumerate(part.rows) if n == 0 or row != part.rows[n - 1]]
+            for start, end in itertools.pairwise([*starts, len(part.rows)]):
+                by_row[part.rows[start]][f"{part.kind}_features"] = _written(part.values[start:end], params)
+        return [row | scale for row in by_row]
+    columns = {f"{part.kind}_features": _written(part.values, params) for part in parts} | scale
+    return columns if params.layout == "columns" else [{name: part} for name, part in columns.items()]
+
+
+def _written(vectors: NDArray[Any], params: Params) -> Any:
+    if params.encoding_format == "base64":
+        return [base64_text(vector) for vector in vectors]
+    return np.ascontiguousarray(vectors)
 
 
 def check_layout(work: Work) -> None:
@@ -43,6 +73,8 @@ def check_layout(work: Work) -> None:
     """
     if work.params.layout == "rows":
         return
+    if work.params.frames:
+        raise RequestInvalid(f'params.frames "all" is for the layout "rows", not "{work.params.layout}".')
     for column, sides in (("image", work.images), ("text", work.texts)):
         if sides and len(sides) < work.row_count:
             row = next(
@@ -53,10 +85,6 @@ def check_layout(work: Work) -> None:
                 row=row,
                 column=column,
             )
-
-
-def _columns(by_row: Sequence[Mapping[str, Embedding]]) -> dict[str, Any]:
-    return {name: np.concatenate([row[name] for row in by_row]) for name in FEATURES if name in by_row[0]}
 
 
 def _ignored_header(names: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -10,7 +11,7 @@ from fastapi.responses import Response
 from app import openapi
 from app.bodies import Work, read_images, read_table, read_texts
 from app.errors import DeadlineExceeded, RequestInvalid
-from app.pipeline import Pipeline
+from app.pipeline import Pipeline, Preparation
 from app.responses import check_layout, embedding_response
 from app.schemas import COLUMNS, Params
 from app.state import Service, ServiceDependency
@@ -59,14 +60,18 @@ async def _answer(request: Request, service: Service, reading: Coroutine[Any, An
     check_layout(work)
     loaded, pipeline = service.ready_pipeline()
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
-    with service.admission.reserve(work.row_count):
+    if work.params.frames:
+        most = service.settings.max_rows
+        frames = await pipeline.every_frame(work.images, work.params.rendering, most=most, timeline=timeline)
+        work = replace(work, images=frames)
+    with service.admission.reserve(max(work.row_count, len(work.images))):
         service.metrics.rows_admitted(len(work.images), len(work.texts))
         try:
             async with asyncio.timeout(timeout_s):
                 embeddings = await _while_wanted(
                     request,
                     pipeline,
-                    pipeline.embed(work.images, work.texts, _standardization(work.params), timeline),
+                    pipeline.embed(work.images, work.texts, _preparation(work.params), timeline),
                 )
         except TimeoutError as error:
             service.metrics.rows_expired(work.row_count)
@@ -75,12 +80,13 @@ async def _answer(request: Request, service: Service, reading: Coroutine[Any, An
             ) from error
     if embeddings is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return embedding_response(work, *embeddings, loaded.engine.logit_scale)
+    return await embedding_response(work, *embeddings, loaded.engine.logit_scale, request.headers)
 
 
-def _standardization(params: Params) -> Standardization | None:
+def _preparation(params: Params) -> Preparation:
     quality = params.image_standardization_jpeg_compression_ratio
-    return Standardization(params.image_standardization_image_size, quality) if quality else None
+    standardization = Standardization(params.image_standardization_image_size, quality) if quality else None
+    return Preparation(standardization, params.rendering, params.normalize)
 
 
 def _timeout_s(request: Request, most_s: float) -> float:

@@ -1,12 +1,14 @@
 """The request schema of the Azure endpoint, its row checks, and the shapes of the answers. pydantic only."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from app.errors import RequestInvalid, TooManyRows
+from model.rendering import WINDOWS, Axis, Rendering, Window
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,6 +26,29 @@ def _boolean(value: Any) -> Any:
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
 
 
+def _window(value: Any) -> Window:
+    if isinstance(value, str) and "," not in value:
+        if value in WINDOWS:
+            return WINDOWS[value]
+        raise ValueError(f"not a window that is known; known are {', '.join(WINDOWS)}")
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        center, width = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        raise ValueError("a name or [center, width] is needed") from None
+    if not (math.isfinite(center) and math.isfinite(width) and width > 0):
+        raise ValueError("center and width must be finite, and width greater than 0")
+    return Window(center, width)
+
+
+_WINDOW_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "enum": [*WINDOWS]},
+        {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+    ]
+}
+
+
 class Params(BaseModel):
     """How to compute and how to answer; all may be left out."""
 
@@ -37,6 +62,42 @@ class Params(BaseModel):
         75, ge=0, le=95, description="JPEG quality of the standardised image; 0 or null turns standardisation off"
     )
     layout: Literal["rows", "parts", "columns"] = Field("rows", description="shape of the answer")
+    frame: Annotated[int, Field(strict=True)] | None = Field(
+        None,
+        ge=0,
+        description="which frame of a DICOM file, page of a TIFF or slice of a NIfTI volume, counted from 0; null "
+        "takes the first, or of volumes the middle one",
+    )
+    frames: Literal["all"] | None = Field(
+        None, description='"all" gives one vector a frame, in their order, on `/embed/image`'
+    )
+    axis: Axis = Field("axial", description="across which slices are taken of a NIfTI volume")
+    dicom_window: Annotated[Window, BeforeValidator(_window), WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(
+        None,
+        description="`[center, width]` in the values after rescaling (HU for CT), or the name of a usual CT window, "
+        "instead of the file's own; for DICOM and NIfTI",
+    )
+    normalize: Flag = Field(True, description="vectors of unit L2 norm; false gives the projections as they are")
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="of a vector in JSON: numbers, or its little-endian memory as base64"
+    )
+    output_dtype: Literal["float32", "float16", "int8", "binary"] = Field(
+        "float32",
+        description="of a vector's numbers: int8 has 256 steps from -0.2 to 0.2, binary eight signs in an int8",
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.frames and self.frame is not None:
+            raise ValueError('frame and frames exclude each other; frames is "all" or left out')
+        if self.output_dtype == "int8" and not self.normalize:
+            raise ValueError("output_dtype int8 is of unit vectors; leave normalize out")
+        return self
+
+    @property
+    def rendering(self) -> Rendering:
+        """Which picture of a file is made, and how."""
+        return Rendering(self.frame, self.axis, self.dicom_window)
 
 
 class InputData(BaseModel):
@@ -64,19 +125,23 @@ class TextsRequest(BaseModel):
     params: Params | None = None
 
 
+# One vector; a string with `params.encoding_format: "base64"`.
+Vector = list[float] | str
+
+
 class EmbeddingRow(BaseModel):
     """What is computed of one row; a side that the row lacks is left out."""
 
-    image_features: list[list[float]] | None = Field(None, description="1 x D, unit L2 norm")
-    text_features: list[list[float]] | None = Field(None, description="1 x D, unit L2 norm")
+    image_features: list[Vector] | None = Field(None, description="1 x D, unit L2 norm; frames x D with `frames: all`")
+    text_features: list[Vector] | None = Field(None, description="1 x D, unit L2 norm")
     scaling_factor: float | None = Field(None, description="the raw learned `logit_scale`; apply exp() yourself")
 
 
 class EmbeddingColumns(BaseModel):
     """All rows' sides together: the answer to `params.layout: "columns"`."""
 
-    image_features: list[list[float]] | None = Field(None, description="rows x D, unit L2 norm")
-    text_features: list[list[float]] | None = Field(None, description="rows x D, unit L2 norm")
+    image_features: list[Vector] | None = Field(None, description="rows x D, unit L2 norm")
+    text_features: list[Vector] | None = Field(None, description="rows x D, unit L2 norm")
     scaling_factor: float | None = Field(None, description="the raw learned `logit_scale`; apply exp() yourself")
 
 
@@ -139,6 +204,16 @@ def parse_texts(document: Any, *, max_rows: int) -> Embed:
     return Embed(rows, request.params or Params(), ignored_params(document))
 
 
+def parse_query(query: Mapping[str, str]) -> tuple[Params, tuple[str, ...]]:
+    """The parameters of a request whose body has no room for them, and the names that mean nothing.
+
+    Raises:
+        RequestInvalid: names the parameter.
+    """
+    known = {name: value for name, value in query.items() if name in Params.model_fields}
+    return _validated(Params, known, from_strings=True), tuple(name for name in query if name not in known)
+
+
 def ignored_params(document: Any) -> tuple[str, ...]:
     """The names in `params` that mean nothing here."""
     params = document.get("params") if isinstance(document, Mapping) else None
@@ -190,14 +265,15 @@ def _with_a_side(number: int, sides: Mapping[str, str | None]) -> Row:
     return row
 
 
-def _validated(model: type[Model], document: Any) -> Model:
+def _validated(model: type[Model], document: Any, *, from_strings: bool = False) -> Model:
     if not isinstance(document, Mapping):
         wanted = next(iter(model.model_fields))
         raise RequestInvalid(f'The body is a JSON {_JSON_NAMES[type(document)]}; an object with "{wanted}" is needed.')
     try:
-        return model.model_validate(document)
+        return model.model_validate_strings(document) if from_strings else model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        what = "is missing" if first["type"] == "missing" else f"is wrong: {first['msg'].lower()}"
-        raise RequestInvalid(f"{place} {what}.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        what = "is missing" if first["type"] == "missing" else f"is wrong: {reason[0].lower()}{reason[1:]}"
+        raise RequestInvalid(f"{place or 'The query'} {what}.") from None

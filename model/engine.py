@@ -145,8 +145,8 @@ class EmbeddingEngine:
         np.stack(pixels, out=staged.numpy())
         return staged
 
-    def embed_images(self, staged: Sequence[Tensor]) -> Embeddings:
-        """Embed staged images, in order: (n, D) float32 of unit L2 norm.
+    def embed_images(self, staged: Sequence[Tensor], *, normalize: bool = True) -> Embeddings:
+        """Embed staged images, in order: (n, D) float32, of unit L2 norm if `normalize`.
 
         Raises:
             EncoderFault: the encoder returned something that is no embedding.
@@ -155,11 +155,13 @@ class EmbeddingEngine:
         with out_of_memory_named(), torch.inference_mode():
             uploaded = torch.cat([part.to(self.device, non_blocking=True) for part in staged])
             chunks = torch.split(uploaded, self.images_per_forward or len(uploaded))
-            features = torch.cat([self._model.encode_image(self._normalise(chunk)) for chunk in chunks])
-            return self._checked(features, len(uploaded))
+            features = torch.cat(
+                [self._model.encode_image(self._normalise(chunk), normalize=normalize) for chunk in chunks]
+            )
+            return self._checked(features, len(uploaded), normalize)
 
-    def embed_texts(self, token_ids: Sequence[Sequence[int]]) -> Embeddings:
-        """Embed tokenised texts, in order: (n, D) float32 of unit L2 norm.
+    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True) -> Embeddings:
+        """Embed tokenised texts, in order: (n, D) float32, of unit L2 norm if `normalize`.
 
         Padding is masked, so a text's embedding does not depend on the others' lengths.
 
@@ -172,8 +174,10 @@ class EmbeddingEngine:
         lengths = torch.tensor([len(ids) for ids in token_ids])
         attention_mask = torch.arange(longest) < lengths[:, None]
         with out_of_memory_named(), torch.inference_mode():
-            features = self._model.encode_text(input_ids.to(self.device), attention_mask.to(self.device))
-            return self._checked(features, len(token_ids))
+            features = self._model.encode_text(
+                input_ids.to(self.device), attention_mask.to(self.device), normalize=normalize
+            )
+            return self._checked(features, len(token_ids), normalize)
 
     @property
     def device_memory_bytes(self) -> int:
@@ -192,10 +196,11 @@ class EmbeddingEngine:
         scaled = pixels.permute(0, 3, 1, 2).float().div_(255)
         return scaled.sub_(self._mean).div_(self._std).to(self.dtype)
 
-    def _checked(self, features: Tensor, count: int) -> Embeddings:
+    def _checked(self, features: Tensor, count: int, normalize: bool) -> Embeddings:
         embeddings: Embeddings = features.cpu().numpy()
         if embeddings.shape != (count, self.embedding_size):
             raise EncoderFault(f"the encoder returned shape {embeddings.shape} for {count} entries")
-        if not np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3):
+        norms = np.linalg.norm(embeddings, axis=1)
+        if not (np.allclose(norms, 1.0, atol=1e-3) if normalize else (np.isfinite(norms) & (norms > 0)).all()):
             raise EncoderFault("the encoder returned vectors that are not finite or have no direction")
         return embeddings

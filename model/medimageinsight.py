@@ -22,10 +22,15 @@ class MedImageInsight(nn.Module):
         nn.init.trunc_normal_(self.image_projection, std=0.02)
         nn.init.trunc_normal_(self.text_projection, std=0.02)
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        """Embed normalised pixels (B, 3, H, W) as `image_features` (B, D), float32 of unit L2 norm."""
-        return F.normalize((self.image_encoder(pixels) @ self.image_projection).float(), dim=-1)
+    def encode_image(self, pixels: Tensor, *, normalize: bool = True) -> Tensor:
+        """Embed normalised pixels (B, 3, H, W) as `image_features` (B, D), float32, of unit L2 norm if `normalize`."""
+        projected = (self.image_encoder(pixels) @ self.image_projection).float()
+        return F.normalize(projected, dim=-1) if normalize else projected
 
-    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Embed token ids (B, L) as `text_features` (B, D), float32 of unit L2 norm; see `TextEncoder.forward`."""
-        return F.normalize((self.text_encoder(input_ids, attention_mask) @ self.text_projection).float(), dim=-1)
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor, *, normalize: bool = True) -> Tensor:
+        """Embed token ids (B, L) as `text_features` (B, D), float32, of unit L2 norm if `normalize`.
+
+        For the arguments see `TextEncoder.forward`.
+        """
+        projected = (self.text_encoder(input_ids, attention_mask) @ self.text_projection).float()
+        return F.normalize(projected, dim=-1) if normalize else projected

@@ -74,6 +74,8 @@ def _volume(data: bytes) -> Any:
         data = inflater.decompress(data, MOST_BYTES)
         if inflater.unconsumed_tail:
             raise ImageTooLarge(f"the volume has more than {MOST_BYTES:,} bytes uncompressed; send one slice of it")
+        if not inflater.eof:
+            raise ImageDecodeError("the NIfTI file is damaged or cut short")
     kind = nibabel.Nifti2Image if data[4:8] == _NIFTI2 else nibabel.Nifti1Image
     volume = kind.from_stream(io.BytesIO(data))
     if volume.ndim not in (3, 4) or volume.get_data_dtype().kind not in "iuf":

@@ -17,12 +17,12 @@ class HeldEngine(EmbeddingEngine):
         self._error: Exception | None = None
         self.texts_seen = 0
 
-    def embed_texts(self, token_ids: Sequence[Sequence[int]]) -> Embeddings:
+    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True) -> Embeddings:
         self.texts_seen += len(token_ids)
         assert self._free.wait(PATIENCE_S)
         if self._error is not None:
             raise self._error
-        return super().embed_texts(token_ids)
+        return super().embed_texts(token_ids, normalize=normalize)
 
     def hold(self) -> None:
         """No text is embedded from here on."""

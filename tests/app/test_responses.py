@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from starlette.datastructures import Headers
 
 from app.bodies import Work
 from app.pipeline import Side
@@ -18,11 +19,11 @@ BOTH = ["image", "text"]
 AWKWARD = np.array([1 / 3, -1e-45, 1e-38, 3.4028235e38, 0.1, -0.0, 1.0, 16777217, np.pi * 1e-20], dtype=np.float32)
 
 
-def test_floats_round_trip_to_the_same_float32() -> None:
+async def test_floats_round_trip_to_the_same_float32() -> None:
     random = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
     for vector in (AWKWARD, random):
         work = Work(1, [Side(0, b"")], [], Params())
-        row = json.loads(bytes(embedding_response(work, [vector], [], 4.513362407684326).body))[0]
+        row = json.loads(bytes((await embedding_response(work, [vector], [], 4.513362407684326, Headers())).body))[0]
         back = np.array(row["image_features"][0]).astype(np.float32)
         assert back.tobytes() == vector.tobytes()
         assert row["scaling_factor"] == 4.513362407684326

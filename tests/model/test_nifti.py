@@ -77,7 +77,7 @@ def test_bad_files_are_refused() -> None:
     data = stored()
     refused(data, ImageDecodeError, "has 5 frames, counted from 0: there is no frame 5", Rendering(frame=5))
     refused(stored(np.zeros((2, 2, 2, 2, 2), np.int16)), ImageDecodeError, "no volume of numbers")
-    for cut_short in (data[:400], gzip.compress(data)[:200]):
+    for cut_short in (data[:400], gzip.compress(data)[:-9]):
         with pytest.raises(ImageDecodeError, match="damaged or cut short"):
             decode(cut_short, max_pixels=MAX_PIXELS)
 
