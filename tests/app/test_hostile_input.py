@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import nibabel
+import numpy as np
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from tests.app.samples import TEXT, assert_close, encoded, huge_png, picture, png, saved, table, vectors
 from tests.app.server_process import PATIENCE_S, Server, started
 from tests.hostile.corpus import Post, malformed
+from tests.model.test_dicom import ct
 from tests.serving import wait_until_ready
 
 INPUTS, WARM_UP = 2400, 400
@@ -30,6 +33,8 @@ def server() -> Iterator[Server]:
     """The embedded model, so that what is an image after all costs little."""
     with started("", offline=True) as server:
         wait_until_ready(server.url)
+        for data in (ct(np.zeros((2, 2), np.uint8)), VOLUME):  # the first of a kind imports its reader
+            httpx.post(f"{server.url}/embed/image", content=data, headers={"content-type": "application/octet-stream"})
         yield server
         server.process.terminate()
         assert server.ended() == 0
@@ -130,7 +135,8 @@ def with_tags(tiff: bytes, values: dict[int, int]) -> bytes:
 
 
 FRAMES = [picture(seed, (4, 4)).convert("P") for seed in (1, 2)]
-SMALL_GIF, SMALL_BMP, SMALL_TIFF = (saved(picture(0), kind) for kind in ("GIF", "BMP", "TIFF"))
+SMALL_GIF, SMALL_BMP, SMALL_TIFF, SMALL_JP2 = (saved(picture(0), kind) for kind in ("GIF", "BMP", "TIFF", "JPEG2000"))
+VOLUME = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4)).to_bytes()
 ZEROS = zlib.compress(bytes(200_000_000), 9)
 BOMBS = {
     "a PNG of 900 million pixels": huge_png(),
@@ -140,6 +146,16 @@ BOMBS = {
     "a BMP of 4 billion pixels": sized(SMALL_BMP, 18, b"\xff\xff\x00\x00\xff\xff\x00\x00"),
     "a TIFF of 4 billion pixels": with_tags(SMALL_TIFF, {256: 65535, 257: 65535}),
     "a WebP of 268 million pixels": b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\x3f\0" * 2 + b"VP8 \0\0\0\0",
+    "a JPEG 2000 of 4 billion pixels": sized(SMALL_JP2, SMALL_JP2.index(b"ihdr") + 4, b"\0\0\xff\xff\0\0\xff\xff"),
+    "a DICOM file of 4 billion pixels": ct(np.zeros((2, 2), np.uint8), Rows=65535, Columns=65535),
+    "a DICOM file of 2 billion frames": ct(np.zeros((2, 2), np.uint8), NumberOfFrames=2**31 - 1),
+    "a DICOM file that unpacks to 200 MB": ct(np.zeros((2, 2), np.uint8)).replace(
+        b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x001.2.840.10008.1.2.1.99"
+    )
+    + ZEROS[2:],
+    "a NIfTI volume of 27 trillion voxels": VOLUME[:40]
+    + np.array([3, 30000, 30000, 30000], "<i2").tobytes()
+    + VOLUME[48:],
     "a GIF of many frames": saved(picture(0, (4, 4)).convert("P"), "GIF", save_all=True, append_images=FRAMES * 2500),
 }
 DOCUMENTS = {

@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
 from tests.app.samples import encoded, picture, png, table
 from tests.app.server_process import PATIENCE_S, Server, started
+from tests.model.test_dicom import ct
 
 SECRET = "Q7patientQ7"
 KEY = "Q7keyQ7"
@@ -30,6 +32,8 @@ def picture_of(name: str) -> bytes:
 
 IMAGE = picture_of(SECRET)
 DAMAGED = IMAGE[:-30]
+PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
+DICOM = ct(PIXELS, PatientName=SECRET, PatientID=SECRET, PatientBirthDate=SECRET, StudyDescription=SECRET)
 BODIES: list[Any] = [
     table(["image", "text"], [[encoded(IMAGE), SECRET]]),
     table(["image"], [[encoded(IMAGE)]]),
@@ -54,6 +58,11 @@ BODIES: list[Any] = [
     table(["text"], [[SECRET]], params={"get_scaling_factor": SECRET}),
     table(["text"], [[SECRET]], params={"layout": SECRET}),
     table(["text"], [[SECRET]], params={"image_standardization_image_size": SECRET}),
+    table(["image"], [[encoded(DICOM)]]),
+    *(
+        table(["image"], [[encoded(DICOM)]], params={name: SECRET})
+        for name in ("frame", "frames", "axis", "dicom_window", "output_dtype", "encoding_format", "normalize")
+    ),
     table(["image"], [[SECRET]]),
     table(["image"], [[f"data:{SECRET};base64,{encoded(IMAGE)}"]]),
     table(["image"], [[f"/data/{SECRET}.png"]]),
@@ -73,6 +82,12 @@ RAW = [
     ("image/png", DAMAGED),
     ("image/png", SECRET.encode()),
     ("application/octet-stream", b"<svg>" + SECRET.encode()),
+    ("application/dicom", DICOM),
+    ("application/dicom", DICOM[:-60]),
+    ("application/dicom", ct(PIXELS, PatientName=SECRET, PixelData=None)),
+    ("application/dicom", ct(PIXELS, PatientName=SECRET, RescaleSlope="1", WindowCenter=SECRET)),
+    ("application/dicom", ct(PIXELS, PatientName=SECRET, SOPClassUID=f"1.2.{SECRET}", PixelData=None)),
+    ("application/dicom", ct(PIXELS, PatientName=SECRET, PhotometricInterpretation=SECRET)),
     (f"multipart/form-data; boundary={SECRET}", SECRET.encode()),
 ]
 # Secrets as they are, as base64 would hide them, and as a URL or a traceback would write them.

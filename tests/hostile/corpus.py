@@ -1,15 +1,20 @@
 """Malformed inputs without end: real images and real requests, damaged by chance. The same seed makes the same ones."""
 
+import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import nibabel
+import numpy as np
 from PIL import Image
 
 from tests.app.samples import TEXT, encoded, picture, png, saved, table
+from tests.model.test_dicom import SHIPPED
 
 BOUNDARY = "b0undary"
+MOST_DICOM_BYTES = 40_000
 LENGTHS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80\x00\x00\x00", b"\xff\xff")
 
 
@@ -27,6 +32,7 @@ def image_files() -> list[bytes]:
     colour = picture(1, (24, 20))
     modes = {mode: colour.convert(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "F")}
     deep = Image.frombytes("I;16", (24, 20), bytes(range(240)) * 4)
+    volume = nibabel.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), np.eye(4)).to_bytes()
     frames = [picture(seed, (24, 20)).convert("P") for seed in range(3)]
     return [
         *(saved(modes[mode]) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")),
@@ -41,6 +47,11 @@ def image_files() -> list[bytes]:
         saved(modes["P"], "GIF"),
         saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         *(saved(modes[mode], "WEBP", lossless=lossless) for mode in ("RGB", "RGBA") for lossless in (False, True)),
+        *(saved(modes[mode], "JPEG2000") for mode in ("L", "RGBA")),
+        saved(deep, "JPEG2000"),
+        *(path.read_bytes() for path in SHIPPED if path.stat().st_size < MOST_DICOM_BYTES),
+        volume,
+        gzip.compress(volume),
     ]
 
 
