@@ -12,7 +12,17 @@ from starlette.requests import Request
 
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
 from app.pipeline import Side
-from app.schemas import Params, TextsRequest, check_row_count, parse_embed, parse_query, parse_texts
+from app.schemas import (
+    COLUMNS,
+    MLFLOW_FORMS,
+    Params,
+    TextsRequest,
+    check_row_count,
+    mlflow_table,
+    parse_embed,
+    parse_query,
+    parse_texts,
+)
 from app.settings import Settings
 
 MOST_FORM_FIELDS = 16
@@ -37,14 +47,26 @@ async def read_table(request: Request, settings: Settings, columns: Sequence[str
         return _sides(request, *await _form(request, settings, with_texts=True))
     if not _is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor multipart/form-data.")
-    return _no_frames(_table(await _json(request), settings, columns))
+    return _no_frames(_table(await read_json(request), settings, columns))
+
+
+async def read_invocation(request: Request, settings: Settings) -> tuple[Work, bool]:
+    """A body of `/invocations`, and whether it is one of MLflow's own forms."""
+    kind = content_type(request)
+    if not _is_json(kind):
+        return await read_table(request, settings, COLUMNS), False
+    document = await read_json(request)
+    forms = MLFLOW_FORMS & document.keys() if isinstance(document, dict) else set()
+    if forms:
+        document = mlflow_table(document)
+    return _no_frames(_table(document, settings, COLUMNS)), bool(forms)
 
 
 async def read_images(request: Request, settings: Settings) -> Work:
     """The Azure schema with an image column, one raw image, or a form with image files."""
     kind = content_type(request)
     if _is_json(kind):
-        return _table(await _json(request), settings, ["image"])
+        return _table(await read_json(request), settings, ["image"])
     if kind == "multipart/form-data":
         return _sides(request, *await _form(request, settings, with_texts=False))
     if kind.startswith(RAW_KINDS):
@@ -61,7 +83,7 @@ async def read_texts(request: Request, settings: Settings) -> Work:
         return _no_frames(_sides(request, [], [_utf8(await _body(request))]))
     if not _is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor text/plain.")
-    document = await _json(request)
+    document = await read_json(request)
     if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
         embed = parse_texts(document, max_rows=settings.max_rows)
         texts = [Side(number, row.text) for number, row in enumerate(embed.rows) if row.text is not None]
@@ -110,7 +132,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-async def _json(request: Request) -> Any:
+async def read_json(request: Request) -> Any:
     body = await _body(request)
     try:
         return orjson.loads(body)

@@ -94,6 +94,8 @@ def download(hub_id: str, **given: Any) -> None:
     "--plain", is_flag=True, help="skip the standardisation (resize to 512 pixels, JPEG) that the service does"
 )
 @click.option("--strict", is_flag=True, help="stop at the first unreadable image instead of listing it")
+@click.option("--server", metavar="URL", help="let this server compute; no model is loaded here")
+@click.option("--api-key", default="", envvar="MEDIMAGEINSIGHT_API_KEY", help="of that server", show_envvar=True)
 @settings_options(
     "model",
     "device",
@@ -106,10 +108,17 @@ def download(hub_id: str, **given: Any) -> None:
     "offline",
 )
 def embed(
-    paths: tuple[Path, ...], texts: tuple[str, ...], output: Path, plain: bool, strict: bool, **given: Any
+    paths: tuple[Path, ...],
+    texts: tuple[str, ...],
+    output: Path,
+    plain: bool,
+    strict: bool,
+    server: str | None,
+    api_key: str,
+    **given: Any,
 ) -> None:
-    """Embed images, and folders of images, and texts into a file; no server is needed."""
-    from app.commands import embed_to_file
+    """Embed images, and folders of images, and texts into a file; with --server by a server, else here."""
+    from app.commands import embed_to_file, embed_with_server
 
     if not paths and not texts:
         raise click.UsageError("name at least one PATH or --text")
@@ -117,6 +126,9 @@ def embed(
         raise click.UsageError("--output must end in .npz or .parquet")
     if not output.parent.is_dir():
         raise click.UsageError("--output names a folder that does not exist")
+    if server:
+        _run(lambda: embed_with_server(paths, texts, output, server, plain=plain, api_key=api_key))
+        return
     _run(lambda: embed_to_file(paths, texts, output, read_settings(given), plain=plain, strict=strict))
 
 

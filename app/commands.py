@@ -78,8 +78,7 @@ def embed_to_file(
     """
     from model.preprocessing import Standardization
 
-    if output.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise CheckpointError("writing .parquet needs pyarrow: install medimageinsight-server[parquet]")
+    _check_output(output)
     files = list(image_files(paths))
     engine = load_engine(settings).engine
     standardization = None if plain else Standardization()
@@ -92,6 +91,43 @@ def embed_to_file(
     _write(output, embedded, image_features, texts, text_features, engine.logit_scale)
     left_out = f", {len(files) - len(embedded)} left out" if len(embedded) < len(files) else ""
     click.echo(f"{output}: {len(embedded)} images{left_out}, {len(texts)} texts", err=True)
+
+
+def embed_with_server(
+    paths: Sequence[Path], texts: Sequence[str], output: Path, url: str, *, plain: bool, api_key: str
+) -> None:
+    """As `embed_to_file`, but a server computes; the first image that it refuses ends the command.
+
+    Raises:
+        InvalidInput: the server refused an image or a text; the message names it.
+        CheckpointError: there is no server, or pyarrow is missing.
+    """
+    import httpx2
+
+    from medimageinsight import Client, Refused
+
+    _check_output(output)
+    files = list(image_files(paths))
+    params: dict[str, Any] = {"image_standardization_jpeg_compression_ratio": 0} if plain else {}
+    try:
+        with Client(url, api_key=api_key or None) as client:
+            image_features = list(client.embed_images(files, **params)) if files else []
+            text_features = list(client.embed_texts(texts)) if texts else []
+            logit_scale = float(client.info()["model"]["scaling_factor"])
+    except Refused as error:
+        place = "" if error.item is None or not files else f"{files[error.item]}: "
+        raise InvalidInput(f"{place}{error}") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise CheckpointError(f"no server answers at {url} ({type(error).__name__})") from error
+    except OSError as error:
+        raise ImageDecodeError(f"{error.filename} cannot be read ({error.strerror})") from error
+    _write(output, files, image_features, texts, text_features, logit_scale)
+    click.echo(f"{output}: {len(files)} images, {len(texts)} texts", err=True)
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise CheckpointError("writing .parquet needs pyarrow: install medimageinsight-server[parquet]")
 
 
 def _embed_files(

@@ -36,6 +36,14 @@ class ServiceError(Exception):
         self.row, self.column, self.retry_after_s = row, column, retry_after_s
 
 
+class ClientGone(Exception):
+    """The client went away; what was queued of its request is dropped."""
+
+
+class ModelUnknown(ServiceError):
+    """A model that is not the one that is served."""
+
+
 class KeyMissing(ServiceError):
     """A request without a key."""
 
@@ -89,6 +97,7 @@ class EncodingFailed(ServiceError):
 
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
+    ModelUnknown: (404, "model_unknown"),
     KeyMissing: (401, "key_missing"),
     KeyWrong: (403, "key_wrong"),
     RequestInvalid: (400, "invalid_request"),
@@ -107,6 +116,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     NotReady: (503, "not_ready"),
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
+CLIENT_CLOSED_REQUEST = 499  # nobody is there to read it; it keeps the log honest
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -158,6 +168,10 @@ def add_error_handlers(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         return error_response(error, request.scope.get("state", {}).get("request_id", ""))
 
+    async def note(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    app.add_exception_handler(ClientGone, note)
     for kind in (ServiceError, RowError, InvalidInput, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
-from app import openapi, routes_embed, routes_ops
+from app import openapi, routes_embed, routes_openai, routes_ops
 from app.compression import InflateBodies
 from app.errors import add_error_handlers
 from app.metrics import Metrics, StateCollector
@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
     app = FastAPIOffline(title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
     app.include_router(routes_embed.router)
+    app.include_router(routes_openai.router)
     app.include_router(routes_ops.router)
     openapi.document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
     add_error_handlers(app)

@@ -7,7 +7,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.schemas import EmbeddingColumns, EmbeddingRow, EmbedRequest, ErrorBody, TextsRequest
+from app.openai_schemas import EmbeddingsRequest
+from app.schemas import (
+    EmbeddingColumns,
+    EmbeddingRow,
+    EmbedRequest,
+    ErrorBody,
+    Predictions,
+    RecordsRequest,
+    SplitRequest,
+    TextsRequest,
+)
 from app.security import OPEN_ROUTES
 
 TITLE = "MedImageInsight Server"
@@ -26,6 +36,7 @@ EXAMPLE_IMAGE = (
     "COUpt3GtdY2WySuhMZY+132v2UtEzQFbYUfZWxaMR+fl/uv/AGyiV11rOBzfAAAAAElFTkSuQmCC"
 )
 EXAMPLE_TEXT = "x-ray chest anteroposterior Cardiomegaly"
+READ_BY_HAND = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsRequest)
 _REF = "#/components/schemas/{model}"
 _REFUSALS = {
     400: "The body or a row of it is wrong; the message says where.",
@@ -40,6 +51,12 @@ _REFUSALS = {
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 _IDS = {"x-request-id": {"description": "Echoed, or made.", "schema": {"type": "string"}}}
+
+
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready; the message says why.", "model": ErrorBody}
+}
+MODEL_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "Another model is served.", "model": ErrorBody}}
 
 
 def _ref(model: str) -> dict[str, str]:
@@ -65,6 +82,14 @@ TABLE_BODY: dict[str, Any] = {
         texts=_table(["text"], [EXAMPLE_TEXT], ["x-ray chest anteroposterior No Finding"]),
     ),
     "multipart/form-data": {"schema": {"type": "object", "properties": {"files": _FILES, "text": _TEXTS}}},
+}
+_SPLIT = {"dataframe_split": {"columns": ["text"], "data": [[EXAMPLE_TEXT]]}}
+INVOCATION_BODY: dict[str, Any] = TABLE_BODY | {
+    "application/json": _json(
+        {"anyOf": [_ref("EmbedRequest"), _ref("SplitRequest"), _ref("RecordsRequest")]},
+        image_and_text=_table(["image", "text"], [EXAMPLE_IMAGE, EXAMPLE_TEXT]),
+        mlflow=_SPLIT,
+    )
 }
 IMAGE_BODY: dict[str, Any] = {
     "application/json": _json(_ref("EmbedRequest"), image=_table(["image"], [EXAMPLE_IMAGE])),
@@ -102,6 +127,23 @@ def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def invocations_route() -> dict[str, Any]:
+    """Keyword arguments of the route that MLflow and SageMaker know."""
+    route = embedding_route("Embed images and texts (SageMaker's and MLflow's name)", INVOCATION_BODY)
+    return route | {"response_model": list[EmbeddingRow] | EmbeddingColumns | Predictions}
+
+
+def openai_route(response_model: Any) -> dict[str, Any]:
+    """Keyword arguments of the route of OpenAI's embeddings."""
+    body = _json(
+        _ref("EmbeddingsRequest"),
+        texts={"model": "medimageinsight", "input": [EXAMPLE_TEXT]},
+        image={"model": "medimageinsight", "input": [f"data:image/png;base64,{EXAMPLE_IMAGE}"]},
+    )
+    route = embedding_route("Embed texts and images (OpenAI's schema)", {"application/json": body})
+    return route | {"response_model": response_model, "response_description": "One object an input, in their order."}
+
+
 def _require_key(schema: dict[str, Any]) -> None:
     """Document the keys, and the refusals without one, of all operations that are not open."""
     schema["components"]["securitySchemes"] = {
@@ -125,9 +167,7 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *
 
     def build() -> dict[str, Any]:
         if not app.openapi_schema:
-            _, definitions = models_json_schema(
-                [(EmbedRequest, "validation"), (TextsRequest, "validation")], ref_template=_REF
-            )
+            _, definitions = models_json_schema([(model, "validation") for model in READ_BY_HAND], ref_template=_REF)
             schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
             schema["components"]["schemas"] |= definitions["$defs"]
             if needs_key:
@@ -137,3 +177,51 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *
         return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}
 
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def swagger_2(version: str) -> dict[str, Any]:
+    """What clients of the Azure endpoint read of it: liveness and scoring, as a Swagger 2.0 document."""
+    example = _table(["image", "text"], [EXAMPLE_IMAGE, EXAMPLE_TEXT])
+    vectors = {"type": "array", "items": {"type": "array", "items": {"type": "number", "format": "float"}}}
+    row = {
+        "type": "object",
+        "properties": {
+            "image_features": vectors,
+            "text_features": vectors,
+            "scaling_factor": {"type": "number", "format": "double"},
+        },
+    }
+    error = {"description": "Refused; the message says why.", "schema": {"$ref": "#/definitions/ErrorResponse"}}
+    scored = {"description": "One object a row.", "schema": {"$ref": "#/definitions/ServiceOutput"}}
+    body = {"name": "serviceInputPayload", "in": "body", "schema": {"$ref": "#/definitions/ServiceInput"}}
+    return {
+        "swagger": "2.0",
+        "info": {"title": TITLE, "description": DESCRIPTION, "version": version},
+        "schemes": ["http", "https"],
+        "consumes": ["application/json"],
+        "produces": ["application/json"],
+        "paths": {
+            "/": {
+                "get": {
+                    "operationId": "ServiceHealthCheck",
+                    "produces": ["text/html"],
+                    "responses": {"200": {"description": "Healthy", "schema": {"type": "string"}}},
+                }
+            },
+            "/score": {
+                "post": {
+                    "operationId": "RunMLService",
+                    "parameters": [body],
+                    "responses": {"200": scored, "default": error},
+                }
+            },
+        },
+        "definitions": {
+            "ServiceInput": {"type": "object", "example": example},
+            "ServiceOutput": {"type": "array", "items": row},
+            "ErrorResponse": {
+                "type": "object",
+                "properties": {"message": {"type": "string"}, "code": {"type": "string"}},
+            },
+        },
+    }

@@ -28,8 +28,11 @@ async def embedding_response(
     text_features: Sequence[Embedding],
     logit_scale: float,
     wanted: Headers,
+    wrapped_in: str = "",
 ) -> Response:
-    """Write a request's embeddings in the form, the layout and the encoding that it asked for, the last by headers."""
+    """Write a request's embeddings in the form, the layout and the encoding that it asked for, the last by headers.
+
+    JSON is put into an object under the key `wrapped_in`, if there is one."""
     params = work.params
     parts = [
         Vectors(kind, [side.row for side in sides], quantized(np.stack(vectors), params.output_dtype))
@@ -42,6 +45,7 @@ async def embedding_response(
         headers |= {} if scale is None else {"x-scaling-factor": repr(scale)}
         return Response(FORMS[form](parts, scale), 200, headers | {"vary": "accept"}, form)
     content = _json_content(parts, work.row_count, params, {} if scale is None else {"scaling_factor": scale})
+    content = {wrapped_in: content} if wrapped_in else content
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(await deflated(body, wanted.get("accept-encoding", ""), headers), 200, headers, JSON)
 

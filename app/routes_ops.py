@@ -6,15 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client.exposition import choose_encoder
 
-from app.openapi import DEMONSTRATION_NOTICE, RESEARCH_NOTICE
-from app.schemas import ErrorBody
+from app.errors import RequestInvalid
+from app.openapi import DEMONSTRATION_NOTICE, NOT_READY, RESEARCH_NOTICE, swagger_2
 from app.state import ServiceDependency
 from app.version import VERSION
 
 router = APIRouter(tags=["operation"])
-_NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"description": "Not ready; the message says why.", "model": ErrorBody}
-}
 
 
 @router.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse, include_in_schema=False)
@@ -29,9 +26,9 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", summary="Requests are served", responses=_NOT_READY)
-@router.get("/health", summary="The same as /health/ready", responses=_NOT_READY)
-@router.get("/ping", summary="The same as /health/ready (SageMaker's name)", responses=_NOT_READY)
+@router.get("/health/ready", summary="Requests are served", responses=NOT_READY)
+@router.get("/health", summary="The same as /health/ready", responses=NOT_READY)
+@router.get("/ping", summary="The same as /health/ready (SageMaker's name)", responses=NOT_READY)
 async def ready(service: ServiceDependency) -> dict[str, str]:
     """200 when both encoders are loaded and warmed up; 503 with the reason otherwise."""
     service.ready_pipeline()
@@ -43,7 +40,7 @@ async def version() -> dict[str, str]:
     return {"version": VERSION}
 
 
-@router.get("/info", summary="The model, the device and the limits", responses=_NOT_READY)
+@router.get("/info", summary="The model, the device and the limits", responses=NOT_READY)
 async def info(service: ServiceDependency) -> dict[str, Any]:
     """What is served, by what, and how much of it at once. The first call reads the whole checkpoint for its hash."""
     loaded, pipeline = service.ready_pipeline()
@@ -104,5 +101,8 @@ async def metrics(request: Request, service: ServiceDependency) -> Response:
 
 @router.get("/swagger.json", include_in_schema=False)
 async def swagger(request: Request) -> JSONResponse:
-    """The OpenAPI document under the Azure endpoint's name."""
-    return JSONResponse(request.app.openapi())
+    """The OpenAPI document under the Azure endpoint's name, or its scoring route in the older Swagger 2."""
+    asked = request.query_params.get("version", "3")
+    if asked not in ("2", "3"):
+        raise RequestInvalid("version is neither 2 nor 3.")
+    return JSONResponse(swagger_2(VERSION) if asked == "2" else request.app.openapi())

@@ -14,6 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 COLUMNS = ("image", "text")
 _JSON_NAMES = {list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+MLFLOW_FORMS = frozenset({"dataframe_split", "dataframe_records"})
 MOST_STANDARDIZATION_PIXELS = 4096  # per side: 50 MB a picture; the encoder never sees more than its own size
 
 
@@ -118,6 +119,26 @@ class EmbedRequest(BaseModel):
     params: Params | None = None
 
 
+class SplitRequest(BaseModel):
+    """MLflow's form of a data frame, as pandas splits it."""
+
+    dataframe_split: InputData
+    params: Params | None = None
+
+
+class RecordsRequest(BaseModel):
+    """MLflow's form of a data frame as a list of its rows."""
+
+    dataframe_records: list[dict[str, str | None]]
+    params: Params | None = None
+
+
+class Predictions(BaseModel):
+    """The answer to MLflow's forms."""
+
+    predictions: list["EmbeddingRow"]
+
+
 class TextsRequest(BaseModel):
     """A request that is only texts."""
 
@@ -183,7 +204,7 @@ def parse_embed(document: Any, *, max_rows: int, allowed: Sequence[str] = COLUMN
         RequestInvalid: not of the schema; names the field or the first bad row.
         TooManyRows: more rows than `max_rows`.
     """
-    request = _validated(EmbedRequest, document)
+    request = validated(EmbedRequest, document)
     table = request.input_data
     _check_columns(table.columns, allowed)
     count = len(table.data)
@@ -196,9 +217,37 @@ def parse_embed(document: Any, *, max_rows: int, allowed: Sequence[str] = COLUMN
     return Embed(rows, request.params or Params(), ignored_params(document))
 
 
+def mlflow_table(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A body of MLflow's scoring server as the Azure schema has it.
+
+    Raises:
+        RequestInvalid: more than one form, or a wrong one.
+    """
+    forms = sorted(MLFLOW_FORMS & document.keys())
+    if len(forms) > 1:
+        raise RequestInvalid(f"The body has {' and '.join(forms)}; one of them is needed.")
+    params = {"params": document["params"]} if "params" in document else {}
+    if forms == ["dataframe_split"]:
+        table = document["dataframe_split"]
+        if isinstance(table, dict) and isinstance(rows := table.get("data"), list):
+            table = table | {"data": [_without_nan(row) for row in rows]}
+        return {"input_data": table, **params}
+    records = document["dataframe_records"]
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise RequestInvalid("dataframe_records is wrong: a list of objects is needed.")
+    columns = list(dict.fromkeys(name for record in records for name in record)) or list(COLUMNS)
+    rows = [_without_nan([record.get(name) for name in columns]) for record in records]
+    return {"input_data": {"columns": columns, "data": rows}, **params}
+
+
+def _without_nan(row: Any) -> Any:
+    """A row of a data frame, in which pandas writes NaN for what is missing."""
+    return [None if value != value else value for value in row] if isinstance(row, list) else row
+
+
 def parse_texts(document: Any, *, max_rows: int) -> Embed:
     """Check a document `{"texts": [...]}`; raises as `parse_embed`."""
-    request = _validated(TextsRequest, document)
+    request = validated(TextsRequest, document)
     check_row_count(len(request.texts), max_rows)
     rows = [_row(number, [text], ["text"]) for number, text in enumerate(request.texts)]
     return Embed(rows, request.params or Params(), ignored_params(document))
@@ -211,7 +260,7 @@ def parse_query(query: Mapping[str, str]) -> tuple[Params, tuple[str, ...]]:
         RequestInvalid: names the parameter.
     """
     known = {name: value for name, value in query.items() if name in Params.model_fields}
-    return _validated(Params, known, from_strings=True), tuple(name for name in query if name not in known)
+    return validated(Params, known, from_strings=True), tuple(name for name in query if name not in known)
 
 
 def ignored_params(document: Any) -> tuple[str, ...]:
@@ -265,7 +314,7 @@ def _with_a_side(number: int, sides: Mapping[str, str | None]) -> Row:
     return row
 
 
-def _validated(model: type[Model], document: Any, *, from_strings: bool = False) -> Model:
+def validated(model: type[Model], document: Any, *, from_strings: bool = False) -> Model:
     if not isinstance(document, Mapping):
         wanted = next(iter(model.model_fields))
         raise RequestInvalid(f'The body is a JSON {_JSON_NAMES[type(document)]}; an object with "{wanted}" is needed.')

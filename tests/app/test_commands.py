@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from app.cli import main
 from model.engine import EmbeddingEngine
 from tests.app.samples import assert_close, damaged, image_vector, picture, png, saved, text_vector
+from tests.serving import serving
 
 
 @pytest.fixture
@@ -152,3 +153,23 @@ def test_parquet_without_pyarrow_is_told_before_anything_is_computed(
     result = embed(Path("/nowhere/at/all"), tmp_path / "out.parquet", "--text", "a")
     assert result.exit_code == 2
     assert "install medimageinsight-server[parquet]" in result.stderr
+
+
+def test_a_server_may_do_the_work(tree: Path, small_release: Path, engine: EmbeddingEngine, tmp_path: Path) -> None:
+    output = tmp_path / "out.npz"
+    with serving(small_release, api_keys="key") as url:
+        command = ["embed", str(tree), "--text", "mri", "-o", str(output), "--server", url]
+        done = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": "key"}).invoke(main, command, catch_exceptions=False)
+        refused = CliRunner().invoke(main, command)
+        damaged_file = tree / "cut.png"
+        damaged_file.write_bytes(damaged())
+        bad = CliRunner().invoke(main, [*command, "--api-key", "key"])
+    gone = CliRunner().invoke(main, ["embed", "--text", "mri", "-o", str(output), "--server", "http://127.0.0.1:1"])
+    assert done.exit_code == 0, done.output
+    arrays = np.load(output)
+    assert [Path(path).name for path in arrays["image_paths"]] == ["0.png", "1.jpg", "2.TIF"]
+    assert_close(arrays["image_features"][0], image_vector(engine, png()))
+    assert_close(arrays["text_features"][0], text_vector(engine, "mri"))
+    assert (refused.exit_code, "A key is needed" in refused.output) == (2, True)
+    assert (bad.exit_code, f"{damaged_file}: item" in bad.output) == (2, True)
+    assert (gone.exit_code, "no server answers at http://127.0.0.1:1" in gone.output) == (2, True)

@@ -85,7 +85,6 @@ RAW = [
     ("application/dicom", DICOM),
     ("application/dicom", DICOM[:-60]),
     ("application/dicom", ct(PIXELS, PatientName=SECRET, PixelData=None)),
-    ("application/dicom", ct(PIXELS, PatientName=SECRET, RescaleSlope="1", WindowCenter=SECRET)),
     ("application/dicom", ct(PIXELS, PatientName=SECRET, SOPClassUID=f"1.2.{SECRET}", PixelData=None)),
     ("application/dicom", ct(PIXELS, PatientName=SECRET, PhotometricInterpretation=SECRET)),
     (f"multipart/form-data; boundary={SECRET}", SECRET.encode()),
