@@ -78,12 +78,25 @@ def info(model: str, **given: Any) -> None:
 
 @main.command()
 @click.argument("hub_id", metavar="ID")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="also write it to this new folder, with SHA256SUMS, to be carried to a machine without internet",
+)
 @settings_options("cache_dir")
-def download(hub_id: str, **given: Any) -> None:
+def download(hub_id: str, folder: Path | None, **given: Any) -> None:
     """Download the model ID (owner/name or owner/name@revision) into the cache, and print its folder."""
-    from app.commands import download_model
+    from app.commands import carry_out, download_model
 
-    _run(lambda: click.echo(download_model(hub_id, read_settings(given))))
+    if folder is not None and folder.exists() and any(folder.iterdir()):
+        raise click.UsageError("--to names a folder that has something in it already")
+
+    def run() -> None:
+        cached = download_model(hub_id, read_settings(given))
+        click.echo(cached if folder is None else carry_out(cached, folder))
+
+    _run(run)
 
 
 @main.command()

@@ -1,6 +1,8 @@
 """What the commands beside `serve` do; each works without a server."""
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -63,6 +65,31 @@ def download_model(hub_id: str, settings: Settings) -> Path:
     if parsed is None:
         raise CheckpointError(f"{hub_id!r} is no Hugging Face id; write owner/name or owner/name@revision")
     return download(parsed, cache_dir=settings.cache_dir.expanduser())
+
+
+def carry_out(release: Path, folder: Path) -> Path:
+    """Copy a release folder to a folder to be carried elsewhere, with SHA256SUMS as `sha256sum --check` reads it.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    files = [file for file in sorted(release.rglob("*")) if file.is_file()]
+    sums: list[str] = []
+    try:
+        total = sum(file.stat().st_size for file in files)
+        with tqdm(total=total, desc="copying", unit="B", unit_scale=True, unit_divisor=1024) as bar:
+            for file in files:
+                name = file.relative_to(release)
+                copy = folder / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)  # a link in the cache becomes a file
+                with copy.open("rb") as stream:
+                    sums.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name.as_posix()}\n")
+                bar.update(copy.stat().st_size)
+        (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be written ({error.strerror})") from error
+    return folder
 
 
 def embed_to_file(

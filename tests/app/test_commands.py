@@ -1,16 +1,20 @@
 """`embed`: files and texts into a file of vectors, equal to the engine's own."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.commands import carry_out
 from model.engine import EmbeddingEngine
+from model.errors import CheckpointError
 from tests.app.samples import assert_close, damaged, image_vector, picture, png, saved, text_vector
 from tests.serving import serving
 
@@ -173,3 +177,24 @@ def test_a_server_may_do_the_work(tree: Path, small_release: Path, engine: Embed
     assert (refused.exit_code, "A key is needed" in refused.output) == (2, True)
     assert (bad.exit_code, f"{damaged_file}: item" in bad.output) == (2, True)
     assert (gone.exit_code, "no server answers at http://127.0.0.1:1" in gone.output) == (2, True)
+
+
+def test_a_downloaded_model_is_carried_out_with_checksums(small_release: Path, tmp_path: Path) -> None:
+    folder = carry_out(small_release, tmp_path / "usb" / "model")
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": OK") == len([path for path in small_release.rglob("*") if path.is_file()])
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    with serving(folder, offline=True) as url:
+        assert httpx.get(f"{url}/health/ready").status_code == 200
+
+
+def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    done = CliRunner().invoke(main, ["download", "owner/name", "--to", str(tmp_path)])
+    assert (done.exit_code, "has something in it already" in done.output) == (2, True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        carry_out(tmp_path, tmp_path / "file" / "model")

@@ -1,0 +1,60 @@
+# MedImageInsight Server on a CPU (linux/amd64 and linux/arm64).
+#
+#   docker build -t medimageinsight-server .
+#   docker run --rm -p 8000:8000 medimageinsight-server
+#
+# To pin the base image: --build-arg BASE_DIGEST=sha256:... ; to take torch from elsewhere: --build-arg TORCH_INDEX=...
+# (empty takes pip's own index, whose torch brings CUDA's libraries and runs on a CPU as well).
+ARG BASE=python:3.11-slim-bookworm
+ARG BASE_DIGEST=
+
+FROM ${BASE}${BASE_DIGEST:+@}${BASE_DIGEST} AS build
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY constraints.txt ./
+RUN python -m venv /opt/venv /opt/sbom \
+    && /opt/sbom/bin/pip install -q -c constraints.txt cyclonedx-bom \
+    && if [ -n "${TORCH_INDEX}" ]; then \
+         /opt/venv/bin/pip install -q -c constraints.txt --index-url "${TORCH_INDEX}" --no-deps torch torchvision; \
+       fi
+# The packages change seldom and are large; the service's own code is a layer of its own.
+COPY pyproject.toml README.md LICENSE ./
+RUN mkdir -p app medimageinsight model/judging model/training \
+    && /opt/venv/bin/pip install -q -c constraints.txt '.[dicom,nifti,otel]' \
+    && /opt/venv/bin/pip uninstall -qy medimageinsight-server \
+    && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
+         -exec rm -rf {} +
+COPY app app
+COPY medimageinsight medimageinsight
+COPY model model
+RUN /opt/venv/bin/pip install -q --no-deps --target /opt/service . \
+    && /opt/venv/bin/pip uninstall -qy setuptools pip \
+    && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+         -o /opt/sbom.cdx.json /opt/venv
+
+FROM ${BASE}${BASE_DIGEST:+@}${BASE_DIGEST}
+ARG REVISION=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="MedImageInsight Server" \
+      org.opencontainers.image.description="Medical images and texts to embeddings; research software, not for clinical use" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin service \
+    && install -d -o 10001 -g 10001 /models
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/service /opt/service
+COPY --from=build /opt/sbom.cdx.json /usr/share/doc/medimageinsight-server/
+COPY docker/healthcheck.py /opt/healthcheck.py
+ENV PATH=/opt/venv/bin:/opt/service/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/service \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    TORCHINDUCTOR_CACHE_DIR=/tmp \
+    HOST=0.0.0.0 PORT=8000 CACHE_DIR=/models
+VOLUME /models
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --retries=3 CMD ["python", "/opt/healthcheck.py"]
+ENTRYPOINT ["python", "-m", "app.cli", "serve"]
