@@ -39,6 +39,7 @@ _NIFTI_HEADER = 352  # bytes
 # Possessive: "<!---->" a few dozen times would otherwise be split into comments in exponentially many ways.
 _SVG = re.compile(rb"\A\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+(<!DOCTYPE svg[^>]*+>\s*+)?<svg[\s>]", re.DOTALL)
 _DATA_URI = re.compile(r"\Adata:[^,;]*(;[^,;]*)*?;base64,", re.IGNORECASE)
+_URL = re.compile(r"\A(https?|ftp|s3|file)://", re.IGNORECASE)
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _MOST_SCANS = 100  # of a JPEG, as in libtiff; encoders write a dozen, and each costs a walk over all pixels
 _BLOCK = 2**20  # pixels
@@ -72,8 +73,10 @@ def decode_base64(text: str) -> bytes:
     """The bytes behind base64, with or without line breaks or a `data:` prefix.
 
     Raises:
-        ImageDecodeError: not base64 (a foreign character, or missing padding), or nothing behind it.
+        ImageDecodeError: a URL, not base64 (a foreign character, or missing padding), or nothing behind it.
     """
+    if _URL.match(text):
+        raise ImageDecodeError("the image is a URL, and none is ever fetched; send the file itself as base64")
     prefix = _DATA_URI.match(text[:200])
     encoded = text[prefix.end() :] if prefix else text
     try:

@@ -1,0 +1,83 @@
+"""Forms of an answer: bytes, and the server's CPU time, for 1,000 vectors of each.
+
+The texts are all in the server's cache, so that reading the request and writing the answer is all that it does; both
+sides of the ratio pay for the first. The peer is the default, JSON with numbers, in the same run.
+"""
+
+import argparse
+import http.client
+import json
+import statistics
+from typing import Any
+
+from tqdm import tqdm
+
+from tests.benchmarks import inputs, release
+from tests.benchmarks.machine import print_head, print_table
+from tests.benchmarks.servers import HOST, Server, end_on_sigterm, our_command
+
+VECTORS = 1000  # in one request, which is what one may have
+NPY, NPZ, ARROW = "application/x-npy", "application/x-npz", "application/vnd.apache.arrow.stream"
+FORMS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "JSON, numbers": ({}, {}),
+    "JSON, numbers, gzip": ({"accept-encoding": "gzip"}, {}),
+    "JSON, numbers, zstd": ({"accept-encoding": "zstd"}, {}),
+    "JSON, base64": ({}, {"encoding_format": "base64"}),
+    "JSON, base64, float16": ({}, {"encoding_format": "base64", "output_dtype": "float16"}),
+    "JSON, base64, int8": ({}, {"encoding_format": "base64", "output_dtype": "int8"}),
+    "JSON, base64, binary": ({}, {"encoding_format": "base64", "output_dtype": "binary"}),
+    "npy": ({"accept": NPY}, {}),
+    "npz": ({"accept": NPZ}, {}),
+    "npz, float16": ({"accept": NPZ}, {"output_dtype": "float16"}),
+    "Arrow": ({"accept": ARROW}, {}),
+}
+
+
+def post(server: Server, body: bytes, headers: dict[str, str]) -> int:
+    """The bytes of an answer's body."""
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=300)
+    try:
+        connection.request("POST", "/embed/text", body, {"content-type": "application/json", **headers})
+        answer = connection.getresponse()
+        content = answer.read()
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise RuntimeError(f"the server answered {answer.status}: {content[:200].decode(errors='replace')}")
+    return len(content)
+
+
+def measure(server: Server, texts: list[str], rounds: int) -> dict[str, tuple[int, float]]:
+    """Bytes and the median of the CPU seconds of a request, by form, in turns."""
+    sizes: dict[str, int] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in FORMS}
+    bodies = {name: json.dumps({"texts": texts, "params": params}).encode() for name, (_, params) in FORMS.items()}
+    post(server, bodies["JSON, numbers"], {})
+    for _ in tqdm(range(rounds), desc="forms", leave=False, unit="round"):
+        for name, (headers, _) in FORMS.items():
+            before = server.cpu_s()
+            sizes[name] = post(server, bodies[name], headers)
+            seconds[name].append(server.cpu_s() - before)
+    return {name: (sizes[name], statistics.median(seconds[name])) for name in FORMS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    release.add_options(parser, default_size="small")
+    parser.add_argument("--rounds", type=int, default=15, help="default: %(default)s")
+    options = parser.parse_args()
+    end_on_sigterm()
+    folder = release.release_of(options).folder
+    print_head(f"forms of {VECTORS} vectors, {folder}")
+    with Server(our_command(folder), options.workdir / "logs") as server:
+        measured = measure(server, inputs.labels(VECTORS), options.rounds)
+    most_bytes, most_s = measured["JSON, numbers"]
+    rows = [
+        [name, f"{size / 1e6:.2f}", f"{size / most_bytes:.2f}", f"{1e3 * cpu_s:.0f}", f"{cpu_s / most_s:.2f}"]
+        for name, (size, cpu_s) in measured.items()
+    ]
+    print_table(["1,000 vectors", "MB", "/ JSON", "CPU ms", "/ JSON"], rows)
+
+
+if __name__ == "__main__":
+    main()
