@@ -56,6 +56,14 @@ def text_bodies(texts: Iterable[str]) -> list[dict[str, Any]]:
     return [input_data("text", [text]) for text in texts]
 
 
+def noise_png(noise: np.random.Generator, side: int) -> bytes:
+    """A square of coloured noise, which does not compress: 3 * side * side bytes."""
+    file = io.BytesIO()
+    pixels = noise.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
 def write_lines(path: Path, bodies: Iterable[dict[str, Any]]) -> Path:
     """One JSON body a line: what `tests.benchmarks.load_client` posts."""
     with path.open("w", encoding="utf-8") as file:

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import base64
 import collections
-import io
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -20,10 +19,9 @@ from typing import Any
 
 import httpx
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from tests.benchmarks import release
+from tests.benchmarks import inputs, release
 from tests.benchmarks.machine import GB, print_head, print_table, verdict
 from tests.benchmarks.process_watch import ProcessWatch
 from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
@@ -51,12 +49,11 @@ def bodies() -> list[dict[str, Any]]:
     noise = np.random.default_rng(0)
     made = []
     for number in tqdm(range(DIFFERENT_IMAGES), desc="drawing images", leave=False):
-        file = io.BytesIO()
-        Image.fromarray(noise.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(file, "PNG", compress_level=1)
+        data = inputs.noise_png(noise, SIDE)
         if number % 2:
-            made.append({"content": file.getvalue(), "headers": {"content-type": "image/png"}})
+            made.append({"content": data, "headers": {"content-type": "image/png"}})
         else:
-            made.append({"json": release.input_data("image", [base64.b64encode(file.getvalue()).decode()])})
+            made.append({"json": release.input_data("image", [base64.b64encode(data).decode()])})
     return made
 
 

@@ -31,6 +31,7 @@ class ServerCommand:
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    ready_path: str = "/health/ready"
 
 
 def our_command(model: Path) -> ServerCommand:
@@ -104,7 +105,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode}; its log:\n{self._log_tail()}")
             try:
-                if self._exchange("GET", "/health/ready", None, 5)[0] == http.client.OK:
+                if self._exchange("GET", self.command.ready_path, None, 5)[0] == http.client.OK:
                     return
             except OSError:
                 pass  # the port is not open yet

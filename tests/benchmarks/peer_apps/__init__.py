@@ -1,0 +1,1 @@
+"""The same encoder behind other servers, each configured as its documentation recommends."""

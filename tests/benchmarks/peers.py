@@ -1,0 +1,187 @@
+"""Peers: the same encoder behind our server, LitServe, MLflow's scoring server and a plain FastAPI app.
+
+All of them run the engine of this project on the same model with the same preprocessing, so that serving is compared
+and not arithmetic; each is started alone, as its documentation recommends (`tests/benchmarks/peer_apps`), and gets
+the same bodies: one image of 200 to 500 kB or one text, all different. Goals: at 32 and 128 clients more requests a
+second than the best peer (aim: 1.5 times) at a lower p99; at 1 client at most 1.1 times the best peer's median latency.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tests.benchmarks import inputs, release
+from tests.benchmarks.load import Load, run_load
+from tests.benchmarks.machine import OtherWork, print_head, print_table, verdict
+from tests.benchmarks.release import ROOT
+from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+
+REQUIREMENTS = ("litserve==0.2.19", "mlflow==3.17.2")
+LEVELS = (1, 8, 32, 128)
+COUNTS = {"image": 192, "text": 2000}  # requests a level, fewer with one client
+SIDE = 320  # pixels: of noise, 300 kB as PNG
+DIFFERENT_IMAGES = 64
+BATCHES = {"image": 14, "text": 64}  # LitServe's largest batch; ours takes as many images, and 1,024 tokens
+MORE, SLOWER = 1.0, 1.1
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server of one kind of row, where it answers, and the bodies it takes."""
+
+    name: str
+    command: ServerCommand
+    path: str
+    bodies: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """One level of one peer; without a load, requests failed."""
+
+    peer: str
+    clients: int
+    load: Load | None
+    peak_bytes: int
+
+
+def peers_python(workdir: Path) -> Path:
+    """The interpreter of the peers' virtual environment, which sees this one's packages behind its own."""
+    folder = workdir / "peers_venv"
+    python, done = folder / "bin" / "python", folder / "installed.txt"
+    wanted = "\n".join(REQUIREMENTS)
+    if done.exists() and done.read_text() == wanted:
+        return python
+    print(f"installing {', '.join(REQUIREMENTS)} into {folder}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-qq", *REQUIREMENTS], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    ours = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    (site / "ours.pth").write_text(f"{ours}\n")
+    done.write_text(wanted)
+    return python
+
+
+def peers_of(kind: str, folder: Path, workdir: Path, bodies: Sequence[dict[str, Any]]) -> list[Peer]:
+    """Ours and the others; MLflow gets the rows in a form of its own."""
+    python = peers_python(workdir)
+    environment = {
+        "PEER_FOLDER": str(folder), "PEER_KIND": kind, "PYTHONPATH": str(ROOT),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    files = workdir / "bodies"
+    files.mkdir(parents=True, exist_ok=True)
+    azure = inputs.write_lines(files / f"peers_{kind}.jsonl", bodies)
+    split = inputs.write_lines(
+        files / f"peers_{kind}_mlflow.jsonl", ({"dataframe_split": body["input_data"]} for body in bodies)
+    )
+    apps = "tests.benchmarks.peer_apps"
+    lit = (str(python), "-m", f"{apps}.litserve_app", "{port}", str(BATCHES[kind]))
+    plain = (sys.executable, "-m", "uvicorn", f"{apps}.fastapi_app:app", "--host", HOST, "--port", "{port}",
+             "--log-level", "warning")  # fmt: skip
+    served = (str(python), "-m", "mlflow", "models", "serve", "-m", str(_mlflow_model(python, workdir, environment)),
+              "--env-manager", "local", "--host", HOST, "--port", "{port}", "--workers", "1")  # fmt: skip
+    return [
+        Peer("ours", our_command(folder), "/embed", azure),
+        Peer("LitServe", ServerCommand("litserve", lit, environment), "/embed", azure),
+        Peer("MLflow", ServerCommand("mlflow", served, environment, ready_path="/ping"), "/invocations", split),
+        Peer("FastAPI", ServerCommand("fastapi", plain, environment), "/embed", azure),
+    ]
+
+
+def _mlflow_model(python: Path, workdir: Path, environment: dict[str, str]) -> Path:
+    model = workdir / "mlflow_model"
+    if not (model / "MLmodel").exists():
+        code = ROOT / "tests" / "benchmarks" / "peer_apps" / "mlflow_model.py"
+        program = (
+            "import sys, mlflow.pyfunc; "
+            "mlflow.pyfunc.save_model(sys.argv[1], python_model=sys.argv[2], pip_requirements=[])"
+        )
+        subprocess.run(
+            [str(python), "-c", program, str(model), str(code)],
+            check=True, env=os.environ | environment, cwd=workdir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    return model
+
+
+def bodies_of(kind: str, count: int) -> list[dict[str, Any]]:
+    if kind == "text":
+        return inputs.text_bodies(inputs.labels(count))
+    noise = np.random.default_rng(0)
+    return inputs.image_bodies(inputs.noise_png(noise, SIDE) for _ in tqdm(range(count), desc="images", leave=False))
+
+
+def measure(peer: Peer, kind: str, workdir: Path, levels: Sequence[int], count: int) -> list[Result]:
+    """One server through all levels; texts never come twice, so that our cache answers none."""
+    results, first = [], 0
+    with Server(peer.command, workdir / "logs") as server:
+        run_load(server.port, peer.path, peer.bodies, clients=1, count=4, first=first, label=f"{peer.name}: warm-up")
+        first += 4
+        for clients in levels:
+            requests = max(clients, count // 8 if clients == 1 else count)
+            label = f"{peer.name}, {kind}s, {clients} clients"
+            try:
+                load = run_load(
+                    server.port, peer.path, peer.bodies, clients=clients, count=requests, first=first, label=label
+                )
+            except RuntimeError as error:
+                print(f"{label}: {str(error)[:300]}", flush=True)
+                load = None
+            first += requests
+            results.append(Result(peer.name, clients, load, server.peak_bytes()))
+    return results
+
+
+def print_results(kind: str, results: Sequence[Result]) -> None:
+    rows = []
+    for result in sorted(results, key=lambda one: one.clients):
+        best = [one.load for one in results if one.load and one.clients == result.clients and one.peer != "ours"]
+        load = result.load
+        if load is None:
+            rows.append([result.peer, str(result.clients), "failed", "", "", "", "", ""])
+            continue
+        ratio = load.rate / max((one.rate for one in best), default=load.rate)
+        slower = load.p50_ms / min((one.p50_ms for one in best), default=load.p50_ms)
+        judged = verdict(slower, at_most=SLOWER) if result.clients == 1 else verdict(ratio, at_least=MORE)
+        is_judged = result.peer == "ours" and result.clients in (1, 32, 128)
+        rows.append([
+            result.peer, str(result.clients), f"{load.rate:.1f}", f"{load.p50_ms:.1f}", f"{load.p99_ms:.1f}",
+            f"{result.peak_bytes / 1e6:.0f}", f"{ratio:.2f}" if result.peer == "ours" else "",
+            judged if is_judged else "",
+        ])  # fmt: skip
+    print_table([f"{kind}s", "clients", "per second", "p50 ms", "p99 ms", "peak MB", "/ best peer", "limit"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    release.add_options(parser, default_size="small")
+    parser.add_argument("--clients", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
+    parser.add_argument("--kinds", nargs="+", choices=["image", "text"], default=["image", "text"])
+    parser.add_argument("--requests", type=int, help="a level (default: 192 images, 2,000 texts)")
+    options = parser.parse_args()
+    end_on_sigterm()
+    folder = release.release_of(options).folder
+    levels = [int(clients) for clients in options.clients.split(",")]
+    print_head(f"peers, {folder}")
+    print(f"peers: {', '.join(REQUIREMENTS)}, fastapi as ours; configured in tests/benchmarks/peer_apps")
+    for kind in options.kinds:
+        count = options.requests or COUNTS[kind]
+        posted = 4 + sum(max(clients, count) for clients in levels)
+        bodies = bodies_of(kind, DIFFERENT_IMAGES if kind == "image" else posted)
+        others = OtherWork()
+        peers = peers_of(kind, folder, options.workdir, bodies)
+        results = [one for peer in peers for one in measure(peer, kind, options.workdir, levels, count)]
+        print_results(kind, results)
+        print(f"other work, the servers' included, kept {others.cpus:.2f} CPUs busy")
+
+
+if __name__ == "__main__":
+    main()
