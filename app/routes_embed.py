@@ -45,6 +45,8 @@ async def embed_text(request: Request, service: ServiceDependency) -> Response:
 
 async def _answer(request: Request, service: Service, work: Work, *, wrapped_in: str = "") -> Response:
     check_layout(work)
+    loaded, _ = service.ready_pipeline()  # while it stops, what is admitted is answered: do not ask again below
     work, images, texts = await embeddings_of(request, service, work)
-    scale = service.ready_pipeline()[0].engine.logit_scale
-    return await embedding_response(work, images, texts, scale, request.headers, wrapped_in=wrapped_in)
+    return await embedding_response(
+        work, images, texts, loaded.engine.logit_scale, request.headers, wrapped_in=wrapped_in
+    )
