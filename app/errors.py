@@ -2,6 +2,7 @@
 
 ServiceError
 ├── KeyMissing, KeyWrong  keys are set, and the request has none of them
+├── ModelUnknown          a model by a name that is not served
 ├── RequestInvalid        the body is not of the schema; says where
 ├── BodyTooLarge, TooManyRows, TextTooLong
 ├── ContentTypeUnsupported
@@ -11,6 +12,8 @@ ServiceError
 ├── NotReady              loading, failed to load, or stopping
 ├── DeadlineExceeded      the answer would come too late
 └── EncodingFailed        the device failed on an entry
+
+ClientGone                nobody waits for the answer: no refusal
 """
 
 import logging

@@ -170,10 +170,10 @@ def test_a_server_may_do_the_work(tree: Path, small_release: Path, engine: Embed
         bad = CliRunner().invoke(main, [*command, "--api-key", "key"])
     gone = CliRunner().invoke(main, ["embed", "--text", "mri", "-o", str(output), "--server", "http://127.0.0.1:1"])
     assert done.exit_code == 0, done.output
-    arrays = np.load(output)
-    assert [Path(path).name for path in arrays["image_paths"]] == ["0.png", "1.jpg", "2.TIF"]
-    assert_close(arrays["image_features"][0], image_vector(engine, png()))
-    assert_close(arrays["text_features"][0], text_vector(engine, "mri"))
+    with np.load(output) as arrays:
+        assert [Path(path).name for path in arrays["image_paths"]] == ["0.png", "1.jpg", "2.TIF"]
+        assert_close(arrays["image_features"][0], image_vector(engine, png()))
+        assert_close(arrays["text_features"][0], text_vector(engine, "mri"))
     assert (refused.exit_code, "A key is needed" in refused.output) == (2, True)
     assert (bad.exit_code, f"{damaged_file}: item" in bad.output) == (2, True)
     assert (gone.exit_code, "no server answers at http://127.0.0.1:1" in gone.output) == (2, True)

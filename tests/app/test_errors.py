@@ -27,7 +27,7 @@ def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
 @pytest.mark.parametrize("kind", [*leaves(ServiceError), *leaves(model.errors.InvalidInput)])
 def test_every_refusal_has_a_status_and_a_code(kind: type[Exception]) -> None:
     status, code = STATUS[kind]
-    assert status in (400, 401, 403, 408, 413, 415, 429, 431, 503, 504)
+    assert status in (400, 401, 403, 404, 408, 413, 415, 429, 431, 503, 504)
     assert code.replace("_", "").isalpha()
     assert code == code.lower()
 
