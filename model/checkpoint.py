@@ -76,7 +76,7 @@ def load_model(
     except SafetensorError as error:
         raise CheckpointError(_why_unreadable(weights)) from error
     except OSError as error:
-        raise CheckpointError(f"{weights.name} cannot be opened: {error.strerror or error}") from error
+        raise CheckpointError(f"{weights.name} cannot be opened: {_why_closed(weights, error)}") from error
     model.load_state_dict(state_dict, strict=True, assign=True)
     return model.requires_grad_(False).eval()
 
@@ -109,6 +109,15 @@ def _listed(keys: set[str], most: int = 4) -> str:
     names = sorted(keys)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _why_closed(weights: Path, error: OSError) -> str:
+    """safetensors says of a file that may not be read that it is not there."""
+    try:
+        weights.open("rb").close()
+    except OSError as reason:
+        return str(reason.strerror)
+    return str(error)
 
 
 def _why_unreadable(weights: Path) -> str:

@@ -1,6 +1,9 @@
 """A checkpoint's file to a model: every key once, strictly, and mapped instead of copied."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +193,22 @@ def test_a_pickle_is_refused_with_the_reason(weights: Path, config: ModelConfig,
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path, config: ModelConfig) -> None:
     assert refusal(tmp_path / "gone.pt", config).startswith("gone.pt cannot be opened: No such file or directory")
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As a user who may not read everything, if this one may."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(10001)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_file_that_this_user_may_not_read(weights: Path, config: ModelConfig) -> None:
+    weights.chmod(0)
+    with unprivileged():
+        assert refusal(weights, config) == f"{weights.name} cannot be opened: Permission denied"
