@@ -1,5 +1,6 @@
 """A server as a subprocess on a free port: started, waited for, asked, measured, and always ended."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -71,13 +72,13 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """SIGTERM, and after a while SIGKILL for its whole process group."""
+        """SIGTERM, and then SIGKILL for what is left of its process group: some servers leave their workers behind."""
         self.process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.wait()
 
     def ask(self, method: str, path: str, body: Any = None, timeout_s: float = 300) -> Any:
         """The JSON of one answer.
