@@ -41,6 +41,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         stage: Callable[[Sequence[Payload]], Staged],
         run: Callable[[Sequence[Staged]], Iterable[Result]],
         budget: int,
+        stage_aside: bool = True,
         wait_s: float = 0.0,
         on_batch: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
@@ -48,13 +49,16 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
 
         Args:
             device: shared with the other batchers.
-            stage: makes new entries of a batch ready for the device, in a thread beside the device's.
+            stage: makes new entries of a batch ready for the device.
             run: takes a batch's staged parts, in order, and gives one result an entry; in the device's thread.
             budget: the largest cost of a batch.
+            stage_aside: staging takes time: it is done in a thread of its own, as entries come. False if there is
+                next to nothing to do: then a batch is put together on the event loop, at once when the device is free.
             wait_s: how long a free device waits for more entries.
             on_batch: told the number of entries and the used share of the budget of each batch.
         """
         self._device, self._stage, self._run, self._wait_s = device, stage, run, wait_s
+        self._stage_aside = stage_aside
         self._on_batch = on_batch
         self._budget = self._affordable = budget
         self._good_batches = 0
@@ -136,7 +140,8 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         """Fill a batch until the device is ours. When this returns, and only then, it is."""
         turn = asyncio.create_task(self._device.turn.acquire(self))
         try:
-            await self._fill_until(turn, batch)
+            if self._stage_aside:
+                await self._fill_until(turn, batch)
             await turn
             await self._top_up(batch)
             await self._drop_unwanted(batch)
@@ -276,6 +281,8 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
 
     async def _staged(self, entries: Sequence[Entry[Payload, Result]]) -> Staged:
         payloads = [entry.payload for entry in entries]
+        if not self._stage_aside:
+            return self._stage(payloads)
         return await in_thread(self._staging, lambda: self._stage(payloads))
 
     async def _on_device(self, parts: Sequence[Staged], count: int) -> list[Result]:

@@ -29,6 +29,8 @@ TokenIds = tuple[int, ...]
 BadRow = RowError | TextTooLong
 OnBatch = Callable[[str, int, float], None]
 
+QUICK_CHARS = 500  # are tokenised in less time than it takes to wake a thread and to be woken by it
+
 
 class Engine(Protocol):
     """What the pipeline needs of `model.engine.EmbeddingEngine`."""
@@ -119,6 +121,7 @@ class Pipeline:
         return MicroBatcher(
             self.device,
             stage=lambda ids: ids,
+            stage_aside=False,
             run=run,
             budget=self.limits.text_batch_tokens,
             wait_s=self.limits.batch_wait_s,
@@ -252,12 +255,22 @@ class Pipeline:
                 )
             return self.engine.tokenize(text)
 
-        return await self._each(texts, "text", tokenize, timeline)
+        is_quick = sum(len(str(side.value)) for side in texts) <= QUICK_CHARS
+        return await self._each(texts, "text", tokenize, timeline, aside=not is_quick)
 
     async def _each(
-        self, sides: Sequence[Side], column: str, function: Callable[[Side], Value], timeline: Timeline
+        self,
+        sides: Sequence[Side],
+        column: str,
+        function: Callable[[Side], Value],
+        timeline: Timeline,
+        *,
+        aside: bool = True,
     ) -> tuple[list[Value], BadRow | None]:
-        """Apply a function to all sides in one thread of the pool; the first bad row ends it, and is returned too."""
+        """Apply a function to all sides, in one thread of the pool if `aside`.
+
+        The first bad row ends it, and is returned too.
+        """
 
         def apply() -> tuple[list[Value], BadRow | None]:
             timeline.reached_first("wait")
@@ -271,7 +284,9 @@ class Pipeline:
                     return done, error
             return done, None
 
-        return await self._in_decode_pool(apply) if sides else ([], None)
+        if not sides:
+            return [], None
+        return await self._in_decode_pool(apply) if aside else apply()
 
     async def _embed_image(
         self,

@@ -36,12 +36,13 @@ class Service:
         self.stopping = False
         self.admission = Admission(settings.queue_size, settings.queue_bytes, settings.max_concurrent_requests)
         self._checkpoint_sha256: asyncio.Future[str] | None = None
+        self.on_ready: Callable[[], None] = lambda: None
         self.on_failure: Callable[[], None] = lambda: None
         self.on_unhealthy: Callable[[], None] = lambda: None
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to load the model; returns at once. A failure is logged and told to `on_failure`."""
+        """Begin to load the model; returns at once. `on_ready` is told, or `on_failure` after a line in the log."""
         load_in_background(self.settings, self._loading_done)
 
     def serve(self, loaded: Loaded) -> None:
@@ -122,6 +123,7 @@ class Service:
             return
         if isinstance(result, Loaded):
             self.serve(result)
+            self.on_ready()
             return
         self.failure = result
         logger.error("not started: %s", result)
@@ -159,7 +161,7 @@ def _summary(settings: Settings, loaded: Loaded, pipeline: Pipeline) -> list[tup
     ]
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # a coroutine: FastAPI runs what is none in a thread
     service: Service = request.app.state.service
     return service
 

@@ -243,6 +243,18 @@ async def test_a_batcher_that_never_started_can_be_stopped(device: Device) -> No
     await batcher.stop()
 
 
+async def test_what_needs_no_staging_is_put_together_when_the_device_is_free(device: Device) -> None:
+    async with started(device, stage_aside=False) as batcher:
+        with device.held():
+            first = submitted(batcher, 1)
+            await until(lambda: device.batches == [[1]])
+            rest = submitted(batcher, 2, 3)
+            await asyncio.sleep(0.01)
+            assert device.staged == [[1]]
+        assert await all_of([*first, *rest]) == [2, 4, 6]
+    assert device.staged == device.batches == [[1], [2, 3]]
+
+
 async def test_wait_s_gathers_those_who_come_a_little_later(device: Device) -> None:
     async with started(device, wait_s=0.2) as batcher:
         first = submitted(batcher, 1)

@@ -62,9 +62,12 @@ async def test_a_failure_is_told_once_and_keeps_its_reason_to_the_log(caplog: py
 async def test_the_app_loads_its_model_by_itself(small_release: Path) -> None:
     app = create_app(Settings(model=str(small_release)))
     service: Service = app.state.service
+    told: list[bool] = []
+    service.on_ready = lambda: told.append(True)
     async with app.router.lifespan_context(app):
-        assert service.why_not_ready == "The model is being loaded."
+        assert (service.why_not_ready, told) == ("The model is being loaded.", [])
         await until(lambda: service.why_not_ready is None)
+        assert told == [True]
 
 
 async def test_a_model_that_is_loaded_after_the_stop_is_left_alone(engine: EmbeddingEngine) -> None:

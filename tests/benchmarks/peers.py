@@ -2,11 +2,13 @@
 
 All of them run the engine of this project on the same model with the same preprocessing, so that serving is compared
 and not arithmetic; each is started alone, as its documentation recommends (`tests/benchmarks/peer_apps`), and gets
-the same bodies: one image of 200 to 500 kB or one text, all different. Goals: at 32 and 128 clients more requests a
-second than the best peer (aim: 1.5 times) at a lower p99; at 1 client at most 1.1 times the best peer's median latency.
+the same bodies from wrk: one image of 300 kB or one short text, never from our cache. Goals: at 32 and 128 clients
+more requests a second than the best peer (aim: 1.5 times) at a lower p99; at 1 client at most 1.1 times the best peer's
+median latency.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -19,16 +21,17 @@ import numpy as np
 from tqdm import tqdm
 
 from tests.benchmarks import inputs, release
-from tests.benchmarks.load import Load, run_load
+from tests.benchmarks.load import Load
 from tests.benchmarks.machine import OtherWork, print_head, print_table, verdict
 from tests.benchmarks.release import ROOT
 from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+from tests.benchmarks.wrk import require_wrk, run_wrk
 
 REQUIREMENTS = ("litserve==0.2.19", "mlflow==3.17.2")
 LEVELS = (1, 8, 32, 128)
-COUNTS = {"image": 192, "text": 2000}  # requests a level, fewer with one client
+SECONDS = {"image": 30, "text": 10}  # a level, of which the last requests are lost: an image waits for seconds
+DIFFERENT = {"image": 64, "text": 2000}
 SIDE = 320  # pixels: of noise, 300 kB as PNG
-DIFFERENT_IMAGES = 64
 BATCHES = {"image": 14, "text": 64}  # LitServe's largest batch; ours takes as many images, and 1,024 tokens
 MORE, SLOWER = 1.0, 1.1
 
@@ -90,7 +93,7 @@ def peers_of(kind: str, folder: Path, workdir: Path, bodies: Sequence[dict[str, 
     served = (str(python), "-m", "mlflow", "models", "serve", "-m", str(_mlflow_model(python, workdir, environment)),
               "--env-manager", "local", "--host", HOST, "--port", "{port}", "--workers", "1")  # fmt: skip
     return [
-        Peer("ours", our_command(folder), "/embed", azure),
+        Peer("ours", our_command(folder, {"TEXT_CACHE_SIZE": "0"}), "/embed", azure),
         Peer("LitServe", ServerCommand("litserve", lit, environment), "/embed", azure),
         Peer("MLflow", ServerCommand("mlflow", served, environment, ready_path="/ping"), "/invocations", split),
         Peer("FastAPI", ServerCommand("fastapi", plain, environment), "/embed", azure),
@@ -112,30 +115,26 @@ def _mlflow_model(python: Path, workdir: Path, environment: dict[str, str]) -> P
     return model
 
 
-def bodies_of(kind: str, count: int) -> list[dict[str, Any]]:
+def bodies_of(kind: str) -> list[dict[str, Any]]:
+    count = DIFFERENT[kind]
     if kind == "text":
         return inputs.text_bodies(inputs.labels(count))
     noise = np.random.default_rng(0)
     return inputs.image_bodies(inputs.noise_png(noise, SIDE) for _ in tqdm(range(count), desc="images", leave=False))
 
 
-def measure(peer: Peer, kind: str, workdir: Path, levels: Sequence[int], count: int) -> list[Result]:
-    """One server through all levels; texts never come twice, so that our cache answers none."""
-    results, first = [], 0
+def measure(peer: Peer, kind: str, workdir: Path, levels: Sequence[int], seconds: float) -> list[Result]:
+    """One server through all levels."""
+    results = []
+    first = json.loads(peer.bodies.open(encoding="utf-8").readline())
     with Server(peer.command, workdir / "logs") as server:
-        run_load(server.port, peer.path, peer.bodies, clients=1, count=4, first=first, label=f"{peer.name}: warm-up")
-        first += 4
-        for clients in levels:
-            requests = max(clients, count // 8 if clients == 1 else count)
-            label = f"{peer.name}, {kind}s, {clients} clients"
+        for clients in tqdm(levels, desc=f"{peer.name}, {kind}s", leave=False, unit="level"):
+            server.ask("POST", peer.path, first)  # comes back when what the level before left behind is done
             try:
-                load = run_load(
-                    server.port, peer.path, peer.bodies, clients=clients, count=requests, first=first, label=label
-                )
+                load = run_wrk(server.port, peer.path, peer.bodies, clients=clients, seconds=seconds)
             except RuntimeError as error:
-                print(f"{label}: {str(error)[:300]}", flush=True)
+                print(f"{peer.name}: {error}", flush=True)
                 load = None
-            first += requests
             results.append(Result(peer.name, clients, load, server.peak_bytes()))
     return results
 
@@ -165,20 +164,20 @@ def main() -> None:
     release.add_options(parser, default_size="small")
     parser.add_argument("--clients", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
     parser.add_argument("--kinds", nargs="+", choices=["image", "text"], default=["image", "text"])
-    parser.add_argument("--requests", type=int, help="a level (default: 192 images, 2,000 texts)")
+    parser.add_argument("--seconds", type=float, help="a level (default: 30 for images, 10 for texts)")
     options = parser.parse_args()
     end_on_sigterm()
+    require_wrk()
     folder = release.release_of(options).folder
     levels = [int(clients) for clients in options.clients.split(",")]
     print_head(f"peers, {folder}")
     print(f"peers: {', '.join(REQUIREMENTS)}, fastapi as ours; configured in tests/benchmarks/peer_apps")
     for kind in options.kinds:
-        count = options.requests or COUNTS[kind]
-        posted = 4 + sum(max(clients, count) for clients in levels)
-        bodies = bodies_of(kind, DIFFERENT_IMAGES if kind == "image" else posted)
+        seconds = options.seconds or SECONDS[kind]
+        bodies = bodies_of(kind)
         others = OtherWork()
         peers = peers_of(kind, folder, options.workdir, bodies)
-        results = [one for peer in peers for one in measure(peer, kind, options.workdir, levels, count)]
+        results = [one for peer in peers for one in measure(peer, kind, options.workdir, levels, seconds)]
         print_results(kind, results)
         print(f"other work, the servers' included, kept {others.cpus:.2f} CPUs busy")
 

@@ -35,9 +35,9 @@ class ServerCommand:
     ready_path: str = "/health/ready"
 
 
-def our_command(model: Path) -> ServerCommand:
+def our_command(model: Path, environment: dict[str, str] | None = None) -> ServerCommand:
     argv = (sys.executable, "-m", "app.cli", "serve", "--model", str(model), "--host", HOST, "--port", "{port}")
-    return ServerCommand("ours", argv)
+    return ServerCommand("ours", argv, environment or {})
 
 
 class Server:
