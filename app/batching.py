@@ -17,7 +17,7 @@ from typing import Any, Generic
 from app.entries import Batch, Entry, Payload, Result, Staged
 from app.errors import EncodingFailed
 from app.fairness import Flow, VirtualTime
-from app.threads import DeviceThread, in_thread
+from app.threads import DeviceThreads, in_thread
 from app.timeline import Timeline
 
 logger = logging.getLogger("medimageinsight")
@@ -36,7 +36,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
 
     def __init__(
         self,
-        device: DeviceThread,
+        device: DeviceThreads,
         *,
         stage: Callable[[Sequence[Payload]], Staged],
         run: Callable[[Sequence[Staged]], Iterable[Result]],
@@ -67,7 +67,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         self._arrived = asyncio.Event()
         self._staging = ThreadPoolExecutor(1, thread_name_prefix="stage")
         self._loop: asyncio.Task[None] | None = None
-        self._computing: asyncio.Task[None] | None = None
+        self._computing: set[asyncio.Task[None]] = set()
         self._time = VirtualTime()
         self._stopped = False
         self.batches = self.entries = self.shared = self.dropped = self.retried = 0
@@ -78,7 +78,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
     async def stop(self) -> None:
         """End the loop; whoever still waits, or comes later, is told so."""
         self._stopped = True
-        for task in (self._loop, self._computing):
+        for task in (self._loop, *self._computing):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -133,8 +133,9 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
                 logger.error("a batch of %d entries broke (%s)", len(batch.entries), type(error).__name__)
                 self._end(batch)
             else:  # the next batch is put together meanwhile
-                self._computing = asyncio.create_task(self._compute(batch))
-                self._computing.add_done_callback(partial(self._computed, batch))
+                task = asyncio.create_task(self._compute(batch))
+                self._computing.add(task)
+                task.add_done_callback(partial(self._computed, batch))
 
     async def _put_together(self, batch: Batch[Payload, Staged, Result]) -> None:
         """Fill a batch until the device is ours. When this returns, and only then, it is."""
@@ -147,14 +148,15 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             await self._drop_unwanted(batch)
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._device.turn.release()
+                self._device.turn.release(self)
             turn.cancel()
             raise
         for entry in batch.entries:
             self._close(entry)
 
     def _computed(self, batch: Batch[Payload, Staged, Result], task: asyncio.Task[None]) -> None:
-        self._device.turn.release()
+        self._computing.discard(task)
+        self._device.turn.release(self)
         self._end(batch)
         if not task.cancelled() and (error := task.exception()):
             logger.error("a batch of %d entries broke (%s)", len(batch.entries), type(error).__name__)

@@ -75,20 +75,19 @@ class FairSemaphore:
         self._free += 1
 
 
-class RoundRobinLock:
-    """A lock whose owners take turns: whoever held it last comes after all others that wait."""
+class RoundRobinSemaphore:
+    """A bounded number of places whose owners take turns: whoever left one last comes after all others that wait."""
 
-    def __init__(self) -> None:
-        self._holder: object | None = None
-        self._last: object | None = None
+    def __init__(self, places: int) -> None:
+        self._free = places
         self._waiting: list[tuple[object, asyncio.Future[None]]] = []
 
     def locked(self) -> bool:
-        return self._holder is not None
+        return self._free == 0
 
     async def acquire(self, owner: object) -> None:
-        if self._holder is None:
-            self._holder = owner
+        if self._free:
+            self._free -= 1
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((owner, granted))
@@ -96,14 +95,14 @@ class RoundRobinLock:
             await granted
         except asyncio.CancelledError:
             if granted.done() and not granted.cancelled():
-                self.release()
+                self.release(owner)
             raise
 
-    def release(self) -> None:
-        self._last, self._holder = self._holder, None
-        self._waiting = [(owner, granted) for owner, granted in self._waiting if not granted.done()]
-        if self._waiting:
-            others = (number for number, (owner, _) in enumerate(self._waiting) if owner is not self._last)
-            owner, granted = self._waiting.pop(next(others, 0))
-            self._holder = owner
-            granted.set_result(None)
+    def release(self, owner: object) -> None:
+        self._waiting = [(waiting, granted) for waiting, granted in self._waiting if not granted.done()]
+        if not self._waiting:
+            self._free += 1
+            return
+        others = (number for number, (waiting, _) in enumerate(self._waiting) if waiting is not owner)
+        _, granted = self._waiting.pop(next(others, 0))
+        granted.set_result(None)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.batching import MicroBatcher
 from app.errors import EncodingFailed, RowError, TextTooLong, TooManyRows
 from app.fairness import FairSemaphore
-from app.threads import DeviceThread, Value, in_thread
+from app.threads import DeviceThreads, Value, in_thread
 from app.timeline import Timeline
 from model.errors import InvalidInput
 from model.images import decode_base64
@@ -42,8 +42,8 @@ class Engine(Protocol):
     ) -> Pixels: ...
     def tokenize(self, text: str) -> TokenIds: ...
     def stage_images(self, pixels: Sequence[Pixels]) -> Any: ...
-    def embed_images(self, staged: Sequence[Any], *, normalize: bool) -> Embedding: ...
-    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool) -> Embedding: ...
+    def embed_images(self, staged: Sequence[Any], *, normalize: bool, share: int) -> Embedding: ...
+    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool, share: int) -> Embedding: ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class PipelineLimits:
     text_cache_size: int  # embeddings
     max_text_chars: int
     batch_wait_s: float = 0.0
+    concurrent_batches: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Pipeline:
         self.engine, self.limits = engine, limits
         self.text_cache: LRUCache[TokenIds, Embedding] = LRUCache(max(1, limits.text_cache_size))
         self.text_cache_hits = self.text_cache_misses = 0
-        self.device = DeviceThread()
+        self.device = DeviceThreads(limits.concurrent_batches)
         self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images, self.texts = self._image_batcher(on_batch), self._text_batcher(on_batch)
         # Few ask for projections that are not normalised: batches of their own are simpler than mixed ones.
@@ -95,18 +96,23 @@ class Pipeline:
         self.projected_texts = self._text_batcher(on_batch, normalize=False)
         self._batchers = (self.images, self.texts, self.projected_images, self.projected_texts)
         self._decode_pool = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
-        # Decoded images are the large thing here: as many as two batches need wait for the device, and no more.
-        self._decoded_images = FairSemaphore(limits.decode_threads + 2 * limits.max_batch_size)
+        # Decoded images are the large thing here: those of the batches that run and of the next one, and no more.
+        self._decoded_images = FairSemaphore(
+            limits.decode_threads + (limits.concurrent_batches + 1) * limits.max_batch_size
+        )
 
     def start(self) -> None:
         for batcher in self._batchers:
             batcher.start()
 
     def _image_batcher(self, on_batch: OnBatch, *, normalize: bool = True) -> "MicroBatcher[Pixels, Any, Embedding]":
+        def run(parts: Sequence[Any]) -> Embedding:
+            return self.engine.embed_images(parts, normalize=normalize, share=self.device.share)
+
         return MicroBatcher(
             self.device,
             stage=self.engine.stage_images,
-            run=partial(self.engine.embed_images, normalize=normalize),
+            run=run,
             budget=self.limits.max_batch_size,
             wait_s=self.limits.batch_wait_s,
             on_batch=partial(on_batch, "image"),
@@ -116,7 +122,8 @@ class Pipeline:
         self, on_batch: OnBatch, *, normalize: bool = True
     ) -> "MicroBatcher[TokenIds, Sequence[TokenIds], Embedding]":
         def run(parts: Sequence[Sequence[TokenIds]]) -> Embedding:
-            return self.engine.embed_texts([ids for part in parts for ids in part], normalize=normalize)
+            token_ids = [ids for part in parts for ids in part]
+            return self.engine.embed_texts(token_ids, normalize=normalize, share=self.device.share)
 
         return MicroBatcher(
             self.device,

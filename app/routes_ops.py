@@ -62,6 +62,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
         "limits": {
             "max_batch_size": pipeline.limits.max_batch_size,
             "text_batch_tokens": pipeline.limits.text_batch_tokens,
+            "concurrent_batches": pipeline.limits.concurrent_batches,
             "queue_size": settings.queue_size,
             "queue_bytes": settings.queue_bytes,
             "max_concurrent_requests": settings.max_concurrent_requests,

@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     text_batch_tokens: int = Field(
         0, ge=0, description="tokens, padding included, in one device call; 0 takes 16384 on a GPU, 1024 on a CPU"
     )
+    concurrent_batches: int = Field(
+        0,
+        ge=0,
+        description="batches that a CPU computes at once, sharing its threads, when there are several; "
+        "0 takes as many as threads, at most 4; a GPU takes one",
+    )
     batch_wait_ms: float = Field(
         0.0, ge=0, le=1000, description="how long a free device waits for more entries before it starts a batch"
     )

@@ -22,6 +22,7 @@ logger = logging.getLogger("medimageinsight")
 
 LOADING_RETRY_S = 5
 MOST_DECODE_THREADS = 8
+MOST_BATCHES = 4
 GPU_BATCH_SIZE, GPU_TEXT_BATCH_TOKENS, CPU_TEXT_BATCH_TOKENS = 32, 16384, 1024
 
 
@@ -140,6 +141,7 @@ def pipeline_limits(settings: Settings, loaded: Loaded) -> PipelineLimits:
         text_cache_size=settings.text_cache_size,
         max_text_chars=settings.max_text_chars,
         batch_wait_s=settings.batch_wait_ms / 1000,
+        concurrent_batches=1 if on_gpu else settings.concurrent_batches or min(loaded.engine.threads, MOST_BATCHES),
     )
 
 
@@ -153,6 +155,7 @@ def _summary(settings: Settings, loaded: Loaded, pipeline: Pipeline) -> list[tup
         ("decode_threads", limits.decode_threads),
         ("max_batch_size", limits.max_batch_size),
         ("text_batch_tokens", limits.text_batch_tokens),
+        ("concurrent_batches", limits.concurrent_batches),
         ("queue_size", settings.queue_size),
         ("max_body_bytes", settings.max_body_bytes),
         ("imports_s", round(loaded.imports_s, 2)),

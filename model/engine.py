@@ -1,7 +1,7 @@
 """The engine: one model on one device, from bytes and strings to embeddings. Knows nothing of requests.
 
-`preprocess_image` and `tokenize` may be called from any thread; `stage_images`, from one thread at a time;
-`embed_*` and `warm_up`, from the one thread that owns the device.
+`preprocess_image` and `tokenize` may be called from any thread; `stage_images`, from one thread at a time. `embed_*`
+may be called from several threads at once on a CPU, elsewhere from the one that owns the device.
 """
 
 import time
@@ -32,6 +32,7 @@ DEFAULT_MAX_PIXELS = 64_000_000
 # A forward pass on a CPU is fastest while its activations stay small: one image at 480 pixels (measured: four
 # at once cost 15 % more time an image), a dozen at 128.
 CPU_FORWARD_PIXELS = 480 * 480
+TRIALS = 3  # the best of them counts: other work on the machine only ever slows one down
 WARM_UP_SHARE = 4  # on a CPU the warm-up image has a quarter of the sides: it touches all weights at 1/16 the work
 
 
@@ -61,6 +62,7 @@ class EmbeddingEngine:
         self.logit_scale = float(model.logit_scale)
         self.load_times = LoadTimes(0.0, 0.0)
         self.cpus, self.threads = available_cpus(), torch.get_num_threads()
+        self._text_threads = self.threads
         self._model = model
         self._mean = torch.tensor(config.image.image_mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(config.image.image_std, device=device).view(1, 3, 1, 1)
@@ -145,13 +147,17 @@ class EmbeddingEngine:
         np.stack(pixels, out=staged.numpy())
         return staged
 
-    def embed_images(self, staged: Sequence[Tensor], *, normalize: bool = True) -> Embeddings:
+    def embed_images(self, staged: Sequence[Tensor], *, normalize: bool = True, share: int = 1) -> Embeddings:
         """Embed staged images, in order: (n, D) float32, of unit L2 norm if `normalize`.
+
+        Args:
+            share: how many calls go on at once on this CPU; each takes that part of the threads.
 
         Raises:
             EncoderFault: the encoder returned something that is no embedding.
             OutOfDeviceMemory: so many at once are too many.
         """
+        self._take_threads(self.threads // share)
         with out_of_memory_named(), torch.inference_mode():
             uploaded = torch.cat([part.to(self.device, non_blocking=True) for part in staged])
             chunks = torch.split(uploaded, self.images_per_forward or len(uploaded))
@@ -160,10 +166,10 @@ class EmbeddingEngine:
             )
             return self._checked(features, len(uploaded), normalize)
 
-    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True) -> Embeddings:
+    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True, share: int = 1) -> Embeddings:
         """Embed tokenised texts, in order: (n, D) float32, of unit L2 norm if `normalize`.
 
-        Padding is masked, so a text's embedding does not depend on the others' lengths.
+        Padding is masked, so a text's embedding does not depend on the others' lengths. For `share` see `embed_images`.
 
         Raises:
             EncoderFault: the encoder returned something that is no embedding.
@@ -173,6 +179,7 @@ class EmbeddingEngine:
         input_ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in token_ids])
         lengths = torch.tensor([len(ids) for ids in token_ids])
         attention_mask = torch.arange(longest) < lengths[:, None]
+        self._take_threads(min(self._text_threads, self.threads // share))
         with out_of_memory_named(), torch.inference_mode():
             features = self._model.encode_text(
                 input_ids.to(self.device), attention_mask.to(self.device), normalize=normalize
@@ -189,7 +196,25 @@ class EmbeddingEngine:
         height, width = self.config.image.image_size
         share = WARM_UP_SHARE if self.device.type == "cpu" else 1
         self.embed_images([self.stage_images([np.zeros((height // share or 1, width // share or 1, 3), np.uint8)])])
-        self.embed_texts([self.tokenize("chest x-ray")])
+        text = [self.tokenize("chest x-ray")]
+        self.embed_texts(text)
+        if self.device.type == "cpu" and self.threads > 1:
+            self._text_threads = min((self.threads, 1), key=lambda threads: self._seconds_of(text, threads))
+            self._take_threads(self.threads)
+
+    def _seconds_of(self, text: Sequence[Sequence[int]], threads: int) -> float:
+        """What a text takes on so many threads: for a small model the first to be done wait longer than one works."""
+        self._text_threads, seconds = threads, []
+        for _ in range(TRIALS):
+            start = time.perf_counter()
+            self.embed_texts(text)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    def _take_threads(self, count: int) -> None:
+        """Let torch use so many threads for what the calling thread computes from here on."""
+        if self.device.type == "cpu":
+            torch.set_num_threads(max(1, count))
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """(n, H, W, 3) uint8 to (n, 3, H, W) in the model's dtype; the layout in memory stays channels last."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from app.batching import MicroBatcher
-from app.threads import DeviceThread
+from app.threads import DeviceThreads
 from tests.app.patience import PATIENCE_S
 
 Numbers = Sequence[int]
@@ -18,7 +18,7 @@ class Device:
     """Doubles numbers, one batch at a time; can be held, and notes what it was given."""
 
     def __init__(self) -> None:
-        self.thread = DeviceThread()
+        self.thread = DeviceThreads()
         self.batches: list[list[int]] = []
         self.staged: list[list[int]] = []
         self.bad: set[int] = set()

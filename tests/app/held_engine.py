@@ -17,7 +17,7 @@ class HeldEngine(EmbeddingEngine):
         self._error: Exception | None = None
         self.texts_seen = 0
 
-    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True) -> Embeddings:
+    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True, share: int = 1) -> Embeddings:
         self.texts_seen += len(token_ids)
         assert self._free.wait(PATIENCE_S)
         if self._error is not None:

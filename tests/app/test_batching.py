@@ -9,6 +9,7 @@ import pytest
 
 from app.batching import MicroBatcher
 from app.errors import EncodingFailed
+from app.threads import DeviceThreads
 from tests.app.doubling_device import Batcher, Device, Numbers, all_of, started, submitted
 from tests.app.patience import PATIENCE_S, until
 
@@ -80,6 +81,31 @@ async def test_two_batchers_take_turns_on_one_device(device: Device) -> None:
     assert sorted(device.batches[1:]) == [[1], [2], [3], [101], [102], [103]]
     sides = [batch[0] > 100 for batch in device.batches[1:]]
     assert sides[:5] in ([True, False] * 2 + [True], [False, True] * 2 + [False])
+
+
+async def test_a_device_that_takes_two_calls_gets_two_batches_at_once() -> None:
+    threads, together = DeviceThreads(2), threading.Barrier(2)
+
+    def run(parts: Sequence[Numbers]) -> list[int]:
+        together.wait(PATIENCE_S)  # breaks if the other batch has to wait for this one
+        return [2 * number for part in parts for number in part]
+
+    batcher: Batcher = MicroBatcher(threads, stage=list, run=run, budget=1)
+    batcher.start()
+    assert await all_of(submitted(batcher, 1, 2, 3, 4)) == [2, 4, 6, 8]
+    assert not threads.turn.locked()
+    await batcher.stop()
+
+
+async def test_stopping_tells_all_batches_that_run() -> None:
+    threads, leave = DeviceThreads(2), threading.Event()
+    batcher: Batcher = MicroBatcher(threads, stage=list, run=lambda _: [leave.wait(PATIENCE_S)], budget=1)
+    batcher.start()
+    running = submitted(batcher, 1, 2)
+    await until(threads.turn.locked)
+    await batcher.stop()
+    leave.set()
+    assert [type(error) for error in await all_of(running)] == [EncodingFailed] * 2
 
 
 async def test_equal_keys_that_meet_before_the_device_are_computed_once(device: Device) -> None:

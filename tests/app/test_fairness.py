@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.fairness import FairSemaphore, Flow, RoundRobinLock, VirtualTime
+from app.fairness import FairSemaphore, Flow, RoundRobinSemaphore, VirtualTime
 
 
 def test_a_small_request_goes_before_what_a_large_one_has_left() -> None:
@@ -74,37 +74,41 @@ async def test_who_gives_up_takes_no_place(let_in_first: bool) -> None:
         pass
 
 
-async def test_owners_of_the_lock_take_turns() -> None:
-    lock, order = RoundRobinLock(), list[str]()
+@pytest.mark.parametrize("places", [1, 2])
+async def test_owners_of_the_places_take_turns(places: int) -> None:
+    turns, order = RoundRobinSemaphore(places), list[str]()
 
     async def turn(owner: str) -> None:
-        await lock.acquire(owner)
+        await turns.acquire(owner)
         order.append(owner)
         await asyncio.sleep(0)
-        lock.release()
+        turns.release(owner)
 
-    await lock.acquire("images")
+    for _ in range(places):
+        assert not turns.locked()
+        await turns.acquire("images")
     tasks = []
     for owner in ("images", "images", "texts", "texts"):
         tasks.append(asyncio.create_task(turn(owner)))
         await asyncio.sleep(0)
-    lock.release()
+    assert (turns.locked(), order) == (True, [])
+    turns.release("images")
     await asyncio.gather(*tasks)
     assert order == ["texts", "images", "texts", "images"]
-    assert not lock.locked()
+    assert not turns.locked()
 
 
 @pytest.mark.parametrize("granted_first", [False, True])
 async def test_a_cancelled_turn_goes_to_the_next(granted_first: bool) -> None:
-    lock = RoundRobinLock()
-    await lock.acquire("images")
-    given_up = asyncio.create_task(lock.acquire("texts"))
+    turns = RoundRobinSemaphore(1)
+    await turns.acquire("images")
+    given_up = asyncio.create_task(turns.acquire("texts"))
     await asyncio.sleep(0)
     if granted_first:
-        lock.release()
+        turns.release("images")
     given_up.cancel()
     await asyncio.gather(given_up, return_exceptions=True)
     if not granted_first:
-        lock.release()
+        turns.release("images")
     async with asyncio.timeout(1):
-        await lock.acquire("images")
+        await turns.acquire("images")

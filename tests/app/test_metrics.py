@@ -67,7 +67,7 @@ async def test_requests_rows_batches_and_the_cache_are_counted(client: httpx.Asy
 
 async def test_what_waits_is_shown_while_it_waits_and_what_expired_is_counted(engine: EmbeddingEngine) -> None:
     held = HeldEngine(engine)
-    app = create_app(Settings(), Loaded(held, imports_s=0.0))
+    app = create_app(Settings(concurrent_batches=1), Loaded(held, imports_s=0.0))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
         with held.holding():

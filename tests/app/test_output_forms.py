@@ -8,14 +8,25 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
+from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from app.main import create_app
+from app.model_loader import Loaded
 from app.output_forms import ARROW, JSON, NPY, NPZ, accepted_form, quantized
+from app.settings import Settings
+from model.engine import EmbeddingEngine
 from tests.app.samples import TEXT, assert_refused, encoded, png, table
 
 IMAGE = encoded(png())
 ROWS = [[IMAGE, TEXT], [None, "mri brain"], [IMAGE, None]]
 BODY = table(["image", "text"], ROWS)
+
+
+@pytest.fixture
+def app(engine: EmbeddingEngine) -> FastAPI:
+    """One batch after the other: on another number of threads the last bits differ, and here every bit counts."""
+    return create_app(Settings(concurrent_batches=1), Loaded(engine, imports_s=0.0))
 
 
 async def plain(client: httpx.AsyncClient) -> dict[tuple[int, str], NDArray[np.float32]]:

@@ -56,14 +56,14 @@ class ArithmeticEngine:
     def stage_images(self, pixels: Sequence[Pixels]) -> Pixels:
         return np.stack(pixels)
 
-    def embed_images(self, staged: Sequence[Any], *, normalize: bool = True) -> Embedding:
+    def embed_images(self, staged: Sequence[Any], *, normalize: bool = True, share: int = 1) -> Embedding:
         assert self.free.wait(PATIENCE_S)
         time.sleep(self.batch_s)
         batch = np.concatenate(staged)
         self.images += len(batch)
         return batch[:, 0, 0, :1].astype(np.float32)
 
-    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool = True) -> Embedding:
+    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool = True, share: int = 1) -> Embedding:
         assert self.free.wait(PATIENCE_S)
         self.texts += len(token_ids)
         return np.array([[ids[1]] for ids in token_ids], dtype=np.float32)

@@ -54,6 +54,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     assert info["limits"] == {
         "max_batch_size": 1,
         "text_batch_tokens": 1024,
+        "concurrent_batches": min(engine.threads, 4),
         **{
             name: getattr(Settings(), name)
             for name in (

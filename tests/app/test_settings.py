@@ -24,6 +24,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "decode_threads": ("3", 3),
     "max_batch_size": ("16", 16),
     "text_batch_tokens": ("4096", 4096),
+    "concurrent_batches": ("3", 3),
     "batch_wait_ms": ("2.5", 2.5),
     "api_keys": ("one,two", SecretStr("one,two")),
     "api_keys_file": ("/run/secrets/keys", Path("/run/secrets/keys")),

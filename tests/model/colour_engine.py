@@ -34,11 +34,11 @@ class ColourEngine(EmbeddingEngine):
     def stage_images(self, pixels: Sequence[Any]) -> torch.Tensor:
         return torch.from_numpy(np.stack(pixels))
 
-    def embed_images(self, staged: Sequence[torch.Tensor], *, normalize: bool = True) -> Any:
+    def embed_images(self, staged: Sequence[torch.Tensor], *, normalize: bool = True, share: int = 1) -> Any:
         self.embedded += sum(map(len, staged))
         return unit(torch.cat(list(staged)).float().mean(dim=(1, 2)).numpy())
 
-    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True) -> Any:
+    def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True, share: int = 1) -> Any:
         vectors = [
             np.sum([COLOURS[WORDS[token]] for token in ids if WORDS[token] in COLOURS], axis=0) for ids in token_ids
         ]

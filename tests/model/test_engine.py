@@ -49,6 +49,36 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def test_calls_that_share_the_cpus_compute_the_same_and_take_their_part_of_the_threads(
+    tiny: EmbeddingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny, "threads", 4)
+    staged = tiny.stage_images([noise(seed, 64, 64) for seed in range(3)])
+    alone = tiny.embed_images([staged])
+    assert torch.get_num_threads() == 4
+
+    def embed(_: int) -> tuple[np.ndarray, int]:
+        return tiny.embed_images([staged], share=2), torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        for embeddings, threads in pool.map(embed, range(8)):
+            assert threads == 2
+            np.testing.assert_allclose(embeddings, alone, atol=TOLERANCE)
+    assert torch.get_num_threads() == 4  # each thread has its own number
+    tiny.embed_images([staged], share=100)
+    assert torch.get_num_threads() == 1
+
+
+def test_texts_take_one_thread_or_all_whichever_is_quicker(tiny_release: Path) -> None:
+    engine = EmbeddingEngine.load(tiny_release, device="cpu", threads=2)
+    text = engine.tokenize("chest x-ray")
+    engine.embed_texts([text])
+    assert torch.get_num_threads() in (1, 2)
+    assert engine.threads == 2
+    engine.embed_texts([text], share=2)
+    assert torch.get_num_threads() == 1
+
+
 def noise(seed: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
