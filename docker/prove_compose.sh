@@ -1,0 +1,20 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by prove.sh: compose.yaml starts the image. Only its network and port are taken away, for a machine that has no
+# bridges; the images of the other services cannot be had here.
+say "compose"
+printf '#!/bin/sh\nexec podman %s "$@"\n' "${store[*]} --runtime crun --cgroup-manager cgroupfs --log-level fatal" >"$state/podman"
+chmod +x "$state/podman"
+printf 'services:\n  medimageinsight:\n    network_mode: none\n    ports: !reset []\n' >"$state/no-network.yaml"
+compose() {
+  IMAGE=$image "$state/tools/bin/podman-compose" --podman-path "$state/podman" --podman-run-args="${here[*]}" -p "$name" \
+    -f docker/compose.yaml -f "$state/no-network.yaml" "$@" >"$state/compose.log" 2>&1 || { cat "$state/compose.log" >&2; return 1; }
+}
+trap 'compose down -v -t 1 || true' EXIT
+compose up -d --no-build
+composed=${name}_medimageinsight_1
+until_ready "$composed"
+ask "$composed"
+for setting in '.HostConfig.ReadonlyRootfs true' '.HostConfig.SecurityOpt [no-new-privileges]' '.EffectiveCaps []'; do
+  [ "$(p inspect "$composed" --format "{{${setting% *}}}")" = "${setting#* }" ] || { echo "it is not so: $setting" >&2; exit 1; }
+done
+stop "$composed"

@@ -1,0 +1,79 @@
+"""`python -m tests.docker.check_proxy PLAIN TLS CA`: the service behind the proxy answers as it does without it.
+
+PLAIN and TLS are the two URLs, CA is the file that the proxy's certificate is verified with. The service must run with
+BODY_TIMEOUT_S=2.
+"""
+
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.app.samples import encoded, table
+from tests.docker.compare_answer import IMAGE
+
+LIMIT = 64 * 2**20
+ROWS = 8  # of texts, for an answer that is worth compressing
+HEADERS = {"content-type": "application/json", "accept-encoding": "gzip", "x-request-id": "a-request-of-ours"}
+
+
+def slowly(body: bytes) -> Iterator[bytes]:
+    """Half of a body, and the rest too late."""
+    yield body[: len(body) // 2]
+    time.sleep(4)
+    yield body[len(body) // 2 :]
+
+
+def check(plain: httpx.Client, proxied: httpx.Client) -> None:
+    image = encoded(IMAGE.read_bytes())
+    body = orjson.dumps(table(["image", "text"], [[image, "computed tomography"], *[["", "mri breast"]] * ROWS]))
+
+    def ask(client: httpx.Client, content: bytes | Iterator[bytes] = body) -> httpx.Response:
+        return client.post("/embed", content=content, headers=HEADERS)
+
+    there, here = ask(plain), ask(proxied)
+    assert there.status_code == here.status_code == httpx.codes.OK, here.text
+    assert here.json() == there.json()
+    assert len(here.json()[0]["image_features"][0]) > 0
+    assert here.headers["x-request-id"] == HEADERS["x-request-id"]
+    assert here.headers["content-encoding"] == "gzip"
+    assert "device" in here.headers["server-timing"]
+    assert "alt-svc" not in here.headers  # HTTP/3 would need a UDP port
+
+    padded = body + b" " * (LIMIT - len(body))
+    assert ask(proxied, padded).json() == there.json()
+    assert ask(proxied, iter([padded[: LIMIT // 2], padded[LIMIT // 2 :]])).json() == there.json()
+    for too_large in (padded + b" ", iter([padded, b" "])):
+        refusal = ask(proxied, too_large)
+        assert refusal.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE, refusal.text
+        assert refusal.json()["code"] == "body_too_large"
+
+    began = time.monotonic()
+    refusal = ask(proxied, slowly(body))
+    assert refusal.status_code == httpx.codes.REQUEST_TIMEOUT, refusal.text
+    assert time.monotonic() - began < 4 + 1
+
+    bad = ask(proxied, b"{")
+    assert bad.status_code == httpx.codes.BAD_REQUEST
+    assert bad.json().keys() == ask(plain, b"{").json().keys()
+
+
+def main(plain: str, tls: str, authority: str) -> None:
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(tls, trust_env=False)  # nobody else knows the authority
+    settings: dict[str, Any] = {"timeout": 60, "trust_env": False}
+    verified = ssl.create_default_context(cafile=authority)
+    with (
+        httpx.Client(base_url=plain, **settings) as direct,
+        httpx.Client(base_url=tls, verify=verified, **settings) as proxied,
+    ):
+        check(direct, proxied)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,23 @@
+"""`python -m tests.docker.serve_hub RELEASE`: a hub that has RELEASE as the released model, until its input ends.
+
+It prints its URL, and for every line of input how many files were fetched so far.
+"""
+
+import sys
+from pathlib import Path
+
+from tests.standin_hub import REPO, StandinHub
+
+
+def main(folder: str) -> None:
+    release = Path(folder)
+    files = [path for path in release.rglob("*") if path.is_file()]
+    with StandinHub() as hub:
+        hub.publish(REPO, {path.relative_to(release.parent).as_posix(): path.read_bytes() for path in files})
+        print(hub.endpoint, flush=True)
+        for _ in sys.stdin:
+            print(len(hub.fetched()), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
