@@ -127,8 +127,13 @@ ask "$name"
 say "nothing of this machine is in it"
 p image inspect "$image" --format '{{json .Config}}' >"$state/config.json"
 mounted=$(p image mount "$image")
-if grep -qE "$PWD|$state|PIP_|SSL_CERT|TOKEN|SECRET" "$state/config.json"; then echo "the image's settings name this machine" >&2; exit 1; fi
-found=$(grep -rIlF -e "$PWD/" -e "$state" -e '-----BEGIN PRIVATE KEY' -e '-----BEGIN RSA PRIVATE KEY' "$mounted/opt" "$mounted/usr/share/doc" "$mounted/etc" "$mounted/models" 2>/dev/null || true)
+# This folder may have a short name, such as /src, which packages have in their own texts: it is looked for as a path of
+# its own, in what the build itself wrote. Nothing else is called as the state folder is.
+folder="(^|[^[:alnum:]_.-])$(sed 's/[^[:alnum:]_/-]/\\&/g' <<<"$PWD")/"
+if grep -qE "$folder|$state|PIP_|SSL_CERT|TOKEN|SECRET" "$state/config.json"; then echo "the image's settings name this machine" >&2; exit 1; fi
+written=("$mounted"/opt/{service,venv/bin,venv/pyvenv.cfg} "$mounted"/opt/venv/lib/python*/site-packages/*.dist-info)
+found=$({ grep -rIlE "$folder" "${written[@]}" "$mounted/usr/share/doc/medimageinsight-server"
+  grep -rIlF -e "$state" -e '-----BEGIN PRIVATE KEY' -e '-----BEGIN RSA PRIVATE KEY' "$mounted"/{opt,etc,models,usr/share/doc}; } || true)
 [ -z "$found" ] || { printf 'these files name this machine, or hold a key:\n%s\n' "$found" >&2; exit 1; }
 if find "$mounted/opt" "$mounted/root" "$mounted/home" -name 'pip.conf' -o -name '.netrc' -o -name '.git' | grep -q .; then
   echo "the image holds what only its build needed" >&2; exit 1

@@ -51,7 +51,7 @@ mount --bind "$work/hosts" /etc/hosts
 
 say "a server of this checkout, and Prometheus, which scrapes it"
 prometheus --version 2>&1 | head -n 1
-MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 start server .venv/bin/python -m app.cli serve
+MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 CONCURRENT_BATCHES=1 start server .venv/bin/python -m app.cli serve
 within 60 server curl -fsS --noproxy '*' http://medimageinsight:8000/health/ready
 start prometheus prometheus --config.file=docker/prometheus/prometheus.yaml --storage.tsdb.path="$work/tsdb" \
   --web.listen-address=127.0.0.1:9090

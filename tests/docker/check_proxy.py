@@ -1,7 +1,7 @@
 """`python -m tests.docker.check_proxy PLAIN TLS CA`: the service behind the proxy answers as it does without it.
 
 PLAIN and TLS are the two URLs, CA is the file that the proxy's certificate is verified with. The service must run with
-BODY_TIMEOUT_S=2.
+BODY_TIMEOUT_S=2, and with CONCURRENT_BATCHES=1, so that answers are equal bit by bit.
 """
 
 import ssl
