@@ -9,7 +9,8 @@ from fastapi import Request
 
 from app.bodies import Work
 from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
-from app.pipeline import Embedding, Pipeline, Preparation
+from app.pipeline import Embedding, Pipeline
+from app.preparing import Preparation
 from app.schemas import Params
 from app.state import Service
 from app.timeline import Timeline
@@ -39,7 +40,7 @@ async def embeddings_of(
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
     if work.params.frames:
         most = service.settings.max_rows
-        frames = await pipeline.every_frame(work.images, work.params.rendering, most=most, timeline=timeline)
+        frames = await pipeline.preparer.every_frame(work.images, work.params.rendering, most=most, timeline=timeline)
         work = replace(work, images=frames)
     with service.admission.reserve(max(work.row_count, len(work.images))):
         service.metrics.rows_admitted(len(work.images), len(work.texts))

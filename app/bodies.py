@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
-from app.pipeline import Side
+from app.preparing import Side
 from app.schemas import (
     COLUMNS,
     MLFLOW_FORMS,

@@ -14,7 +14,7 @@ from app.compression import deflated
 from app.errors import ModelUnknown
 from app.openai_schemas import EmbeddingList, ModelCard, ModelList, parse_embeddings
 from app.output_forms import JSON, base64_text
-from app.pipeline import Side
+from app.preparing import Side
 from app.schemas import Params
 from app.state import Service, ServiceDependency
 

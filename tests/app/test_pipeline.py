@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from app.errors import EncodingFailed, RowError, TextTooLong
-from app.pipeline import Embedding, Pipeline, PipelineLimits, Pixels, Preparation, Side, TokenIds
+from app.pipeline import Embedding, Pipeline, PipelineLimits
+from app.preparing import Pixels, Preparation, Side, TokenIds
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
 from model.preprocessing import Standardization
 from model.rendering import AS_STORED, Rendering
