@@ -21,7 +21,7 @@ RUN python -m venv /opt/venv /opt/sbom \
 # The packages change seldom and are large; the service's own code is a layer of its own.
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir -p app medimageinsight model/judging model/training \
-    && /opt/venv/bin/pip install -q -c constraints.txt '.[dicom,nifti,otel]' \
+    && /opt/venv/bin/pip install -q -c constraints.txt '.[dicom,nifti,nrrd,otel]' \
     && /opt/venv/bin/pip uninstall -qy medimageinsight-server \
     && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
          -exec rm -rf {} +

@@ -56,7 +56,7 @@ $(VENV)/torch.stamp: constraints.txt
 	touch $@
 
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(PIP) -e '.[dicom,nifti]'
+	$(PIP) -e '.[dicom,nifti,nrrd]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2"),
-    *(".dcm", ".dicom", ".nii", ".nii.gz"),
+    *(".dcm", ".dicom", ".nii", ".nii.gz", ".nrrd"),
 )
 CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 32
 

@@ -66,17 +66,17 @@ class Params(BaseModel):
     frame: Annotated[int, Field(strict=True)] | None = Field(
         None,
         ge=0,
-        description="which frame of a DICOM file, page of a TIFF or slice of a NIfTI volume, counted from 0; null "
-        "takes the first, or of volumes the middle one",
+        description="which frame of a DICOM file, page of a TIFF or slice of a NIfTI or NRRD volume, counted from "
+        "0; null takes the first, or of volumes the middle one",
     )
     frames: Literal["all"] | None = Field(
         None, description='"all" gives one vector a frame, in their order, on `/embed/image`'
     )
-    axis: Axis = Field("axial", description="across which slices are taken of a NIfTI volume")
+    axis: Axis = Field("axial", description="across which slices are taken of a NIfTI or NRRD volume")
     dicom_window: Annotated[Window, BeforeValidator(_window), WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(
         None,
         description="`[center, width]` in the values after rescaling (HU for CT), or the name of a usual CT window, "
-        "instead of the file's own; for DICOM and NIfTI",
+        "instead of the file's own; for DICOM, NIfTI and NRRD",
     )
     normalize: Flag = Field(True, description="vectors of unit L2 norm; false gives the projections as they are")
     encoding_format: Literal["float", "base64"] = Field(

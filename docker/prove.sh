@@ -95,7 +95,7 @@ say "wheels"
 requirements=$(cat pyproject.toml constraints.txt "$dockerfile" | sha256sum)
 if [ "$(cat "$state/wheels/complete" 2>/dev/null)" != "$requirements" ]; then
   rm -rf "$state/wheels" && mkdir -p "$state/wheels"
-  python3 -m pip -q download -c constraints.txt -d "$state/wheels" '.[dicom,nifti,otel]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "its wheels cannot be fetched"; }
+  python3 -m pip -q download -c constraints.txt -d "$state/wheels" '.[dicom,nifti,nrrd,otel]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "its wheels cannot be fetched"; }
   rm -f "$state"/wheels/medimageinsight_server-*
   echo "$requirements" >"$state/wheels/complete"
 fi

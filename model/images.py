@@ -1,6 +1,6 @@
 """Hostile bytes to an 8-bit picture: which formats are opened, how much of them, and what other depths become.
 
-DICOM and NIfTI have modules of their own, imported when the first such file comes.
+DICOM, NIfTI and NRRD have modules of their own, imported when the first such file comes.
 """
 
 import binascii
@@ -22,13 +22,12 @@ from model.windowing import no_such_frame
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 MOST_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs; above it Image.open itself complains
-_FORMATS_IN_WORDS = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
+_FORMATS_IN_WORDS = "DICOM, NIfTI, NRRD, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
 # What people send that is not accepted, by the first bytes: (offset, bytes, name).
 _KNOWN_OTHERS = (
     (0, b"%PDF", "PDF"),
     (0, b"\x1f\x8b", "gzip"),
     (0, b"PK\x03\x04", "ZIP"),
-    (0, b"NRRD", "NRRD"),
     (4, b"ftyp", "HEIF or video"),
 )
 # A data set without the file's preamble begins with one of these elements, in either order of bytes.
@@ -119,7 +118,8 @@ def decode(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) ->
 
     Returns:
         The image in its own mode if that has 8 bits or less a channel; deeper greyscale is scaled to "L" from its
-        own smallest to its own largest value. For DICOM and NIfTI see `model.dicom.decode` and `model.nifti.decode`.
+        own smallest to its own largest value. For DICOM see `model.dicom.decode`, for NIfTI and NRRD
+        `model.volumes.VolumeReader.decode`.
 
     Raises:
         As `check`, and ImageDecodeError for damaged or truncated pixel data.
@@ -180,7 +180,7 @@ def _is_nifti(data: bytes) -> bool:
 
 def _reader(data: bytes) -> _Reader | None:
     """The module that reads these bytes; None leaves them to Pillow."""
-    kind = "DICOM" if _is_dicom(data) else "NIfTI" if _is_nifti(data) else ""
+    kind = "DICOM" if _is_dicom(data) else "NIfTI" if _is_nifti(data) else "NRRD" if data[:4] == b"NRRD" else ""
     if not kind:
         return None
     try:

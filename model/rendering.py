@@ -34,8 +34,8 @@ class Rendering:
     """How one picture is made of a file."""
 
     frame: int | None = None  # counted from 0; None takes the file's usual one
-    axis: Axis = "axial"  # of a NIfTI volume
-    window: Window | None = None  # of DICOM and NIfTI; None takes the file's own
+    axis: Axis = "axial"  # of a NIfTI or NRRD volume
+    window: Window | None = None  # of DICOM, NIfTI and NRRD; None takes the file's own
 
 
 AS_STORED = Rendering()

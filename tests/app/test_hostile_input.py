@@ -1,6 +1,8 @@
 """Hostile input, to a real server: refused or answered, at little cost, and the next request is right."""
 
+import bz2
 import collections
+import gzip
 import json
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from tests.app.samples import TEXT, assert_close, encoded, huge_png, picture, pn
 from tests.app.server_process import PATIENCE_S, Server, started
 from tests.hostile.corpus import Post, malformed
 from tests.model.test_dicom import ct
+from tests.model.test_nrrd import made
 from tests.serving import wait_until_ready
 
 INPUTS, WARM_UP = 2400, 400
@@ -156,6 +159,10 @@ BOMBS = {
     "a NIfTI volume of 27 trillion voxels": VOLUME[:40]
     + np.array([3, 30000, 30000, 30000], "<i2").tobytes()
     + VOLUME[48:],
+    "an NRRD volume of 27 trillion voxels": made(sizes="30000 30000 30000"),
+    "an NRRD volume that unpacks to 200 MB": made(payload=gzip.compress(bytes(200_000_000)), encoding="gzip"),
+    "an NRRD volume that unpacks to 200 MB by bzip2": made(payload=bz2.compress(bytes(200_000_000)), encoding="bz2"),
+    "an NRRD header of a long label": made(labels='"' + "a" * 250_000 + '"'),
     "a GIF of many frames": saved(picture(0, (4, 4)).convert("P"), "GIF", save_all=True, append_images=FRAMES * 2500),
 }
 DOCUMENTS = {

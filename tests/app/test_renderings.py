@@ -15,6 +15,7 @@ from model.preprocessing import Standardization
 from model.rendering import WINDOWS, Rendering, Window
 from tests.app.samples import TEXT, assert_close, assert_refused, encoded, png, table, vectors
 from tests.model.test_dicom import ct
+from tests.model.test_nrrd import made
 
 HEAD = np.random.default_rng(0).integers(-1000, 1000, (5, 16, 16)).astype(np.int16)
 SERIES = ct(HEAD)
@@ -62,11 +63,14 @@ async def test_parameters_of_a_table(client: httpx.AsyncClient, engine: Embeddin
     assert_close(answer[1], own(engine, pages(), frame=2))
 
 
-async def test_a_slice_of_a_volume(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+@pytest.mark.parametrize(
+    "data", [volume(), made(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)")], ids=["NIfTI", "NRRD"]
+)
+async def test_a_slice_of_a_volume(data: bytes, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     answer = await client.post(
-        "/embed/image?axis=coronal&frame=4", content=volume(), headers={"content-type": "application/octet-stream"}
+        "/embed/image?axis=coronal&frame=4", content=data, headers={"content-type": "application/octet-stream"}
     )
-    assert_close(vectors(answer, "image_features")[0], own(engine, volume(), axis="coronal", frame=4))
+    assert_close(vectors(answer, "image_features")[0], own(engine, data, axis="coronal", frame=4))
 
 
 async def test_every_frame(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:

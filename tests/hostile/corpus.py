@@ -1,5 +1,6 @@
 """Malformed inputs without end: real images and real requests, damaged by chance. The same seed makes the same ones."""
 
+import bz2
 import gzip
 import json
 import random
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tests.app.samples import TEXT, encoded, picture, png, saved, table
 from tests.model.test_dicom import SHIPPED
+from tests.model.test_nrrd import COLOURS, HEAD, made
 
 BOUNDARY = "b0undary"
 MOST_DICOM_BYTES = 40_000
@@ -52,6 +54,10 @@ def image_files() -> list[bytes]:
         *(path.read_bytes() for path in SHIPPED if path.stat().st_size < MOST_DICOM_BYTES),
         volume,
         gzip.compress(volume),
+        made(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)"),
+        made(HEAD, gzip.compress(HEAD.tobytes()), encoding="gzip"),
+        made(HEAD, bz2.compress(HEAD.tobytes()), encoding="bzip2"),
+        made(COLOURS, kinds="RGB-color domain domain domain"),
     ]
 
 

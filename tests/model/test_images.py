@@ -26,7 +26,7 @@ MAX_PIXELS = 64_000_000
 DEEP = np.array([[1000, 1500], [2000, 3000]])
 DEEP_IN_8_BITS = [[0, 64], [128, 255]]
 
-ACCEPTED = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
+ACCEPTED = "DICOM, NIfTI, NRRD, PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000"
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -226,7 +226,6 @@ def test_nothing_is_no_image() -> None:
     ("data", "name"),
     [
         (b"%PDF-1.7\n", "PDF"),
-        (b"NRRD0004\n", "NRRD"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIF or video"),
         (b"\x1f\x8b\x08\0", "gzip"),
         (b"PK\x03\x04\x14\0", "ZIP"),

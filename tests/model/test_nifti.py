@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model import nifti
 from model.errors import ImageDecodeError, ImageTooLarge
 from model.images import check, decode, frame_count
 from model.rendering import AS_STORED, Axis, Rendering, Window
+from model.volumes import MOST_BYTES
 
 MAX_PIXELS = 10_000
 # 6 voxels to the right, 4 to anterior, 5 to superior; the value tells all three.
@@ -87,5 +87,5 @@ def test_bombs_are_refused_by_their_size() -> None:
     header.set_data_shape((30_000, 30_000, 30_000))
     header["magic"], header["vox_offset"] = b"n+1", 352
     refused(header.binaryblock + bytes(100), ImageTooLarge, "10,000 pixels")
-    zeros = gzip.compress(stored() + bytes(nifti.MOST_BYTES), compresslevel=1)
+    zeros = gzip.compress(stored() + bytes(MOST_BYTES), compresslevel=1)
     refused(zeros, ImageTooLarge, "more than 268,435,456 bytes uncompressed")
