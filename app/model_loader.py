@@ -1,12 +1,13 @@
 """Loads the model beside the running server, so that the port answers while it does."""
 
 import asyncio
+import gc
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,17 +67,28 @@ def load_engine(settings: Settings) -> Loaded:
     # threads that decode images then hold the cores that they spin for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     start = time.perf_counter()
-    from model.engine import EmbeddingEngine
+    with _no_garbage_collection():
+        from model.engine import EmbeddingEngine
 
-    imports_s = time.perf_counter() - start
-    engine = EmbeddingEngine.load(
-        path,
-        device=settings.device,
-        dtype=settings.dtype,
-        threads=settings.threads or None,
-        max_pixels=settings.max_image_pixels,
-    )
+        imports_s = time.perf_counter() - start
+        engine = EmbeddingEngine.load(
+            path,
+            device=settings.device,
+            dtype=settings.dtype,
+            threads=settings.threads or None,
+            max_pixels=settings.max_image_pixels,
+        )
     return Loaded(engine, imports_s)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Imports make half a million objects and next to no garbage: looking for it takes a quarter of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def load_in_background(settings: Settings, done: Callable[[Loaded | MedImageInsightError], None]) -> None:

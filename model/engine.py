@@ -32,7 +32,9 @@ DEFAULT_MAX_PIXELS = 64_000_000
 # A forward pass on a CPU is fastest while its activations stay small: one image at 480 pixels (measured: four
 # at once cost 15 % more time an image), a dozen at 128.
 CPU_FORWARD_PIXELS = 480 * 480
-TRIALS = 3  # the best of them counts: other work on the machine only ever slows one down
+# Where a text is computed this quickly, its layers are so small that threads may wait for each other longer than one
+# works alone: then both are tried, and the best of some trials counts, since other work only ever slows one down.
+QUICK_TEXT_S, TRIALS = 0.02, 3
 WARM_UP_SHARE = 4  # on a CPU the warm-up image has a quarter of the sides: it touches all weights at 1/16 the work
 
 
@@ -198,14 +200,14 @@ class EmbeddingEngine:
         self.embed_images([self.stage_images([np.zeros((height // share or 1, width // share or 1, 3), np.uint8)])])
         text = [self.tokenize("chest x-ray")]
         self.embed_texts(text)
-        if self.device.type == "cpu" and self.threads > 1:
-            self._text_threads = min((self.threads, 1), key=lambda threads: self._seconds_of(text, threads))
+        if self.device.type == "cpu" and self.threads > 1 and self._seconds_of(text, self.threads) < QUICK_TEXT_S:
+            self._text_threads = min((self.threads, 1), key=lambda threads: self._seconds_of(text, threads, TRIALS))
             self._take_threads(self.threads)
 
-    def _seconds_of(self, text: Sequence[Sequence[int]], threads: int) -> float:
-        """What a text takes on so many threads: for a small model the first to be done wait longer than one works."""
+    def _seconds_of(self, text: Sequence[Sequence[int]], threads: int, trials: int = 1) -> float:
+        """The least that a text takes on so many threads."""
         self._text_threads, seconds = threads, []
-        for _ in range(TRIALS):
+        for _ in range(trials):
             start = time.perf_counter()
             self.embed_texts(text)
             seconds.append(time.perf_counter() - start)

@@ -1,6 +1,7 @@
 """From a setting to an engine, or to one sentence that says what is wrong."""
 
 import asyncio
+import gc
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def test_an_engine_is_loaded(small_release: Path) -> None:
 def test_a_device_that_is_not_there(small_release: Path) -> None:
     with pytest.raises(DeviceError, match="quantum"):
         load_engine(Settings(model=str(small_release), device="quantum"))
+    assert gc.isenabled()  # it rests while a model is loaded
 
 
 async def loaded_in_background(settings: Settings) -> Loaded | MedImageInsightError:
