@@ -37,6 +37,7 @@ bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.http_load --size small
 	$(VENV)/bin/python -m tests.benchmarks.http_load --size full --rounds 1 --requests 16
 	$(VENV)/bin/python -m tests.benchmarks.reference
+	$(VENV)/bin/python -m tests.benchmarks.peers
 	$(VENV)/bin/python -m tests.benchmarks.overload
 	$(VENV)/bin/python -m tests.benchmarks.forms
 
