@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import QueueFull
@@ -21,25 +21,33 @@ class Admission:
         self._last_finish = time.monotonic()
 
     @contextmanager
-    def reserve(self, rows: int) -> Iterator[None]:
-        """Hold room for `rows` while the body runs.
+    def reserve(self, rows: int) -> Iterator[Callable[[int], None]]:
+        """Hold room for `rows` while the body runs; it is given what makes that room for more, and raises the same.
 
         Raises:
             QueueFull: there is no room for all of them.
         """
-        if self.rows + rows > self.queue_size:
-            raise QueueFull(
-                f"The queue has room for {self.queue_size - self.rows} rows, the request has {rows}; try again later.",
-                retry_after_s=self._seconds_for(self.rows + rows - self.queue_size),
-            )
+        own = 0
+
+        def widen(rows: int) -> None:
+            nonlocal own
+            others = self.rows - own
+            if others + rows > self.queue_size:
+                raise QueueFull(
+                    f"The queue has room for {self.queue_size - others} rows, the request has {rows}; try again later.",
+                    retry_after_s=self._seconds_for(others + rows - self.queue_size),
+                )
+            own = max(own, rows)
+            self.rows = others + own
+
         if self.rows == 0:
             self._last_finish = time.monotonic()
-        self.rows += rows
+        widen(rows)
         try:
-            yield
+            yield widen
         finally:
-            self.rows -= rows
-            self._measure(rows)
+            self.rows -= own
+            self._measure(own)
 
     def hold_bytes(self, size: int) -> None:
         """Count bytes of a body that has arrived; `release_bytes` gives them back when its request is answered.
@@ -82,3 +90,23 @@ class Admission:
     def _seconds_for(self, rows: float) -> int:
         """Whole seconds, at least 1, in which so many rows are answered at the measured rate."""
         return max(1, math.ceil(rows * self._seconds_per_row))
+
+
+class HeldBytes:
+    """What one request holds of the bytes in the house: those of its body, and of the images behind its URLs."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.size = 0
+        self._is_over = False
+
+    def add(self, size: int) -> None:
+        """Count more of them, unless the request has ended; raises as `Admission.hold_bytes`."""
+        if self._is_over:
+            return  # what it still fetched is being cancelled
+        self._admission.hold_bytes(size)
+        self.size += size
+
+    def release(self) -> None:
+        self._is_over = True
+        self._admission.release_bytes(self.size)

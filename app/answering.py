@@ -1,7 +1,7 @@
 """From a request's rows to their vectors, for every route that embeds: deadline, admission, clients that leave."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from fastapi import Request
 from app.bodies import Work
 from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
 from app.pipeline import Embedding, Pipeline
-from app.preparing import Preparation
+from app.preparing import Preparation, Side
 from app.schemas import Params
 from app.state import Service
 from app.timeline import Timeline
@@ -38,27 +38,46 @@ async def embeddings_of(
     request.state.rows = work.row_count
     _, pipeline = service.ready_pipeline()
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
-    if work.params.frames:
-        most = service.settings.max_rows
-        frames = await pipeline.preparer.every_frame(work.images, work.params.rendering, most=most, timeline=timeline)
-        work = replace(work, images=frames)
-    with service.admission.reserve(max(work.row_count, len(work.images))):
-        service.metrics.rows_admitted(len(work.images), len(work.texts))
+    with service.admission.reserve(work.row_count) as widen:
         try:
             async with asyncio.timeout(timeout_s):
-                embeddings = await _while_wanted(
-                    request,
-                    pipeline,
-                    pipeline.embed(work.images, work.texts, _preparation(work.params), timeline),
-                )
+                answer = await _while_wanted(request, pipeline, _embedded(request, service, pipeline, work, widen))
         except TimeoutError as error:
             service.metrics.rows_expired(work.row_count)
             raise DeadlineExceeded(
                 f"The answer took longer than {timeout_s:g} seconds; send fewer rows at once."
             ) from error
-    if embeddings is None:
+    if answer is None:
         raise ClientGone
-    return work, *embeddings
+    return answer
+
+
+async def _embedded(
+    request: Request, service: Service, pipeline: Pipeline, work: Work, widen: Callable[[int], None]
+) -> tuple[Work, list[Embedding], list[Embedding]]:
+    images = await _images_of(request, service, pipeline, work)
+    widen(len(images))
+    service.metrics.rows_admitted(len(images), len(work.texts))
+    vectors = await pipeline.embed(images, work.texts, _preparation(work.params), request.state.timeline)
+    return replace(work, images=images), *vectors
+
+
+async def _images_of(request: Request, service: Service, pipeline: Pipeline, work: Work) -> Sequence[Side]:
+    """The images that are embedded: fetched where they are URLs, and one a frame where all are asked for."""
+    timeline: Timeline = request.state.timeline
+    images = work.images
+    if service.fetcher is not None:
+        images, bad_row = await service.fetcher.fetched(images, request.state.held)
+        timeline.reached("read")
+        if bad_row is not None:  # unless one above it is bad as well, which is found out as for any other request
+            texts = [side for side in work.texts if side.row < bad_row.row]
+            if images or texts:
+                await pipeline.embed(images, texts, _preparation(work.params), timeline)
+            raise bad_row
+    if work.params.frames:
+        most = service.settings.max_rows
+        images = await pipeline.preparer.every_frame(images, work.params.rendering, most=most, timeline=timeline)
+    return images
 
 
 def _preparation(params: Params) -> Preparation:

@@ -13,6 +13,10 @@ ServiceError
 ├── DeadlineExceeded      the answer would come too late
 └── EncodingFailed        the device failed on an entry
 
+InvalidInput              (of `model.errors`) bad input in one row
+├── UrlNotAllowed         an image's URL that the operator does not allow
+└── UrlNotFetched         an image's URL behind which no image could be had
+
 ClientGone                nobody waits for the answer: no refusal
 """
 
@@ -99,6 +103,14 @@ class EncodingFailed(ServiceError):
     """The device failed on an entry."""
 
 
+class UrlNotAllowed(InvalidInput):
+    """An image's URL, a redirect of it or an address behind it is not allowed; the message does not repeat it."""
+
+
+class UrlNotFetched(InvalidInput):
+    """An image's URL could not be fetched; the message repeats neither it nor what its server said."""
+
+
 STATUS: dict[type[Exception], tuple[int, str]] = {
     ModelUnknown: (404, "model_unknown"),
     KeyMissing: (401, "key_missing"),
@@ -106,6 +118,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     RequestInvalid: (400, "invalid_request"),
     ImageDecodeError: (400, "undecodable_image"),
     TextInvalid: (400, "invalid_text"),
+    UrlNotAllowed: (400, "url_not_allowed"),
+    UrlNotFetched: (400, "url_not_fetched"),  # not 5xx, which clients send again
     BodyTimeout: (408, "body_timeout"),
     BodyTooLarge: (413, "body_too_large"),
     TooManyRows: (413, "too_many_rows"),

@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, loaded: Loaded | None = None) -
         loaded: an engine that is there already; None loads the settings' model once the server has started.
 
     Raises:
-        KeysUnusable: see there.
+        KeysUnusable, AllowListUnusable: see there.
     """
     settings = settings or Settings()
     keys = ApiKeys.of(settings)

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.admission import Admission
+from app.admission import Admission, HeldBytes
 from app.errors import BodyTimeout, BodyTooLarge, NotReady, RequestIdTooLong, error_response
 
 LONGEST_ID = 100
@@ -95,7 +95,8 @@ class BrowserPolicy:
 class BodyLimits:
     """Refuses a body that is too large, declared or not, one that does not arrive in time, and one too many.
 
-    A body's bytes count as they arrive, and its request counts once it is whole: a slow client holds no place.
+    A body's bytes count as they arrive, and its request counts once it is whole: a slow client holds no place. What the
+    request fetches is counted in `scope["state"]["held"]`, and given back with the body's.
     """
 
     def __init__(self, app: ASGIApp, *, admission: Admission, max_body_bytes: int, body_timeout_s: float) -> None:
@@ -111,11 +112,12 @@ class BodyLimits:
             await error_response(self._too_large())(scope, receive, send)
             return
         deadline = asyncio.get_running_loop().time() + self._body_timeout_s
-        received = held = 0
+        received = 0
+        held = scope.setdefault("state", {})["held"] = HeldBytes(self._admission)
         complete = entered = False
 
         async def receive_bounded() -> Message:
-            nonlocal received, held, complete, entered
+            nonlocal received, complete, entered
             if complete:
                 return await receive()
             try:
@@ -128,8 +130,7 @@ class BodyLimits:
             complete = not message.get("more_body", False)
             if received > self._max_body_bytes:
                 raise self._too_large()
-            self._admission.hold_bytes(size)
-            held += size
+            held.add(size)
             if complete and message["type"] == "http.request":
                 self._admission.enter()
                 entered = True
@@ -138,7 +139,7 @@ class BodyLimits:
         try:
             await self._app(scope, receive_bounded, send)
         finally:
-            self._admission.release_bytes(held)
+            held.release()
             if entered:
                 self._admission.leave()
 

@@ -22,7 +22,9 @@ class EmbeddingsRequest(BaseModel):
         },
     )  # fmt: skip
     modality: Literal["text", "image"] | None = Field(
-        None, description="infinity's field: image takes every input for one; without it a `data:` URI is an image"
+        None,
+        description="infinity's field: image takes every input for one, URLs too where the server allows them; without "
+        "it a `data:` URI is an image",
     )
     messages: Any = Field(
         None, description="vLLM's form: one user message with one part, of type text or image_url", json_schema_extra={

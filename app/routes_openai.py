@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 @router.post("/embeddings", **openapi.openai_route(EmbeddingList))
 async def embeddings(request: Request, service: ServiceDependency) -> Response:
-    """Embed texts, and images as `data:` URIs. One model is served, whatever `model` says."""
+    """Embed texts, and images as `data:` URIs or allowed URLs. One model is served, whatever `model` says."""
     loaded, pipeline = service.ready_pipeline()
     size, max_rows = loaded.engine.embedding_size, service.settings.max_rows
     rows, encoding = parse_embeddings(await read_json(request), max_rows=max_rows, embedding_size=size)

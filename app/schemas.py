@@ -108,7 +108,8 @@ class InputData(BaseModel):
     index: list[Any] | None = Field(None, description="as long as `data`; may be left out")
     data: list[Any] = Field(
         description="rows: lists in the order of `columns`, or objects. `image` is base64, with or without a `data:` "
-        'prefix; a side that a row lacks is `""` or `null`'
+        "prefix, or an http(s) URL that the server's URL_ALLOWLIST names; "
+        'a side that a row lacks is `""` or `null`'
     )
 
 

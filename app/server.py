@@ -19,6 +19,7 @@ from app.main import create_app
 from app.security import KeysUnusable
 from app.settings import Settings
 from app.state import Service
+from app.url_allowlist import AllowListUnusable
 
 logger = logging.getLogger("medimageinsight")
 EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2
@@ -75,7 +76,7 @@ def run(settings: Settings) -> int:
     _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
     try:
         app = create_app(settings)
-    except KeysUnusable as error:
+    except (KeysUnusable, AllowListUnusable) as error:
         click.echo(f"medimageinsight: {error}", err=True)
         return EXIT_BAD_START
     service: Service = app.state.service

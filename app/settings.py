@@ -54,18 +54,29 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="origins, separated by commas, whose pages may call the service from a browser; * for all"
     )
+    url_allowlist: str = Field(
+        "",
+        description="hosts (by https) and URL prefixes, separated by commas, from which an image given by its URL is "
+        "fetched; none refuses every URL",
+    )
+    url_timeout_s: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="seconds for such an image to arrive, with all redirects"
+    )
     queue_size: PositiveInt = Field(
         1024, description="rows admitted at once, queued and running; beyond it requests get 429"
     )
     queue_bytes: PositiveInt = Field(
-        512 * MIB, description="bytes of request bodies held at once; beyond it requests get 429"
+        512 * MIB,
+        description="bytes of request bodies, and of images behind URLs, held at once; beyond it requests get 429",
     )
     max_concurrent_requests: PositiveInt = Field(
         1024, description="requests whose body is there, decoded and answered at once; beyond it they get 429"
     )
     text_cache_size: int = Field(10_000, ge=0, description="text embeddings remembered; 0 turns the cache off")
     max_rows: PositiveInt = Field(1024, description="rows in one request; at most queue_size")
-    max_body_bytes: PositiveInt = Field(64 * MIB, description="bytes in one request body")
+    max_body_bytes: PositiveInt = Field(
+        64 * MIB, description="bytes in one request body, and in it and the images behind its URLs"
+    )
     max_image_pixels: Annotated[PositiveInt, Field(le=89_478_485)] = Field(
         64_000_000, description="pixels in one image, read from its header"
     )
@@ -89,7 +100,7 @@ class Settings(BaseSettings):
         300.0, gt=0, allow_inf_nan=False, description="seconds that a stopping server gives the requests in flight"
     )
     cache_dir: Path = Field(Path("~/.cache/medimageinsight"), description="where downloaded models are kept")
-    offline: bool = Field(False, description="never use the network: a Hugging Face id must be in cache_dir already")
+    offline: bool = Field(False, description="never download a model: a Hugging Face id must be in cache_dir already")
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="one JSON object a line, or text; auto is text where the log goes to a terminal"
     )

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from app.admission import Admission
 from app.errors import NotReady
+from app.fetching import ImageFetcher
 from app.metrics import Metrics
 from app.model_loader import Loaded, load_in_background
 from app.pipeline import Pipeline, PipelineLimits
@@ -30,12 +31,14 @@ class Service:
     """The state that hangs on `app.state.service`."""
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        """Make what there is before a model; raises AllowListUnusable for the settings' URL_ALLOWLIST."""
         self.settings, self.metrics = settings, metrics or Metrics()
         self.loaded: Loaded | None = None
         self.pipeline: Pipeline | None = None
         self.failure: MedImageInsightError | None = None
         self.stopping = False
         self.admission = Admission(settings.queue_size, settings.queue_bytes, settings.max_concurrent_requests)
+        self.fetcher = ImageFetcher.of(settings)
         self._checkpoint_sha256: asyncio.Future[str] | None = None
         self.on_ready: Callable[[], None] = lambda: None
         self.on_failure: Callable[[], None] = lambda: None
@@ -81,6 +84,8 @@ class Service:
             self._watching.cancel()
         if self.pipeline is not None:
             await self.pipeline.stop()
+        if self.fetcher is not None:
+            await self.fetcher.stop()
 
     async def checkpoint_sha256(self) -> str:
         """The sha256 of the weights file, computed on the first call."""

@@ -5,7 +5,7 @@ import time
 STAGES = ("read", "wait", "decode", "preprocess", "queue", "device", "serialise")
 """In the order of a request:
 
-- read: the body arrives and is parsed;
+- read: the body arrives and is parsed, and images that it gives by their URL are fetched;
 - wait: for a thread that decodes;
 - decode: base64 is undone, headers are checked, texts are tokenised;
 - preprocess: until the last image of the request is decoded and resized;

@@ -68,14 +68,22 @@ class _Reader(Protocol):
     def decode(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image: ...
 
 
+def is_url(text: str) -> bool:
+    """Whether an image is given by where it is, which `decode_base64` refuses: who serves it may fetch it before."""
+    return _URL.match(text) is not None
+
+
 def decode_base64(text: str) -> bytes:
     """The bytes behind base64, with or without line breaks or a `data:` prefix.
 
     Raises:
         ImageDecodeError: a URL, not base64 (a foreign character, or missing padding), or nothing behind it.
     """
-    if _URL.match(text):
-        raise ImageDecodeError("the image is a URL, and none is ever fetched; send the file itself as base64")
+    if is_url(text):
+        raise ImageDecodeError(
+            "the image is a URL, and fetching those is off; send the file itself as base64, or ask the operator to set "
+            "URL_ALLOWLIST"
+        )
     prefix = _DATA_URI.match(text[:200])
     encoded = text[prefix.end() :] if prefix else text
     try:

@@ -67,6 +67,8 @@ BODIES: list[Any] = [
     table(["image"], [[f"data:{SECRET};base64,{encoded(IMAGE)}"]]),
     table(["image"], [[f"/data/{SECRET}.png"]]),
     table(["image"], [[f"https://127.0.0.1/{SECRET}.png"]]),
+    table(["image"], [[f"https://{SECRET}.example/{SECRET}.png"]]),
+    table(["image"], [[f"https://{SECRET}@127.0.0.1/"]]),
     table(["image"], [[encoded(SECRET.encode())]]),
     table(["image"], [[encoded(b"%PDF" + SECRET.encode())]]),
     table(["image"], [[encoded(DAMAGED)]]),
@@ -96,6 +98,7 @@ HIDDEN = {SECRET, KEY, quote(SECRET), base64.b64encode(SECRET.encode())[2:-3].de
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     settings = {"api_keys": f"{KEY},other", "log_level": "debug", "max_text_chars": 100_000, "offline": True}
+    settings["url_allowlist"] = "127.0.0.1"
     with started("", **settings) as server:
         while httpx.get(f"{server.url}/health/ready").status_code != 200:
             pass

@@ -29,6 +29,8 @@ OTHERS: dict[str, tuple[str, object]] = {
     "api_keys": ("one,two", SecretStr("one,two")),
     "api_keys_file": ("/run/secrets/keys", Path("/run/secrets/keys")),
     "cors_origins": ("https://viewer.example", "https://viewer.example"),
+    "url_allowlist": ("images.example.org", "images.example.org"),
+    "url_timeout_s": ("2.5", 2.5),
     "queue_size": ("2048", 2048),
     "queue_bytes": ("100000000", 100_000_000),
     "max_concurrent_requests": ("16", 16),
@@ -115,6 +117,8 @@ def test_the_help_of_serve_names_every_setting() -> None:
         ("port", "-1"),
         ("dtype", "int8"),
         ("threads", "-1"),
+        ("url_timeout_s", "0"),
+        ("url_timeout_s", "inf"),
         ("queue_size", "0"),
         ("max_rows", "0"),
         ("max_rows", "1025"),  # more than queue_size
