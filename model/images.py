@@ -80,10 +80,7 @@ def decode_base64(text: str) -> bytes:
         ImageDecodeError: a URL, not base64 (a foreign character, or missing padding), or nothing behind it.
     """
     if is_url(text):
-        raise ImageDecodeError(
-            "the image is a URL, and fetching those is off; send the file itself as base64, or ask the operator to set "
-            "URL_ALLOWLIST"
-        )
+        raise ImageDecodeError("the image is a URL: fetching is off (an operator may set URL_ALLOWLIST); send base64")
     prefix = _DATA_URI.match(text[:200])
     encoded = text[prefix.end() :] if prefix else text
     try:

@@ -113,7 +113,7 @@ async def test_no_url_comes_out_again(path: str, engine: EmbeddingEngine, caplog
 
 async def test_urls_are_off_by_default_and_the_refusal_says_so(client: httpx.AsyncClient) -> None:
     answered = await client.post("/embed", json=table(["image"], [[f"https://{HOST}/{SECRET}"]]))
-    words = ("fetching those is off", "URL_ALLOWLIST")
+    words = ("fetching is off", "URL_ALLOWLIST", "send base64")
     assert_refused(answered, 400, "undecodable_image", *words, row=0, column="image")
     assert SECRET not in answered.text
 
