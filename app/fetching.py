@@ -142,7 +142,9 @@ class ImageFetcher:
         """The beginning of the answer of a target's host, at an address of it that may be connected to."""
         import httpx2
 
-        for address in (await self._addresses(target))[:MOST_ADDRESSES]:
+        addresses = (await self._addresses(target))[:MOST_ADDRESSES]
+        timeouts = {"connect": self._timeout_s / len(addresses)}  # one that is silent leaves time for the others
+        for address in addresses:
             url = httpx2.URL(
                 scheme=target.scheme,
                 host=str(address),
@@ -150,10 +152,11 @@ class ImageFetcher:
                 raw_path=f"{target.path}{target.query}".encode(),
             )
             headers = {"host": target.authority, **_HEADERS}
-            request = httpx2.Request("GET", url, headers=headers, extensions={"sni_hostname": target.host})
+            extensions = {"sni_hostname": target.host, "timeout": timeouts}
+            request = httpx2.Request("GET", url, headers=headers, extensions=extensions)
             try:
                 return await self._transport.handle_async_request(request)
-            except httpx2.ConnectError:
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue
             except httpx2.HTTPError:
                 break
@@ -179,17 +182,15 @@ class ImageFetcher:
             raise UrlNotFetched("the server that the image's URL names compressed its answer, which was not asked for")
         declared = int(response.headers.get("content-length", 0))  # a number: the parser refuses anything else
         self._check_size(declared)
-        parts: list[bytes] = []
-        received = 0
+        body = bytearray()  # a body may come byte by byte, and a list of those would be fifty times as large
         try:
             async for part in response.aiter_raw():
-                received += len(part)
-                self._check_size(received)
+                self._check_size(len(body) + len(part))
                 self._hold(held, len(part))
-                parts.append(part)
+                body += part
         except httpx2.HTTPError:
             raise UrlNotFetched("the server that the image's URL names broke off its answer") from None
-        return b"".join(parts)
+        return bytes(body)
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:

@@ -19,6 +19,7 @@ _URL = re.compile(
     r"(?P<path>/[^\x00-\x20?#\\\x7f-\U0010ffff]*)?(?P<query>\?[^\x00-\x20#\\\x7f-\U0010ffff]*)?(#.*)?",
     re.IGNORECASE | re.ASCII,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class AllowListUnusable(Exception):
@@ -109,12 +110,19 @@ def _read(url: str) -> Target | None:
 
 
 def _leaves_its_folder(path: str) -> bool:
-    """Whether a server that undoes percent signs, backslashes or parameters of a segment may find dots in it."""
-    for _ in range(_MOST_DECODINGS):
-        path = unquote(path)
-    return unquote(path) != path or any(
-        segment.partition(";")[0] in (".", "..") for segment in re.split(r"[/\\]", path)
-    )
+    """Whether a server may find dots for a folder in a path.
+
+    Servers undo percent signs once or more often, overlong UTF-8 among them, take backslashes for slashes, cut off a
+    segment's parameters, and pass over control characters and blanks.
+    """
+    try:
+        for _ in range(_MOST_DECODINGS):
+            path = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return True
+    if unquote(path) != path or _CONTROL.search(path):
+        return True
+    return any(segment.partition(";")[0].strip() in (".", "..") for segment in re.split(r"[/\\]", path))
 
 
 def _is_within(target: Target, prefix: Target) -> bool:

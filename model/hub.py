@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
+from uuid import uuid4
 
 from model.errors import CheckpointError, CheckpointNotCached
 
@@ -244,6 +245,6 @@ def _write(path: Path, text: str) -> None:
     if path.is_file() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f"{path.name}.{uuid4()}.tmp")  # of this call alone: others may write the same at this moment
     draft.write_text(text)
     draft.replace(path)

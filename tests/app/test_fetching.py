@@ -1,5 +1,7 @@
 """Images by URL: within limits, and from where it is allowed alone; a real server on loopback."""
 
+import contextlib
+import socket
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,20 @@ async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     async with picture_server(ANSWERS) as server:
         options = {"resolve": resolve, "is_allowed": lambda address: True}
         assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, **options) == png(1)
+
+
+async def test_an_address_that_is_silent_leaves_time_for_the_next() -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        return [ip_address("127.0.0.2"), LOOPBACK]
+
+    async with picture_server(ANSWERS) as server:
+        with socket.create_server(("127.0.0.2", server.port), backlog=0), contextlib.ExitStack() as waiting:
+            for _ in range(3):  # more than it lets wait: it answers nobody from here on
+                one = waiting.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.2", server.port))
+            options = {"resolve": resolve, "is_allowed": lambda address: True, "timeout_s": 2.0}
+            assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, **options) == png(1)
 
 
 async def test_certificates_are_checked_against_the_name_though_an_address_is_connected_to(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import CheckpointError, CheckpointNotCached
-from model.hub import HubId, download
+from model.hub import HubId, _write, download
 from tests.standin_hub import CONFIG, OTHERS, RELEASE, REPO, TOKENIZER, WEIGHTS, Fault, StandinHub
 
 CHUNK = 10 * 2**20  # what huggingface_hub writes to disk at a time
@@ -227,6 +228,20 @@ def test_downloads_at_the_same_time_share_one_transfer(hub: StandinHub, tmp_path
         (snapshot,) = set(pool.map(lambda _: fetch(hub, tmp_path), range(3)))
     assert contents(snapshot) == RELEASE
     assert len(hub.fetched(Path(WEIGHTS).name)) == 1
+
+
+def test_small_files_may_be_written_by_several_at_the_same_moment(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        for turn in range(200):
+            together.wait(30)
+            _write(tmp_path / "refs" / "main", f"commit {turn}, {number % 2}")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, range(4))) == [None] * 4
+    assert (tmp_path / "refs" / "main").read_text() in ("commit 199, 0", "commit 199, 1")
+    assert len(list((tmp_path / "refs").iterdir())) == 1
 
 
 def test_a_cache_that_huggingface_hub_filled_is_checked_and_adopted(hub: StandinHub, tmp_path: Path) -> None:
