@@ -72,7 +72,8 @@ async def read_images(request: Request, settings: Settings) -> Work:
     if kind.startswith(RAW_KINDS):
         return _sides(request, [await _body(request)], [])
     raise ContentTypeUnsupported(
-        "The content type is none of application/json, image/*, application/dicom, multipart/form-data."
+        "The content type is none of application/json, image/*, application/dicom, application/octet-stream (for any "
+        "other image file), multipart/form-data."
     )
 
 
