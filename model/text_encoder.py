@@ -1,4 +1,9 @@
-"""The text tower: a pre-norm transformer over BPE tokens, as in CLIP but, as released, without a causal mask."""
+"""The text tower: a pre-norm transformer over BPE tokens, as in CLIP but, as released, without a causal mask.
+
+Padding exists for attention alone: all other layers see the batch's tokens and nothing else, as one (T, C) tensor.
+"""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +33,27 @@ class QuickGELU(nn.Module):
         return x * torch.sigmoid(1.702 * x)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a batch stand among its padded positions."""
+
+    shape: tuple[int, int]  # B, L
+    positions: Tensor  # (T,) int64, of each token in the flattened (B, L)
+    mask: Tensor  # (B, 1, 1 or L, L) bool: who may be looked at
+
+    def padded(self, x: Tensor) -> Tensor:
+        """(T, C) to (B, L, C), zeros where there is no token."""
+        return (
+            x.new_zeros(self.shape[0] * self.shape[1], x.shape[-1])
+            .index_copy(0, self.positions, x)
+            .view(*self.shape, -1)
+        )
+
+    def packed(self, x: Tensor) -> Tensor:
+        """(B, L, C) to (T, C)."""
+        return x.flatten(0, 1).index_select(0, self.positions)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention; parameter names are those of `nn.MultiheadAttention`, as in the checkpoint."""
 
@@ -39,12 +65,12 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         nn.init.trunc_normal_(self.in_proj_weight, std=0.02)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # B, L, 3*C
-        qkv = qkv.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3, B, heads, L, C/heads
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        qkv = layout.padded(F.linear(x, self.in_proj_weight, self.in_proj_bias))  # B, L, 3*C
+        qkv = qkv.view(*layout.shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3, B, heads, L, C/heads
         query, key, value = qkv.unbind(0)
-        x = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        projected: Tensor = self.out_proj(x.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
+        projected: Tensor = self.out_proj(layout.packed(attended.transpose(1, 2).flatten(2)))
         return projected
 
 
@@ -61,8 +87,8 @@ class ResidualAttentionBlock(nn.Module):
         self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
         self.ln_2 = LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = x + self.attn(self.ln_1(x), mask)
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        x = x + self.attn(self.ln_1(x), layout)
         attended: Tensor = x + self.mlp(self.ln_2(x))
         return attended
 
@@ -95,12 +121,13 @@ class TextEncoder(nn.Module):
         mask = attention_mask[:, None, None, :]  # B, 1, 1, L: who may be looked at
         if self.causal:
             mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
-        x = self.token_embedding(input_ids) + self.positional_embedding[:length]
+        layout = Layout((len(input_ids), length), attention_mask.flatten().nonzero().squeeze(1), mask)
+        x = layout.packed(self.token_embedding(input_ids) + self.positional_embedding[:length])
         for block in self.resblocks:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, mask, use_reentrant=False)
+                x = checkpoint(block, x, layout, use_reentrant=False)
             else:
-                x = block(x, mask)
-        x = x[torch.arange(len(x), device=x.device), input_ids.argmax(dim=-1)]
-        features: Tensor = self.ln_final(x)
+                x = block(x, layout)
+        at_end = layout.padded(x)[torch.arange(len(input_ids), device=x.device), input_ids.argmax(dim=-1)]
+        features: Tensor = self.ln_final(at_end)
         return features
