@@ -82,8 +82,10 @@ class RoundRobinSemaphore:
         self._free = places
         self._waiting: list[tuple[object, asyncio.Future[None]]] = []
 
-    def locked(self) -> bool:
-        return self._free == 0
+    @property
+    def free(self) -> int:
+        """How many places nobody has."""
+        return self._free
 
     async def acquire(self, owner: object) -> None:
         if self._free:

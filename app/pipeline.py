@@ -21,6 +21,9 @@ from app.timeline import Timeline
 Embedding = NDArray[np.float32]
 OnBatch = Callable[[str, int, float], None]
 
+# A large text encoder spends most of the time of a few short texts on reading its weights, once a batch.
+TEXT_LINGER = 0.02
+
 
 class Engine(Preprocessor, Protocol):
     """What the pipeline needs of `model.engine.EmbeddingEngine`."""
@@ -95,6 +98,7 @@ class Pipeline:
             run=run,
             budget=self.limits.text_batch_tokens,
             wait_s=self.limits.batch_wait_s,
+            linger=TEXT_LINGER,
             on_batch=partial(on_batch, "text"),
         )
 

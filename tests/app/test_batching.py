@@ -2,21 +2,32 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from app.batching import MicroBatcher
+from app.batching import SLOW_BATCH_S, MicroBatcher
 from app.errors import EncodingFailed
 from app.threads import DeviceThreads
 from tests.app.doubling_device import Batcher, Device, Numbers, all_of, started, submitted
 from tests.app.patience import PATIENCE_S, until
 
+SLOW_S = 1.2 * SLOW_BATCH_S
+
 
 @pytest.fixture
 def device() -> Device:
     return Device()
+
+
+def slowly(device: Device) -> Callable[[Any], Any]:
+    def run(parts: Sequence[Numbers]) -> Any:
+        time.sleep(SLOW_S)
+        return device.run(parts)
+
+    return run
 
 
 async def test_those_who_come_together_share_a_device_call(device: Device) -> None:
@@ -93,8 +104,39 @@ async def test_a_device_that_takes_two_calls_gets_two_batches_at_once() -> None:
     batcher: Batcher = MicroBatcher(threads, stage=list, run=run, budget=1)
     batcher.start()
     assert await all_of(submitted(batcher, 1, 2, 3, 4)) == [2, 4, 6, 8]
-    assert not threads.turn.locked()
+    assert threads.turn.free == 2
     await batcher.stop()
+
+
+async def test_slow_batches_side_by_side_share_what_is_there() -> None:
+    threads, sizes = DeviceThreads(2), list[int]()
+
+    def run(parts: Sequence[Numbers]) -> list[int]:
+        time.sleep(SLOW_S)
+        sizes.append(sum(map(len, parts)))
+        return [2 * number for part in parts for number in part]
+
+    batcher: Batcher = MicroBatcher(threads, stage=list, stage_aside=False, run=run, budget=100)
+    batcher.start()
+    await all_of(submitted(batcher, *range(8)))  # of which nobody knows yet how long they take
+    assert await all_of(submitted(batcher, *range(9))) == [2 * number for number in range(9)]
+    assert (sizes[0], sorted(sizes[1:])) == (8, [4, 5])
+    await batcher.stop()
+
+
+async def test_after_a_slow_batch_of_several_the_next_waits_a_moment_for_those_who_come_back(device: Device) -> None:
+    async with started(device, run=slowly(device), linger=10) as batcher:
+        await all_of(submitted(batcher, 1, 2))
+        first = submitted(batcher, 3)
+        await asyncio.sleep(0.01)
+        await all_of([*first, *submitted(batcher, 4)])
+    assert device.batches == [[1, 2], [3, 4]]
+
+
+async def test_who_comes_alone_is_not_kept_waiting_for_others(device: Device) -> None:
+    async with started(device, run=slowly(device), linger=1000) as batcher:
+        assert await all_of(submitted(batcher, 1)) == [2]
+        assert await all_of(submitted(batcher, 2)) == [4]
 
 
 async def test_stopping_tells_all_batches_that_run() -> None:
@@ -102,7 +144,7 @@ async def test_stopping_tells_all_batches_that_run() -> None:
     batcher: Batcher = MicroBatcher(threads, stage=list, run=lambda _: [leave.wait(PATIENCE_S)], budget=1)
     batcher.start()
     running = submitted(batcher, 1, 2)
-    await until(threads.turn.locked)
+    await until(lambda: threads.turn.free == 0)
     await batcher.stop()
     leave.set()
     assert [type(error) for error in await all_of(running)] == [EncodingFailed] * 2
@@ -255,7 +297,7 @@ async def test_stopping_one_batcher_leaves_the_device_to_the_other(device: Devic
     images.start()
     async with started(device) as texts:
         stuck = submitted(images, 1)
-        await until(device.thread.turn.locked)  # it is the turn of the images, which are still being staged
+        await until(lambda: device.thread.turn.free == 0)  # it is the turn of the images, which are still being staged
         waiting = submitted(texts, 2)
         await asyncio.sleep(0.01)
         await images.stop()

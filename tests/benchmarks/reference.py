@@ -48,12 +48,18 @@ class Series:
     """The runs of one server with one kind of request, on a quiet or a busy machine."""
 
     loads: list[Load] = field(default_factory=list)
+    cpu_s: float = 0.0  # of the server
     other_cpus: list[float] = field(default_factory=list)  # kept busy by others, the busy process not counted
 
     @property
     def rate(self) -> float:
         """Of all runs together."""
         return sum(load.answered for load in self.loads) / sum(load.seconds for load in self.loads)
+
+    @property
+    def cpus(self) -> float:
+        """The mean number of CPUs that the server had."""
+        return self.cpu_s / sum(load.seconds for load in self.loads)
 
     @property
     def cells(self) -> list[str]:
@@ -63,7 +69,7 @@ class Series:
             statistics.median(one.p99_ms for one in self.loads),
         )
         rows, others = sum(load.answered for load in self.loads), statistics.fmean(self.other_cpus)
-        return [str(rows), f"{self.rate:.3g}", each, f"{p50:.0f}", f"{p99:.0f}", f"{others:.2f}"]
+        return [str(rows), f"{self.rate:.3g}", each, f"{p50:.0f}", f"{p99:.0f}", f"{self.cpus:.2f}", f"{others:.2f}"]
 
 
 Measured = dict[tuple[str, str], Series]  # by kind and server
@@ -130,10 +136,12 @@ def measure(servers: list[Server], plan: Plan, label: str, *running: int) -> Mea
             count = plan.counts[kind]
             for server in servers if plan.posted % 2 == 0 else servers[::-1]:
                 series, others = measured[kind, server.name], OtherWork(*pids)
+                cpu_s = server.cpu_s()
                 series.loads.append(run_load(
                     server.port, f"/embed/{kind}", bodies, clients=CLIENTS, count=count, first=plan.posted * count,
                     seconds=plan.seconds, label=f"{server.name}, {kind}s, {label}",
                 ))  # fmt: skip
+                series.cpu_s += server.cpu_s() - cpu_s
                 series.other_cpus.append(others.cpus)
         plan.posted += 1
     return measured
@@ -148,7 +156,7 @@ def print_results(quiet: Measured, busy: Measured | None) -> None:
                 value = series.rate / measured[kind, "reference"].rate
                 ratio, judged = f"{value:.2f}", "" if setting else verdict(value, at_least=TARGETS[kind])
             rows.append([f"{kind}s, {name}{setting}", *series.cells, ratio, judged])
-    figures = ["rows", "per second", "each run", "p50 ms", "p99 ms", "other CPUs"]
+    figures = ["rows", "per second", "each run", "p50 ms", "p99 ms", "CPUs", "other CPUs"]
     print_table([f"{CLIENTS} clients", *figures, "ours / ref.", "limit"], rows)
     if busy is not None:
         print_kept(quiet, busy)
@@ -160,9 +168,11 @@ def print_kept(quiet: Measured, busy: Measured) -> None:
     left, fair = (cpus - 1) / cpus, cpus / (cpus + 1)
     rows = []
     for (kind, name), series in busy.items():
-        kept = series.rate / quiet[kind, name].rate
-        rows.append([f"{kind}s, {name}", f"{kept:.2f}", verdict(kept, at_least=left) if name == "ours" else ""])
-    print_table(["speed kept beside a busy process", "of its own", "limit"], rows)
+        alone = quiet[kind, name]
+        kept = series.rate / alone.rate
+        judged = verdict(kept, at_least=left) if name == "ours" else ""
+        rows.append([f"{kind}s, {name}", f"{series.cpus / alone.cpus:.2f}", f"{kept:.2f}", judged])
+    print_table(["kept beside a busy process", "of its CPU time", "of its speed", "limit"], rows)
     print(f"{cpus} CPUs: {left:.2f} is left when the other holds one, {fair:.2f} if it gets one share of {cpus + 1}")
 
 
