@@ -51,14 +51,14 @@ async def test_a_hanging_device_is_given_up_once_and_may_recover(caplog: pytest.
 
 
 def test_the_process_ends_with_1_when_the_device_hangs_for_too_long(small_release: Path) -> None:
-    settings = {"device_timeout_s": 1, "unhealthy_exit_s": 1.5}
+    settings = {"device_timeout_s": 1, "unhealthy_exit_s": 3}
     with started(small_release, module="tests.app.hanging_server", **settings) as server:
         wait_until_ready(server.url)
         with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:
             start = time.monotonic()
             refused = client.post("/embed", json=table(["text"], [[TEXT]]))
             assert_refused(refused, 503, "encoding_failed", "The device does not answer")
-            assert time.monotonic() - start < 2.5
+            assert time.monotonic() - start < 1 + 3
             assert_refused(client.get("/health/ready"), 503, "not_ready", "The device has not answered for")
             assert client.get("/health/live").status_code == 200
         assert server.ended() == 1
