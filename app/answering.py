@@ -9,9 +9,9 @@ from fastapi import Request
 
 from app.bodies import Work
 from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
+from app.params import Params
 from app.pipeline import Embedding, Pipeline
 from app.preparing import Preparation, Side
-from app.schemas import Params
 from app.state import Service
 from app.timeline import Timeline
 from model.preprocessing import Standardization

@@ -11,14 +11,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
+from app.mlflow_forms import MLFLOW_FORMS, mlflow_table
+from app.params import Params
 from app.preparing import Side
 from app.schemas import (
     COLUMNS,
-    MLFLOW_FORMS,
-    Params,
     TextsRequest,
     check_row_count,
-    mlflow_table,
     parse_embed,
     parse_query,
     parse_texts,

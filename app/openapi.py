@@ -7,15 +7,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from app.mlflow_forms import Predictions, RecordsRequest, SplitRequest
 from app.openai_schemas import EmbeddingsRequest
 from app.schemas import (
     EmbeddingColumns,
     EmbeddingRow,
     EmbedRequest,
     ErrorBody,
-    Predictions,
-    RecordsRequest,
-    SplitRequest,
     TextsRequest,
 )
 from app.security import OPEN_ROUTES

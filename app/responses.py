@@ -15,8 +15,8 @@ from app.bodies import Work
 from app.compression import deflated
 from app.errors import RequestInvalid
 from app.output_forms import FORMS, JSON, Vectors, accepted_form, base64_text, quantized
+from app.params import Params
 from app.pipeline import Embedding
-from app.schemas import Params
 
 KINDS = ("image", "text")
 _SAFE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)

@@ -14,8 +14,8 @@ from app.compression import deflated
 from app.errors import ModelUnknown
 from app.openai_schemas import EmbeddingList, ModelCard, ModelList, parse_embeddings
 from app.output_forms import JSON, base64_text
+from app.params import Params
 from app.preparing import Side
-from app.schemas import Params
 from app.state import Service, ServiceDependency
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.app.samples import TEXT, assert_close, encoded, huge_png, picture, png, saved, table, vectors
 from tests.app.server_process import PATIENCE_S, Server, started
 from tests.hostile.corpus import Post, malformed
-from tests.model.test_dicom import ct
+from tests.model.dicom_files import ct
 from tests.model.test_nrrd import made
 from tests.serving import wait_until_ready
 

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.app.samples import encoded, picture, png, table
 from tests.app.server_process import PATIENCE_S, Server, started
-from tests.model.test_dicom import ct
+from tests.model.dicom_files import ct
 
 SECRET = "Q7patientQ7"
 KEY = "Q7keyQ7"

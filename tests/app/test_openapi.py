@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from app.errors import STATUS
 from app.main import create_app
-from app.schemas import EmbeddingRow, ErrorBody, Params
+from app.params import Params
+from app.schemas import EmbeddingRow, ErrorBody
 from app.security import OPEN_ROUTES
 from app.settings import Settings
 

@@ -14,7 +14,7 @@ from model.engine import EmbeddingEngine
 from model.preprocessing import Standardization
 from model.rendering import WINDOWS, Rendering, Window
 from tests.app.samples import TEXT, assert_close, assert_refused, encoded, png, table, vectors
-from tests.model.test_dicom import ct
+from tests.model.dicom_files import ct
 from tests.model.test_nrrd import made
 
 HEAD = np.random.default_rng(0).integers(-1000, 1000, (5, 16, 16)).astype(np.int16)

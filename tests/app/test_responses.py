@@ -9,9 +9,9 @@ import pytest
 from starlette.datastructures import Headers
 
 from app.bodies import Work
+from app.params import Params
 from app.preparing import Side
 from app.responses import embedding_response
-from app.schemas import Params
 from tests.app.samples import TEXT, assert_refused, encoded, png, table
 
 IMAGE = encoded(png())

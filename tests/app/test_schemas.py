@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.errors import RequestInvalid, TooManyRows
-from app.schemas import Params, Row, parse_embed, parse_texts
+from app.schemas import Row, parse_embed, parse_texts
 from tests.app.samples import table
 
 
@@ -38,33 +38,6 @@ def test_as_many_rows_as_allowed() -> None:
     assert len(parsed(table(["text"], [["a"]] * 10))) == 10
     with pytest.raises(TooManyRows, match="11 rows, at most 10"):
         parsed(table(["text"], [["a"]] * 11))
-
-
-def test_params_have_the_documented_defaults() -> None:
-    for document in (table(["text"], [["a"]]), table(["text"], [["a"]], params=None)):
-        assert parse_embed(document, max_rows=1).params == Params() == Params(
-            get_scaling_factor=True,
-            image_standardization_image_size=512,
-            image_standardization_jpeg_compression_ratio=75,
-            layout="rows",
-        )  # fmt: skip
-
-
-@pytest.mark.parametrize(("sent", "meant"), [("TRUE", True), ("False", False), (True, True), (False, False)])
-def test_a_flag_arrives_as_a_boolean_or_as_its_name(sent: Any, meant: bool) -> None:
-    document = table(["text"], [["a"]], params={"get_scaling_factor": sent})
-    assert parse_embed(document, max_rows=1).params.get_scaling_factor is meant
-
-
-@pytest.mark.parametrize("quality", [1, 95, 0, None])
-def test_jpeg_qualities(quality: int | None) -> None:
-    document = table(["text"], [["a"]], params={"image_standardization_jpeg_compression_ratio": quality})
-    assert parse_embed(document, max_rows=1).params.image_standardization_jpeg_compression_ratio == quality
-
-
-def test_unknown_params_are_noted() -> None:
-    document = table(["text"], [["a"]], params={"layout": "rows", "temperature": 0.7, "top k": None})
-    assert parse_embed(document, max_rows=1).ignored_params == ("temperature", "top k")
 
 
 def test_texts_alone() -> None:

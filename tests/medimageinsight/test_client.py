@@ -16,7 +16,7 @@ from PIL import Image
 from medimageinsight import AsyncClient, Client, Refused
 from model.engine import EmbeddingEngine
 from tests.app.samples import assert_close, image_vector, picture, png, saved, text_vector
-from tests.model.test_dicom import HOUNSFIELD, ct
+from tests.model.dicom_files import HOUNSFIELD, ct
 from tests.serving import serving
 
 TEXTS = [f"chest x-ray {number}" for number in range(40)]
