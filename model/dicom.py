@@ -1,4 +1,4 @@
-"""DICOM to an 8-bit picture, by the grayscale and colour pipelines of the standard (PS3.3 C.11, PS3.4 N.2).
+"""A DICOM file to an 8-bit picture: its header read and checked, one frame decoded.
 
 pydicom reads and decodes; nothing of a header but the names of SOP class and transfer syntax leaves this module.
 """
@@ -10,16 +10,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pydicom import config
 from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_partial
-from pydicom.pixels import apply_color_lut, apply_rescale, apply_voi, apply_windowing, get_decoder, pixel_array
+from pydicom.pixels import get_decoder, pixel_array
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -30,9 +28,10 @@ from pydicom.uid import (
     UID_dictionary,
 )
 
+from model.dicom_pixels import shown
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
-from model.rendering import Rendering, Window
-from model.windowing import Curve, Greys, by_blocks, no_such_frame, percentile_window
+from model.rendering import Rendering
+from model.windowing import no_such_frame
 
 _MOST_SAMPLES = 4  # a pixel
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -67,7 +66,6 @@ _HEADER = (
 # Where an enhanced object keeps, frame by frame, what others have at their top.
 _FUNCTIONAL_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 
-Stored = NDArray[Any]
 Value = TypeVar("Value")
 
 
@@ -107,7 +105,7 @@ def decode(data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image
         index = _frame_index(dataset, rendering)
         _check_codestream(dataset, index, max_pixels)
         pixels = pixel_array(dataset, index=index)
-        return Image.fromarray(_shown(pixels, _frame_header(dataset, index), rendering.window))
+        return Image.fromarray(shown(pixels, _frame_header(dataset, index), rendering.window))
 
     return _guarded(render)
 
@@ -247,92 +245,6 @@ def _frame_header(dataset: Any, index: int) -> Any:
                 for element in item:
                     dataset[element.tag] = element
     return dataset
-
-
-def _shown(pixels: Stored, dataset: Any, window: Window | None) -> Greys:
-    photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
-    if photometric == "PALETTE COLOR":
-        return _colour(apply_color_lut(pixels, dataset), bits=0)
-    if pixels.ndim == 3:
-        return _colour(pixels, bits=int(dataset.BitsStored))
-    return _monochrome(pixels, dataset, window, inverted=photometric == "MONOCHROME1")
-
-
-def _colour(pixels: Stored, bits: int) -> Greys:
-    """Three 8-bit samples a pixel; a palette's entries (`bits` 0) have as many as their type."""
-    bits = bits or 8 * pixels.dtype.itemsize
-    shown = pixels[..., :3]
-    return np.ascontiguousarray(shown >> (bits - 8) if bits > 8 else shown).astype(np.uint8)
-
-
-def _monochrome(stored: Stored, dataset: Any, window: Window | None, *, inverted: bool) -> Greys:
-    padding = _padding(stored, dataset)
-    greys = by_blocks(stored, _curve(stored, padding, dataset, window))
-    if inverted:
-        np.subtract(255, greys, out=greys)
-    if padding is not None:
-        greys[padding] = 0
-    return greys
-
-
-def _curve(stored: Stored, padding: NDArray[np.bool_] | None, dataset: Any, window: Window | None) -> Curve:
-    """What makes greys from 0 to 255 of stored values."""
-
-    def rescaled(values: Stored) -> Stored:
-        rescaled_values: Stored = apply_rescale(values, dataset)
-        return rescaled_values
-
-    if window is None and (bits := _voi_lut_bits(dataset)):
-        return lambda values: apply_voi(rescaled(values), dataset) * (255.0 / (2**bits - 1))
-    function = "LINEAR_EXACT"
-    if window is None and (window := _own_window(dataset)) is not None:
-        function = _voi_function(dataset)
-    if window is None:
-        window = percentile_window(stored if padding is None else stored[~padding], rescaled)
-    screen = Dataset()  # with the range to which the window is mapped: 0 to 255
-    screen.PhotometricInterpretation, screen.BitsStored, screen.PixelRepresentation = "MONOCHROME2", 8, 0
-    screen.WindowCenter, screen.WindowWidth, screen.VOILUTFunction = window.center, window.width, function
-    return lambda values: apply_windowing(rescaled(values), screen)
-
-
-def _voi_lut_bits(dataset: Any) -> int:
-    """Bits of an entry of the first VOI LUT; 0 if there is no usable one."""
-    items = dataset.get("VOILUTSequence")
-    usable = items and "LUTData" in items[0] and "LUTDescriptor" in items[0]
-    return int(items[0].LUTDescriptor[2]) if usable else 0
-
-
-def _voi_function(dataset: Any) -> str:
-    return str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-
-
-def _own_window(dataset: Any) -> Window | None:
-    """The file's first window, unless it is none."""
-    values = [
-        np.ravel(dataset[name].value) for name in ("WindowCenter", "WindowWidth") if dataset.get(name) is not None
-    ]
-    if len(values) < 2 or not all(part.size for part in values):
-        return None
-    center, width = (float(part[0]) for part in values)
-    least = 1 if _voi_function(dataset) == "LINEAR" else 0
-    return Window(center, width) if np.isfinite([center, width]).all() and width > least else None
-
-
-def _padding(stored: Stored, dataset: Any) -> NDArray[np.bool_] | None:
-    """Where the stored values are padding, by value or range (PS3.3 C.7.5.1.1.2); None if nothing is."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or stored.dtype.kind == "f":
-        return None
-    ends = [_as_stored(value, stored), _as_stored(dataset.get("PixelPaddingRangeLimit", value), stored)]
-    padding: NDArray[np.bool_] = (stored >= min(ends)) & (stored <= max(ends))
-    return padding if padding.any() and not padding.all() else None
-
-
-def _as_stored(value: Any, stored: Stored) -> int:
-    """A padding value in the pixels' own type: writers mix up signed and unsigned."""
-    bits = 8 * stored.dtype.itemsize
-    number: int = int(value) % 2**bits
-    return number - 2**bits if stored.dtype.kind == "i" and number >= 2 ** (bits - 1) else number
 
 
 def _too_large(max_pixels: int) -> ImageTooLarge:

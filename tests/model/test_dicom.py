@@ -4,7 +4,6 @@ import io
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -12,15 +11,13 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     MPEG2MPML,
-    CTImageStorage,
     EncapsulatedPDFStorage,
     EnhancedMRImageStorage,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     RTDoseStorage,
@@ -28,9 +25,9 @@ from pydicom.uid import (
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
 from model.images import check, decode, frame_count
-from model.rendering import AS_STORED, WINDOWS, Rendering, Window
+from model.rendering import Rendering
+from tests.model.dicom_files import HOUNSFIELD, MAX_PIXELS, ct, greys
 
-MAX_PIXELS = 4_000_000
 DATA = Path(pydicom.__file__).parent / "data"
 SHIPPED = sorted(path for path in DATA.rglob("*") if path.is_file() and path.suffix in (".dcm", ""))
 GREY_LEVELS = 2  # of 255, to another decoder of lossless files
@@ -121,120 +118,6 @@ def windowed(values: NDArray[np.float64], header: Dataset) -> NDArray[np.float64
     if high == low:
         low, high = values.min(), values.max()
     return np.asarray((values - low) * 255 / (high - low))
-
-
-def ct(values: Any, **elements: Any) -> bytes:
-    """A small CT file of these stored values, with more elements or others."""
-    stored = np.asarray(values)
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = elements.pop("TransferSyntaxUID", ExplicitVRLittleEndian)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, "1.2.3"
-    dataset.PatientName = "SECRET^PATIENT"
-    dataset.Rows, dataset.Columns = stored.shape[-2:]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 8 * stored.dtype.itemsize
-    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(stored.dtype.kind == "i")
-    if stored.ndim == 3:
-        dataset.NumberOfFrames = len(stored)
-    dataset.PixelData = stored.tobytes()
-    for name, value in elements.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    stream = io.BytesIO()
-    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def greys(data: bytes, rendering: Rendering = AS_STORED) -> list[Any]:
-    shown: list[Any] = np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=rendering)).tolist()
-    return shown
-
-
-HOUNSFIELD = np.array([[-1000, -600, 0, 40, 80, 1000]], dtype=np.int16)
-
-
-def test_the_first_window_of_the_file_counts() -> None:
-    assert greys(ct(HOUNSFIELD, WindowCenter=[0, 40], WindowWidth=[2000, 80])) == [[0, 51, 128, 133, 138, 255]]
-    assert greys(ct(HOUNSFIELD, WindowCenter=40, WindowWidth=80, VOILUTFunction="LINEAR_EXACT")) == [
-        [0, 0, 0, 128, 255, 255]
-    ]
-
-
-def test_a_sigmoid_window() -> None:
-    (row,) = greys(ct(HOUNSFIELD, WindowCenter=40, WindowWidth=80, VOILUTFunction="SIGMOID"))
-    assert row == [round(255 / (1 + np.exp(-4 * (value - 40) / 80))) for value in HOUNSFIELD[0].astype(float)]
-
-
-def test_rescaling_comes_before_the_window() -> None:
-    stored = (HOUNSFIELD + 1024).astype(np.uint16)
-    elements = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "WindowCenter": 40, "WindowWidth": 80}
-    assert greys(ct(stored, **elements)) == greys(ct(HOUNSFIELD, WindowCenter=40, WindowWidth=80))
-
-
-@pytest.mark.parametrize(("name", "first", "last"), [("lung", 60, 255), ("brain", 0, 255), ("temporal_bone", 0, 164)])
-def test_a_window_that_is_asked_for_replaces_the_files(name: str, first: int, last: int) -> None:
-    window = WINDOWS[name]
-    (row,) = greys(ct(HOUNSFIELD, WindowCenter=0, WindowWidth=5), Rendering(window=window))
-    low = window.center - window.width / 2
-    assert row == [round(min(max((value - low) * 255 / window.width, 0), 255)) for value in HOUNSFIELD[0].tolist()]
-    assert (row[0], row[-1]) == (first, last)
-
-
-def test_without_a_window_the_files_own_percentiles_count() -> None:
-    values = np.arange(1000, dtype=np.int16).reshape(10, 100)
-    values[0, 0], values[-1, -1] = -32000, 32000  # an artefact that would leave nothing of the rest
-    shown = np.ravel(greys(ct(values)))
-    assert (shown[0], shown[10], shown[500], shown[-1]) == (0, 1, 128, 255)
-
-
-@pytest.mark.parametrize("window", [{"WindowCenter": 40, "WindowWidth": 0}, {"WindowCenter": 40, "WindowWidth": "-3"}])
-def test_a_window_of_nothing_is_none(window: dict[str, Any]) -> None:
-    assert greys(ct(HOUNSFIELD, **window)) == greys(ct(HOUNSFIELD))
-
-
-def test_all_the_same_is_black() -> None:
-    assert greys(ct(np.full((2, 2), 7, dtype=np.uint16))) == [[0, 0], [0, 0]]
-
-
-def test_monochrome1_is_inverted_and_padding_is_black() -> None:
-    values = np.array([[-2000, -1000, 0, 1000]], dtype=np.int16)
-    padded = {"PixelPaddingValue": -2000, "WindowCenter": 0.5, "WindowWidth": 2001}
-    assert greys(ct(values, **padded)) == [[0, 0, 128, 255]]
-    assert greys(ct(values, PhotometricInterpretation="MONOCHROME1", **padded)) == [[0, 255, 127, 0]]
-
-
-def test_padding_does_not_count_for_the_percentiles() -> None:
-    values = np.repeat(np.array([[-2000, -1999, 0, 100]], dtype=np.int16), 50, axis=0)
-    data = ct(values, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1999)
-    assert greys(data)[0] == [0, 0, 0, 255]
-
-
-def test_a_voi_lut_counts_before_a_window() -> None:
-    table = Dataset()
-    table.LUTDescriptor, table.LUTData = [3, 10, 16], np.array([0, 65535, 32768], dtype=np.uint16).tobytes()
-    data = ct(
-        np.array([[0, 10, 11, 12, 99]], dtype=np.uint16),
-        VOILUTSequence=Sequence([table]),
-        WindowCenter=5,
-        WindowWidth=5,
-    )
-    assert greys(data) == [[0, 0, 255, 128, 128]]
-
-
-def test_a_modality_lut() -> None:
-    table = Dataset()
-    table.LUTDescriptor, table.LUTData, table.ModalityLUTType = [3, 0, 16], b"\x00\0\x64\0\xc8\0", "US"
-    data = ct(np.array([[0, 1, 2]], dtype=np.uint16), ModalityLUTSequence=Sequence([table]))
-    assert greys(data, Rendering(window=Window(100, 200))) == [[0, 128, 255]]
-
-
-def test_bits_beyond_the_stored_ones_are_overlays() -> None:
-    stored = np.array([[0x0000, 0x1FFF, 0xF000]], dtype=np.uint16)
-    data = ct(stored, BitsStored=12, HighBit=11, WindowCenter=2048, WindowWidth=4096)
-    assert greys(data) == [[0, 255, 0]]
 
 
 def volume(frames: int = 5) -> NDArray[np.uint8]:
