@@ -18,29 +18,22 @@ RUN python -m venv /opt/venv /opt/sbom \
     && if [ -n "${TORCH_INDEX}" ]; then \
          /opt/venv/bin/pip install -q -c constraints.txt --index-url "${TORCH_INDEX}" --no-deps torch torchvision; \
        fi
-# The packages change seldom and are large; the service's own code is a layer of its own.
-COPY pyproject.toml README.md LICENSE ./
-RUN mkdir -p app medimageinsight model/judging model/training \
+# The packages change seldom and are large: a layer that no change of the service, its README or its revision makes anew.
+COPY pyproject.toml LICENSE ./
+RUN touch README.md && mkdir -p app medimageinsight model/judging model/training \
     && /opt/venv/bin/pip install -q -c constraints.txt '.[dicom,nifti,nrrd,otel]' \
-    && /opt/venv/bin/pip uninstall -qy medimageinsight-server \
+    && /opt/venv/bin/pip uninstall -qy medimageinsight-server setuptools pip \
     && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
          -exec rm -rf {} +
 COPY app app
 COPY medimageinsight medimageinsight
 COPY model model
-RUN /opt/venv/bin/pip install -q --no-deps --target /opt/service . \
-    && /opt/venv/bin/pip uninstall -qy setuptools pip \
+COPY README.md ./
+RUN /opt/sbom/bin/pip --python /opt/venv/bin/python install -q --no-deps --target /opt/service . \
     && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
          -o /opt/sbom.cdx.json /opt/venv
 
 FROM ${BASE}${BASE_DIGEST:+@}${BASE_DIGEST}
-ARG REVISION=unknown
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="MedImageInsight Server" \
-      org.opencontainers.image.description="Medical images and texts to embeddings; research software, not for clinical use" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin service \
     && install -d -o 10001 -g 10001 /models
 COPY --from=build /opt/venv /opt/venv
@@ -57,4 +50,11 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --retries=3 CMD ["python", "/opt/healthcheck.py"]
+ARG REVISION=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="MedImageInsight Server" \
+      org.opencontainers.image.description="Medical images and texts to embeddings; research software, not for clinical use" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 ENTRYPOINT ["python", "-m", "app.cli", "serve"]

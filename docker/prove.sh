@@ -33,6 +33,8 @@ fi
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 mkdir -p "$state"
 store=(--root "$state/storage" --runroot "$state/run" --storage-driver overlay)
+export TMPDIR=$state/tmp
+rm -rf "$TMPDIR" && mkdir "$TMPDIR" # what a build that was killed left
 b() { buildah "${store[@]}" "$@"; }
 p() { podman "${store[@]}" --runtime crun --cgroup-manager cgroupfs --log-level fatal "$@"; }
 limit=$(ulimit -Hn)
@@ -104,10 +106,17 @@ printf '[global]\nno-index = true\nfind-links = /etc/xdg/wheels\n' >"$state/pip/
 
 say "build"
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-b bud --isolation chroot --pull=never --layers --format docker --network host \
-  --volume "$state/pip:/etc/xdg/pip:ro" --volume "$state/wheels:/etc/xdg/wheels:ro" \
-  --build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "REVISION=$revision" -t "$image" -f "$dockerfile" . >"$state/build.log" 2>&1 ||
-  { tail -n 40 "$state/build.log" >&2; exit 1; }
+b rm -a >/dev/null
+build() { # BUD_ARGUMENT...
+  b bud --isolation chroot --pull=never --layers --format docker --network host \
+    --volume "$state/pip:/etc/xdg/pip:ro" --volume "$state/wheels:/etc/xdg/wheels:ro" \
+    --build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "REVISION=$revision" -f "$dockerfile" "$@" . >"$state/build.log" 2>&1 ||
+    { tail -n 40 "$state/build.log" >&2; exit 1; }
+}
+# Its first stage has a name too, so that pruning keeps the layers of both, for the next build, and no others.
+build --target build -t "$image-build"
+build -t "$image"
+p image prune -f >/dev/null
 p image inspect "$image" --format 'uncompressed: {{.Size}} bytes'
 p history "$image" --format '{{.Size}}  {{.CreatedBy}}' | cut -c1-110 | grep -v '^0 B' || true
 
