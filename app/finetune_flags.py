@@ -53,7 +53,7 @@ _VALUES: tuple[tuple[str, Any, str], ...] = (
 _PAIRS = (
     ("shares", "--share", "VALUE=SHARE", "share of a batch for one value of --sample-by's column"),
     ("learning_rates", "--learning-rate-for", "PATTERN=RATE", "peak for parameters whose released name matches"),
-    ("extra", "--extra", "NAME=PROBABILITY", "also rescale, blur, noise, jpeg, window, invert or gray images"),
+    ("extra", "--extra", "NAME=PROBABILITY", "also rotate, rescale, blur, noise, jpeg, window, invert or gray images"),
 )
 _SWITCHES = (
     ("strict", "a bad row ends the training instead of being listed and left out"),

@@ -6,7 +6,8 @@
 # its root is read-only, it has no capabilities, no new privileges and no network but loopback; it runs as uid 10001;
 # no file of it names this folder or holds a key; SIGTERM ends it with 0; so it does with other models (prove_models.sh)
 # and as compose.yaml starts it (prove_compose.sh).
-# STATE names a folder for the images and wheels (several GB), kept between runs; TORCH_INDEX is a build argument.
+# STATE names a folder for the images and wheels, kept between runs: 15 GB, and twice that while they are first made.
+# TORCH_INDEX is a build argument.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 dockerfile=${1:-Dockerfile}

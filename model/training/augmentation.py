@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter, ImageOps
 from model.errors import TrainingError
 
 # What `Augmentation.extra` may name: each is done to an image with the probability given to it.
-EXTRAS = ("rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
+EXTRAS = ("rotate", "rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def _happens(probability: float) -> bool:
     return probability > 0 and float(torch.rand(())) < probability
 
 
+def _rotate(image: Image.Image) -> Image.Image:
+    """Turned by at most 15 degrees, as a probe or a patient is held otherwise; the corners become black."""
+    return image.rotate(_uniform(-15, 15), Image.Resampling.BILINEAR)
+
+
 def _rescale(image: Image.Image) -> Image.Image:
     """Smaller, then back: the picture of a coarser device, or of a thumbnail."""
     share = _uniform(0.3, 0.9)
@@ -145,6 +150,7 @@ def _to_image(values: NDArray[np.floating[Any]]) -> Image.Image:
 
 
 _EXTRA = {
+    "rotate": _rotate,
     "rescale": _rescale,
     "blur": _blur,
     "noise": _noise,
