@@ -51,6 +51,8 @@ def mlflow_table(document: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise RequestInvalid("dataframe_records is wrong: a list of objects is needed.")
     columns = list(dict.fromkeys(name for record in records for name in record)) or list(COLUMNS)
+    if set(columns) - set(COLUMNS):  # refused by name, whatever the rows are: every record may bring another
+        return {"input_data": {"columns": columns, "data": []}, **params}
     rows = [_without_nan([record.get(name) for name in columns]) for record in records]
     return {"input_data": {"columns": columns, "data": rows}, **params}
 

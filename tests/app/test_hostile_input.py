@@ -172,6 +172,7 @@ DOCUMENTS = {
     "base64 of base64": json.dumps(table(["image"], [[encoded(encoded(encoded(png()).encode()).encode())]])).encode(),
     "a number without end": b'{"input_data": ' + b"9" * 1_000_000 + b"}",
     "a million columns": json.dumps(table(["text"] * 1_000_000, [])).encode(),
+    "a column for every record": json.dumps({"dataframe_records": [{str(i): ""} for i in range(50_000)]}).encode(),
 }
 
 
@@ -181,7 +182,7 @@ def test_a_bomb_costs_little(name: str, server: Server, process: psutil.Process)
     post = (
         Post("/embed/image", "image/png", BOMBS[name])
         if name in BOMBS
-        else Post("/embed", "application/json", DOCUMENTS[name])
+        else Post("/invocations", "application/json", DOCUMENTS[name])
     )
     spent = []
     with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:

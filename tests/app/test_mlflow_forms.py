@@ -35,6 +35,12 @@ def test_no_records_have_the_columns_of_the_schema() -> None:
     assert mlflow_table({"dataframe_records": []}) == {"input_data": {"columns": ["image", "text"], "data": []}}
 
 
+def test_rows_of_unknown_columns_are_not_made() -> None:
+    """A table of a column for every record would be of their number squared."""
+    table = mlflow_table({"dataframe_records": [{str(number): "a"} for number in range(100_000)]})["input_data"]
+    assert (len(table["columns"]), table["data"]) == (100_000, [])
+
+
 def test_params_stay() -> None:
     document = {"dataframe_records": [{"text": "t"}], "params": {"normalize": False}}
     assert mlflow_table(document)["params"] == {"normalize": False}
