@@ -20,16 +20,17 @@ RUN python -m venv /opt/venv /opt/sbom \
        fi
 # The packages change seldom and are large: a layer that no change of the service, its README or its revision makes anew.
 COPY pyproject.toml LICENSE ./
-RUN touch README.md && mkdir -p app medimageinsight model/judging model/training \
-    && /opt/venv/bin/pip install -q -c constraints.txt '.[dicom,nifti,nrrd,otel]' \
-    && /opt/venv/bin/pip uninstall -qy medimageinsight-server setuptools pip \
+COPY client/pyproject.toml client/
+RUN touch README.md && mkdir -p app model client/medimageinsight \
+    && /opt/venv/bin/pip install -q -c constraints.txt ./client '.[dicom,nifti,nrrd,otel]' \
+    && /opt/venv/bin/pip uninstall -qy medimageinsight-server medimageinsight setuptools pip \
     && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
          -exec rm -rf {} +
 COPY app app
-COPY medimageinsight medimageinsight
+COPY client client
 COPY model model
 COPY README.md ./
-RUN /opt/sbom/bin/pip --python /opt/venv/bin/python install -q --no-deps --target /opt/service . \
+RUN /opt/sbom/bin/pip --python /opt/venv/bin/python install -q --no-deps --target /opt/service ./client . \
     && /opt/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
          -o /opt/sbom.cdx.json /opt/venv
 
@@ -57,4 +58,4 @@ LABEL org.opencontainers.image.title="MedImageInsight Server" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENTRYPOINT ["python", "-m", "app.cli", "serve"]
+ENTRYPOINT ["python", "-m", "app.cli.main", "serve"]

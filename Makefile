@@ -1,13 +1,13 @@
-# make run | test | lint | bench | soak | embedded. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
+# make run | test | lint | bench | soak | demo-model. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
 PYTHON ?= python3
 # A package index of smaller torch builds, such as the CPU one of PyTorch's installation page; empty takes the default.
 TORCH_INDEX ?=
 VENV := .venv
 PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
-# The labelled images that `make embedded` trains on.
+# The labelled images that `make demo-model` trains on.
 DATA ?= labelled_images_128px.zip
 
-.PHONY: run test lint test-full test-browser bench soak embedded clean
+.PHONY: run test lint test-full test-browser bench soak demo-model clean
 
 run: $(VENV)/run.stamp
 	exec $(VENV)/bin/medimageinsight serve
@@ -44,8 +44,8 @@ bench: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.soak
 
-embedded: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m recipes.embedded $(DATA)
+demo-model: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m recipes.demo_model $(DATA)
 
 clean:
 	rm -rf $(VENV)
@@ -56,10 +56,10 @@ $(VENV)/torch.stamp: constraints.txt
 	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) --no-deps torch torchvision)
 	touch $@
 
-$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(PIP) -e '.[dicom,nifti,nrrd]'
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml client/pyproject.toml
+	$(PIP) -e client -e '.[dicom,nifti,nrrd]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(PIP) -e '.[dev]'
+	$(PIP) -e client -e '.[dev]'
 	touch $@

@@ -14,12 +14,12 @@ from typing import NoReturn
 import click
 import uvicorn
 
-from app.logs import set_up_logging
 from app.main import create_app
-from app.security import KeysUnusable
+from app.middleware.api_keys import KeysUnusable
+from app.remote_images.allowlist import AllowListUnusable
+from app.service import Service
 from app.settings import Settings
-from app.state import Service
-from app.url_allowlist import AllowListUnusable
+from app.telemetry.logging_setup import set_up_logging
 
 logger = logging.getLogger("medimageinsight")
 EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2

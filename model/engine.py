@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model import images
-from model.checkpoint import load_model
+from model.checkpoints.checkpoint import load_model
+from model.checkpoints.release_folder import ReleaseFolder, find_release_folder
 from model.config import ModelConfig, read_config
 from model.devices import available_cpus, out_of_memory_named, pick_device, pick_dtype
+from model.encoders.medimageinsight import MedImageInsight
+from model.encoders.tokenizer import Tokenizer
 from model.errors import EncoderFault
-from model.medimageinsight import MedImageInsight
-from model.preprocessing import Standardization, preprocess
-from model.release_folder import ReleaseFolder, find_release_folder
-from model.rendering import AS_STORED, Rendering
-from model.tokenizer import Tokenizer
+from model.imaging import images
+from model.imaging.preprocessing import Standardization, preprocess
+from model.imaging.rendering import AS_STORED, Rendering
 
 Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
@@ -134,7 +134,7 @@ class EmbeddingEngine:
         """Decode one picture of an image file and make it the encoder's input, (H, W, 3) uint8.
 
         Raises:
-            InvalidInput: see `model.images.decode`.
+            InvalidInput: see `model.imaging.images.decode`.
         """
         image = images.decode(data, max_pixels=self.max_pixels, rendering=rendering)
         return preprocess(image, self.config.image.image_size, standardization)

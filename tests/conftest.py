@@ -4,15 +4,15 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-# As in `app.model_loader`, before torch is imported: else small models spend most time in OpenMP's barriers.
+# As in `app.inference.model_loader`, before torch is imported: else small models spend most time in OpenMP's barriers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.inference.model_loader import LoadedModel
 from app.main import create_app
-from app.model_loader import Loaded
 from app.settings import Settings
 from model.engine import EmbeddingEngine
 from tests.parity.make_checkpoint import make_checkpoint
@@ -34,7 +34,7 @@ def engine(small_release: Path) -> EmbeddingEngine:
 @pytest.fixture
 def app(engine: EmbeddingEngine) -> FastAPI:
     """The application around the small model, ready from its start."""
-    return create_app(Settings(), Loaded(engine, imports_s=0.0))
+    return create_app(Settings(), LoadedModel(engine, imports_s=0.0))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_of_the_app_only_the_settings_read_the_environment(file: Path) -> None:
 
 
 def test_the_batcher_knows_no_tensors_and_no_http() -> None:
-    known = packages_of(ROOT / "app" / "batching.py")
+    known = packages_of(ROOT / "app" / "inference" / "batching.py")
     assert not known & {"torch", "numpy", "fastapi", "starlette", "PIL", "model"}
 
 
@@ -75,10 +75,10 @@ def test_the_settings_import_nothing_of_ours() -> None:
 
 
 def test_hostile_bytes_are_read_without_torch() -> None:
-    assert not packages_of(ROOT / "model" / "images.py") & {"torch", "timm", "transformers", "torchvision"}
+    assert not packages_of(ROOT / "model" / "imaging" / "images.py") & {"torch", "timm", "transformers", "torchvision"}
 
 
-@pytest.mark.parametrize("module", ["app.cli", "app.main"])
+@pytest.mark.parametrize("module", ["app.cli.main", "app.main"])
 def test_an_import_of_the_app_brings_no_model_libraries(module: str) -> None:
     program = (
         f"import sys, {module}; "
@@ -89,7 +89,7 @@ def test_an_import_of_the_app_brings_no_model_libraries(module: str) -> None:
 
 
 def test_images_are_decoded_without_torch_in_the_process() -> None:
-    program = "import sys, model.images, model.preprocessing; print('torch' in sys.modules)"
+    program = "import sys, model.imaging.images, model.imaging.preprocessing; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

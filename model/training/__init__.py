@@ -1,1 +1,1 @@
-"""What `model.finetune` is made of: how data becomes batches, the step, what moves weights, what is kept of a run."""
+"""Fine-tuning and training from scratch with the UniCL objective."""

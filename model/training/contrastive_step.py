@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
-from model.losses import positive_pairs, unicl_loss
-from model.medimageinsight import MedImageInsight
+from model.encoders.medimageinsight import MedImageInsight
 from model.training.distributed import World
+from model.training.losses import positive_pairs, unicl_loss
 
 Chunk = tuple[Tensor, Tensor, Tensor]  # pixels, input_ids, attention_mask
 Features = tuple[Tensor, Tensor]  # of images, of texts

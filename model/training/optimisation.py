@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from model.checkpoint import release_key
+from model.checkpoints.checkpoint import release_key
+from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
-from model.medimageinsight import MedImageInsight
 
 MAX_LOGIT_SCALE = math.log(100)  # as in CLIP: a temperature of at least 0.01
 _EMBEDDINGS = ("positional_embedding", "token_embedding.weight")

@@ -12,17 +12,17 @@ import torch
 from torch.amp.grad_scaler import GradScaler
 from tqdm import tqdm
 
+from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError, TrainingInterrupted
-from model.medimageinsight import MedImageInsight
+from model.training.batches.loader import Batch, Normaliser, TextBatcher, TrainingSet, load_batches
+from model.training.batches.sampling import BatchSampler, batch_shares, derived_seed
 from model.training.contrastive_step import ContrastiveStep
 from model.training.distributed import World
-from model.training.finetune_options import FinetuneOptions
+from model.training.log import Interval, TrainingLog
 from model.training.optimisation import MovingAverage, build_optimizer, clamp_logit_scale, schedule, set_learning_rate
-from model.training.sampling import BatchSampler, batch_shares, derived_seed
+from model.training.options import FinetuneOptions
+from model.training.state import STATE_FILE, Progress, load_state, save_state
 from model.training.stopping import stopping_on_signals
-from model.training.training_data import Batch, Normaliser, TextBatcher, TrainingSet, load_batches
-from model.training.training_log import Interval, TrainingLog
-from model.training.training_state import STATE_FILE, Progress, load_state, save_state
 from model.training.validation import Validation
 
 SaveBest = Callable[[MedImageInsight], object]

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.data import Row
+from model.data.manifest import Row
+from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
-from model.losses import NO_LABEL, positive_pairs, unicl_loss
-from model.medimageinsight import MedImageInsight
+from model.training.batches.loader import Normaliser, Sample, TextBatcher, TrainingSet, collate
+from model.training.batches.sampling import Draw
 from model.training.distributed import World
-from model.training.sampling import Draw
-from model.training.training_data import Normaliser, Sample, TextBatcher, TrainingSet, collate
+from model.training.losses import NO_LABEL, positive_pairs, unicl_loss
 
 BATCH_SIZE = 32
 

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 from model.engine import EmbeddingEngine
-from tests.app.samples import (
+from tests.app.inference.test_model_loader import with_other_weights
+from tests.conftest import IMAGES
+from tests.support.samples import (
     TEXT,
     assert_close,
     assert_refused,
@@ -29,10 +31,8 @@ from tests.app.samples import (
     text_vector,
     vectors,
 )
-from tests.app.server_process import PATIENCE_S, Server, started, until
-from tests.app.test_model_loader import with_other_weights
-from tests.conftest import IMAGES
-from tests.serving import wait_until_ready
+from tests.support.servers.server_process import PATIENCE_S, Server, started, until
+from tests.support.servers.serving import wait_until_ready
 
 SECRET = "SECRET-7f3a"
 NEEDS_THE_MODEL = ("/health/ready", "/health", "/ping", "/info")
@@ -96,7 +96,7 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
 
 @pytest.mark.parametrize("how", ["a second signal", "the timeout"])
 def test_a_stop_that_cannot_wait_ends_with_1(how: str, small_release: Path) -> None:
-    with started(small_release, module="tests.app.hanging_server", drain_timeout_s=1) as server:
+    with started(small_release, module="tests.support.servers.hanging_server", drain_timeout_s=1) as server:
         wait_until_ready(server.url)
         with ThreadPoolExecutor(1) as pool:
             request = pool.submit(httpx.post, f"{server.url}/embed", json=table(["text"], [[TEXT]]), timeout=PATIENCE_S)
@@ -172,7 +172,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(small_releas
 def test_a_port_that_cannot_be_had_is_one_sentence_and_status_2(host: str, port: int | None, reason: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1] if port is None else port
-        command = [sys.executable, "-m", "app.cli", "serve", "--host", host, "--port", str(port)]
+        command = [sys.executable, "-m", "app.cli.main", "serve", "--host", host, "--port", str(port)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 2
     assert done.stderr == f"medimageinsight: cannot listen on {host}:{port}: {reason}\n"
@@ -191,7 +191,7 @@ def test_many_clients_at_once_each_get_their_own(server: Server, engine: Embeddi
 
 
 def test_a_request_whose_client_has_gone_stops_costing(small_release: Path, engine: EmbeddingEngine) -> None:
-    with started(small_release, module="tests.app.slow_server", text_batch_tokens=1) as server:
+    with started(small_release, module="tests.support.servers.slow_server", text_batch_tokens=1) as server:
         wait_until_ready(server.url)
         body = json.dumps(table(["text"], [[f"text {number}"] for number in range(64)])).encode()
         with server.connect() as client:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
-from app.cli import main, serve
+from app.cli.main import main, serve
 from app.settings import Settings
 from tests.conftest import IMAGES
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.machine import print_head, print_table
-from tests.benchmarks.servers import HOST, Server, end_on_sigterm, our_command
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.machine import print_head, print_table
+from tests.benchmarks.support.servers import HOST, Server, end_on_sigterm, our_command
 
 VECTORS = 1000  # in one request, which is what one may have
 NPY, NPZ, ARROW = "application/x-npy", "application/x-npz", "application/vnd.apache.arrow.stream"

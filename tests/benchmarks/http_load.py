@@ -15,11 +15,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.engine_worker import Worker, engine_worker
-from tests.benchmarks.load import Load, generator_limit, run_load
-from tests.benchmarks.machine import OtherWork, print_head, print_table, verdict
-from tests.benchmarks.servers import Server, end_on_sigterm, our_command
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.engine_worker import Worker, engine_worker
+from tests.benchmarks.support.load import Load, generator_limit, run_load
+from tests.benchmarks.support.machine import OtherWork, print_head, print_table, verdict
+from tests.benchmarks.support.servers import Server, end_on_sigterm, our_command
 
 COMPARED_CLIENTS = 16
 TARGETS = {"small": 0.6, "full": 0.9}

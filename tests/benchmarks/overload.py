@@ -21,10 +21,10 @@ import httpx
 import numpy as np
 from tqdm import tqdm
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.machine import GB, print_head, print_table, verdict
-from tests.benchmarks.process_watch import ProcessWatch
-from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.machine import GB, print_head, print_table, verdict
+from tests.benchmarks.support.process_watch import ProcessWatch
+from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
 
 DIFFERENT_IMAGES = 24
 SIDE = 820  # pixels: of noise, 2.0 MB as PNG

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.load import Load
-from tests.benchmarks.machine import OtherWork, print_head, print_table, verdict
-from tests.benchmarks.release import ROOT
-from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
-from tests.benchmarks.wrk import require_wrk, run_wrk
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.load import Load
+from tests.benchmarks.support.machine import OtherWork, print_head, print_table, verdict
+from tests.benchmarks.support.release import ROOT
+from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+from tests.benchmarks.support.wrk import require_wrk, run_wrk
 
 REQUIREMENTS = ("litserve==0.2.19", "mlflow==3.17.2")
 LEVELS = (1, 8, 32, 128)

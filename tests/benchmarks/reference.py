@@ -27,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.load import Load, run_load
-from tests.benchmarks.machine import GB, OtherWork, print_head, print_table, verdict
-from tests.benchmarks.peer import peer_command, peer_python
-from tests.benchmarks.servers import Server, end_on_sigterm, our_command
+from tests.benchmarks.peer_apps.peer import peer_command, peer_python
 from tests.benchmarks.startup import measure_starts, print_starts
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.load import Load, run_load
+from tests.benchmarks.support.machine import GB, OtherWork, print_head, print_table, verdict
+from tests.benchmarks.support.servers import Server, end_on_sigterm, our_command
 
 CLIENTS = 8
 PLAIN = {"image_standardization_jpeg_compression_ratio": 0}

@@ -18,10 +18,10 @@ from typing import Any
 
 import httpx
 
-from tests.benchmarks import inputs, release
-from tests.benchmarks.machine import print_head, print_table, verdict
-from tests.benchmarks.process_watch import ProcessWatch, Sample
-from tests.benchmarks.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
+from tests.benchmarks.support import inputs, release
+from tests.benchmarks.support.machine import print_head, print_table, verdict
+from tests.benchmarks.support.process_watch import ProcessWatch, Sample
+from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
 
 CLIENTS = 8
 SETTLE_S = 120.0

@@ -1,8 +1,9 @@
 """Start-up: process start to `GET /health/ready` 200, and peak memory, of our server against the reference.
 
 Both load the same weights, which lie in the file cache, and start in turns; medians are shown. The reference is the
-public package `MedImageInsights` behind `tests.benchmarks.reference_app`. Limits: at most 0.5 x the reference's time;
-peak memory of at most 1.25 x the weights file plus 0.6 GB. Ours is also split into imports, load and warm-up.
+public package `MedImageInsights` behind `tests.benchmarks.peer_apps.reference_app`. Limits: at most 0.5 x the
+reference's time; peak memory of at most 1.25 x the weights file plus 0.6 GB. Ours is also split into imports,
+load and warm-up.
 """
 
 import argparse
@@ -13,10 +14,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.benchmarks import release
-from tests.benchmarks.machine import GB, OtherWork, print_head, print_table, verdict
-from tests.benchmarks.peer import peer_command, peer_python
-from tests.benchmarks.servers import Server, ServerCommand, end_on_sigterm, our_command
+from tests.benchmarks.peer_apps.peer import peer_command, peer_python
+from tests.benchmarks.support import release
+from tests.benchmarks.support.machine import GB, OtherWork, print_head, print_table, verdict
+from tests.benchmarks.support.servers import Server, ServerCommand, end_on_sigterm, our_command
 
 TIME_LIMIT = 0.5  # x the reference's
 MEMORY_LIMIT_FILES, MEMORY_LIMIT_GB = 1.25, 0.6

@@ -14,8 +14,8 @@ import httpx
 import orjson
 import pytest
 
-from tests.app.samples import encoded, table
 from tests.docker.compare_answer import IMAGE
+from tests.support.samples import encoded, table
 
 LIMIT = 64 * 2**20
 ROWS = 8  # of texts, for an answer that is worth compressing

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from model.checkpoints.release_folder import DEMO_MODEL
 from model.engine import EmbeddingEngine
-from model.release_folder import EMBEDDED_MODEL
 
 IMAGE = Path(__file__).parents[1] / "parity" / "images" / "ct_gray.png"
 TOLERANCE = 1e-4  # another build of torch may round differently
 
 
-def main(answer: str, model: str | Path = EMBEDDED_MODEL) -> None:
+def main(answer: str, model: str | Path = DEMO_MODEL) -> None:
     engine = EmbeddingEngine.load(Path(model), device="cpu")
     pixels = engine.preprocess_image(IMAGE.read_bytes())
     right = engine.embed_images([engine.stage_images([pixels])])[0]

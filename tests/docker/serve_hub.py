@@ -6,7 +6,7 @@ It prints its URL, and for every line of input how many files were fetched so fa
 import sys
 from pathlib import Path
 
-from tests.standin_hub import REPO, StandinHub
+from tests.support.servers.standin_hub import REPO, StandinHub
 
 
 def main(folder: str) -> None:

@@ -58,7 +58,7 @@ def test_the_images_keep_their_promises(name: str) -> None:
         "USER 10001:10001",
         "EXPOSE 8000",
         "STOPSIGNAL SIGTERM",
-        'ENTRYPOINT ["python", "-m", "app.cli", "serve"]',
+        'ENTRYPOINT ["python", "-m", "app.cli.main", "serve"]',
     ):
         assert line in text
     for instruction in re.findall(r"^(?:ENTRYPOINT|HEALTHCHECK.*CMD) (.*)$", text, re.MULTILINE):

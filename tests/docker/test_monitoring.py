@@ -6,8 +6,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.app.samples import TEXT, encoded, png, table
 from tests.docker.monitoring_files import DASHBOARD, DOCKER, QUERIES, RULES, metrics_of
+from tests.support.samples import TEXT, encoded, png, table
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -8,8 +8,8 @@ import pytest
 
 from model.config import _FIXED, _FIXED_WHEN_GIVEN, ImageEncoderConfig, ModelConfig, TextEncoderConfig, read_config
 from model.errors import ConfigError
-from tests.model.tiny import ABSENT, CONFIG, write_config
 from tests.parity.make_checkpoint import HERE as PARITY
+from tests.support.tiny import ABSENT, CONFIG, write_config
 
 # Keys with one possible value, and another one that somebody's training may have used.
 FIXED = {

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data import ImageSource
+from model.checkpoints.release_folder import find_release_folder
+from model.data.manifest import ImageSource
+from model.embedder import Embedder
+from model.embedding_cache import EmbeddingCache, fingerprint
 from model.engine import EmbeddingEngine
 from model.errors import CheckpointError
-from model.judging.embedder import Embedder
-from model.judging.embedding_cache import EmbeddingCache, fingerprint
-from model.preprocessing import Standardization
-from model.release_folder import find_release_folder
-from tests.model.colour_engine import ColourEngine, png
+from model.imaging.preprocessing import Standardization
+from tests.support.colour_engine import ColourEngine, png
 
 
 def never() -> EmbeddingEngine:

@@ -22,9 +22,9 @@ from model.errors import (
     ImageTooLarge,
     InvalidInput,
 )
-from model.preprocessing import Standardization, preprocess
+from model.imaging.preprocessing import Standardization, preprocess
 from tests.conftest import IMAGES
-from tests.model.tiny import write_release
+from tests.support.tiny import write_release
 
 TOLERANCE = 1e-5
 TEXTS = ["", "x", "chest", "chest x-ray", "chest " * 5, "an MR of the brain", "chest " * 100]

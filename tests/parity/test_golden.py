@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.engine import EmbeddingEngine
-from model.preprocessing import Standardization
+from model.imaging.preprocessing import Standardization
 from tests.parity.make_checkpoint import HERE, WEIGHTS_SHA256, make_checkpoint
 
 # mode -> (how to preprocess, the largest difference of a component that is right)

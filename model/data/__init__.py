@@ -1,0 +1,1 @@
+"""Manifests and TSV files of images, texts and labels."""

@@ -1,0 +1,106 @@
+"""The files of the public notebook that fine-tunes MedImageInsight on Azure: an image TSV, a text TSV, a label file."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from model.data.manifest import BadRow, ImageSource, LabelTexts, Manifest, Row, checked
+from model.errors import ManifestError
+
+
+def read_names(path: Path) -> list[str]:
+    """Read a label file: one class name a line; the line's number, from 0, is its class id.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path.name} cannot be read as text") from error
+
+
+def read_tsv(
+    image_tsv: Path,
+    text_tsv: Path,
+    *,
+    class_names: Sequence[str] = (),
+    label_texts: LabelTexts | None = None,
+    strict: bool = False,
+) -> Manifest:
+    """Read the fine-tuning notebook's pair of files.
+
+    The image TSV has lines `name<TAB>base64`, the text TSV `name<TAB>JSON` with `class_id`, `class_name`, `source`
+    and `task`, or with `captions`. Rows are matched by name; their number is the line's in the text TSV. A label is
+    `source:class_id`, since class ids count anew in every source; its texts are the row's class name, the name that the
+    label file (`class_names`) has for the id if the row has none, and the wordings of `label_texts` for that name.
+
+    Raises:
+        ManifestError: a file cannot be read, no row is usable, or one is bad and `strict`.
+    """
+    sources, rows, bad_rows = _index_images(image_tsv), [], []
+    for number, line in enumerate(_lines(text_tsv), start=1):
+        name, _, payload = line.decode("utf-8", "replace").rstrip("\r\n").partition("\t")
+        if number == 1 and payload.replace("_", "").replace(" ", "").isalpha():
+            continue  # a header
+        row = _tsv_row(number, name, payload, sources, class_names, label_texts or {})
+        if isinstance(row, BadRow):
+            bad_rows.append(row)
+        else:
+            rows.append(row)
+    return checked(Manifest(text_tsv, tuple(rows), tuple(bad_rows)), strict=strict)
+
+
+def _tsv_row(
+    number: int,
+    name: str,
+    payload: str,
+    sources: Mapping[str, ImageSource],
+    class_names: Sequence[str],
+    label_texts: LabelTexts,
+) -> Row | BadRow:
+    if name not in sources:
+        return BadRow(number, "no image of this name in the image TSV")
+    try:
+        facts = json.loads(payload)
+    except json.JSONDecodeError:
+        return BadRow(number, "the second column is no JSON")
+    label = ""
+    texts: tuple[str, ...] = ()
+    match facts:
+        case {"captions": str(caption)}:
+            texts = (caption,)
+        case {"captions": [str(), *_] as captions}:
+            texts = tuple(map(str, captions))
+        case {"class_id": int(class_id)}:
+            label = f"{facts.get('source', '')}:{class_id}"
+            name_of_id = class_names[class_id] if 0 <= class_id < len(class_names) else ""
+            class_name = str(facts.get("class_name") or name_of_id)
+            texts = tuple(dict.fromkeys((class_name, *label_texts.get(class_name, ()))))
+    if not texts or not all(_is_text(text) for text in texts):
+        return BadRow(number, "no usable text: class_id with class_name, or captions, is needed")
+    columns = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
+    return Row(number, sources[name], texts, label, {"name": name, "label": label, **columns})
+
+
+def _is_text(text: str) -> bool:
+    """Not blank, and no half of a surrogate pair, which JSON can hold and no tokeniser takes."""
+    return bool(text.strip()) and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _index_images(image_tsv: Path) -> dict[str, ImageSource]:
+    sources, start = {}, 0
+    for line in _lines(image_tsv):
+        name, tab, payload = line.partition(b"\t")
+        offset = start + len(name) + len(tab)
+        sources[name.decode("utf-8", "replace")] = ImageSource(image_tsv, offset, len(payload.rstrip(b"\r\n")))
+        start += len(line)
+    return sources
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as stream:
+            yield from stream
+    except OSError as error:
+        raise ManifestError(f"{path.name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Evaluation of a model on a manifest: scores, metrics with intervals, and the report."""

@@ -1,0 +1,115 @@
+"""How good a model is on a manifest: classification, retrieval and regression from its embeddings."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from model.data.manifest import Manifest, Row
+from model.embedder import Embedder
+from model.errors import ManifestError
+from model.evaluation.classification import describe
+from model.evaluation.prompts import Prompts, as_prompts
+from model.evaluation.rows import Labels, bad_rows_json, choose_rows, embed_rows, find_labels, without_overlap
+from model.evaluation.run import Evaluation, EvaluationOptions, Evaluator
+from model.evaluation.statistics.bootstrap import DEFAULT_SAMPLES, Resampling
+from model.evaluation.tasks import zero_shot
+from model.imaging.preprocessing import Standardization
+
+if TYPE_CHECKING:
+    from model.engine import EmbeddingEngine
+
+
+def evaluate(
+    embedder: Embedder,
+    manifest: Manifest,
+    options: EvaluationOptions,
+    *,
+    prompts: Prompts | None = None,
+    train: Manifest | None = None,
+) -> Evaluation:
+    """Evaluate a model's embeddings.
+
+    Args:
+        embedder: the model.
+        manifest: the rows to judge; those of its split "train" are learnt from, unless `train` is given.
+        options: what to do.
+        prompts: the labels and their wordings; None takes each label as its own prompt.
+        train: rows to learn from. Rows that share a group or an image with a judged row are dropped. If there are none,
+            neighbours, probe and regression learn from the judged rows by cross-validation that keeps groups whole.
+
+    Raises:
+        ManifestError: the manifest lacks what a task needs.
+        ExtraMissing: scikit-learn is not installed.
+    """
+    rows, learnt = choose_rows(manifest, options.split)
+    for column in options.by:
+        if not any(column in row.columns for row in rows):
+            raise ManifestError(f"{manifest.path.name} has no column {column}")
+    if train is not None:
+        learnt = list(train.with_split("train").rows if "train" in train.splits else train.rows)
+    test_rows, unreadable = embed_rows(embedder, rows)
+    if not test_rows.rows:
+        raise ManifestError(f"{manifest.path.name} has no readable image to evaluate")
+    train_rows, unreadable_train = embed_rows(embedder, learnt)
+    train_rows, dropped = without_overlap(train_rows, test_rows)
+    labels = find_labels(test_rows.rows, options.label_column, tuple(prompts or ()), options.multi_label)
+    evaluation = Evaluation({}, test_rows, labels)
+    evaluation.report |= {
+        "rows": len(test_rows.rows),
+        "labels": list(labels.names),
+        "one_label_a_row": labels.one_label,
+        "bad_rows": bad_rows_json([*manifest.bad_rows, *unreadable]),
+        "training": {
+            "rows": len(train_rows.rows),
+            "dropped_for_overlap": dropped,
+            "bad_rows": bad_rows_json([*(train.bad_rows if train else ()), *unreadable_train]),
+        },
+        "tasks": {},
+    }
+    asked = prompts or as_prompts({label: label for label in labels.names})
+    Evaluator(evaluation, embedder, train_rows, asked, options).run()
+    return evaluation
+
+
+def evaluate_zero_shot(
+    engine: "EmbeddingEngine | Embedder",
+    rows: Sequence[Row],
+    prompts: Mapping[str, Any],
+    *,
+    label_column: str = "label",
+    standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Zero-shot classification of rows that have one label each, among the labels of `prompts`.
+
+    Args:
+        engine: the model; an `Embedder` brings its own cache and standardisation.
+        rows: those with a label that `prompts` lacks, or an unreadable image, are left out and listed.
+        prompts: label -> a text, texts that are averaged, or as `as_prompts` says.
+        label_column: of the manifest.
+        standardization: see `EmbeddingEngine.preprocess_image`.
+        samples: of the bootstrap by the rows' `group`.
+        seed: of the bootstrap.
+
+    Returns:
+        `metrics` (macro averages with 95 % intervals), `labels` (the same a label), `confusion`, `calibration`, `rows`
+        and `left_out` (row number -> reason).
+
+    Raises:
+        ManifestError: no row is left.
+    """
+    embedder = engine if isinstance(engine, Embedder) else Embedder(lambda: engine, standardization=standardization)
+    asked = as_prompts(prompts)
+    labels = Labels(tuple(asked), one_label=True, column=label_column)
+    embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])
+    if not embedded.rows:
+        raise ManifestError("no row is left to evaluate")
+    task = zero_shot(embedder, embedded, labels, asked, None)
+    resampling = Resampling(embedded.groups, samples, seed)
+    left_out = {row.number: labels.problem(row) for row in rows if labels.problem(row)}
+    left_out |= {row.number: row.reason for row in bad}
+    return describe(task, resampling) | {
+        "rows": len(embedded.rows),
+        "groups": resampling.groups,
+        "left_out": dict(sorted(left_out.items())),
+    }

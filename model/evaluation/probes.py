@@ -1,0 +1,109 @@
+"""What simple learners make of frozen embeddings: nearest neighbours, logistic regression, ridge regression."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ManifestError
+from model.evaluation.statistics.folds import fold_of_rows
+from model.evaluation.statistics.metrics import Flags, Floats, Rankings, macro
+from model.optional_dependencies import extra
+
+Features = NDArray[np.float32]
+
+NEIGHBOURS = 20
+VOTE_TEMPERATURE = 0.07  # of the neighbours' votes, as Wu et al. (2018) weight them
+PENALTIES = (0.001, 0.01, 0.1)  # scikit-learn's C, on embeddings of unit variance; larger is weaker
+RIDGE_PENALTIES = tuple(10.0**power for power in range(-1, 6))
+MOST_ITERATIONS = 200
+
+
+def neighbour_scores(train: Features, train_truth: Flags, features: Features, neighbours: int = NEIGHBOURS) -> Floats:
+    """(n, L): the share of the votes that the nearest train rows, by cosine, give to each label.
+
+    Args:
+        train: (m, D), unit norm.
+        train_truth: (m, L).
+        features: (n, D), unit norm.
+        neighbours: how many vote.
+    """
+    search = extra("sklearn.neighbors").NearestNeighbors(
+        n_neighbors=min(neighbours, len(train)), metric="cosine", algorithm="brute"
+    )
+    distances, rows = search.fit(train).kneighbors(features)
+    votes = np.exp(-distances.astype(np.float64) / VOTE_TEMPERATURE)
+    shares: Floats = (votes[:, :, None] * train_truth[rows]).sum(axis=1) / votes.sum(axis=1, keepdims=True)
+    return shares
+
+
+def linear_probe_scores(
+    train: Features,
+    train_truth: Flags,
+    train_groups: Sequence[Hashable],
+    features: Features,
+    *,
+    one_label: bool,
+    seed: int = 0,
+) -> Floats:
+    """(n, L): probabilities by logistic regression with balanced classes.
+
+    The penalty is the one of `PENALTIES` with the best macro AUC on a fifth of the train groups, held out.
+
+    Raises:
+        ManifestError: the train rows have fewer than two labels.
+    """
+    if np.logical_and(train_truth.any(axis=0), ~train_truth.all(axis=0)).sum() < (2 if one_label else 1):
+        raise ManifestError("a linear probe needs training rows of at least two labels")
+    held_out = fold_of_rows(train_groups, train_truth, seed) == 0
+    best = max(
+        PENALTIES,
+        key=lambda penalty: _macro_auc(
+            train_truth[held_out],
+            _logistic(train[~held_out], train_truth[~held_out], train[held_out], penalty, one_label),
+        ),
+    )
+    return _logistic(train, train_truth, features, best, one_label)
+
+
+def ridge_predictions(train: Features, train_values: Floats, features: Features) -> Floats:
+    """(n,) a number from each embedding: ridge regression, its penalty by leave-one-out."""
+    scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
+    ridge = extra("sklearn.linear_model").RidgeCV(alphas=RIDGE_PENALTIES)
+    ridge.fit(scaler.transform(train).astype(np.float64), train_values)
+    predicted: Floats = ridge.predict(scaler.transform(features).astype(np.float64))
+    return predicted
+
+
+def _logistic(train: Features, truth: Flags, features: Features, penalty: float, one_label: bool) -> Floats:
+    scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
+    scaled, wanted = scaler.transform(train), scaler.transform(features)
+    scores = np.zeros((len(features), truth.shape[1]))
+    if one_label:
+        if len(np.unique(truth.argmax(axis=1))) < 2:
+            return scores
+        model = _fitted(scaled, truth.argmax(axis=1), penalty)
+        scores[:, model.classes_] = model.predict_proba(wanted)
+        return scores
+    for label in range(truth.shape[1]):
+        if truth[:, label].any() and not truth[:, label].all():
+            scores[:, label] = _fitted(scaled, truth[:, label], penalty).predict_proba(wanted)[:, 1]
+    return scores
+
+
+def _fitted(features: Features, classes: NDArray[Any], penalty: float) -> Any:
+    model = extra("sklearn.linear_model").LogisticRegression(
+        C=penalty, class_weight="balanced", max_iter=MOST_ITERATIONS
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", extra("sklearn.exceptions").ConvergenceWarning)
+        return model.fit(features, classes)
+
+
+def _macro_auc(truth: Flags, scores: Floats) -> float:
+    if not len(truth):
+        return 0.0
+    areas = Rankings(truth, scores)(np.ones(len(truth), dtype=np.int64))["auc"]
+    return float(np.nan_to_num(macro(areas)))

@@ -1,0 +1,159 @@
+"""Learning an adapter from embedded rows, and the thresholds to use it with."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import trange
+
+from model.errors import ManifestError
+from model.evaluation.rows import EmbeddedRows, Labels, truth_of
+from model.evaluation.statistics.folds import fold_of_rows
+from model.evaluation.statistics.metrics import Flags, Floats
+from model.evaluation.statistics.thresholds import Threshold, sensitivity_threshold, youden_threshold
+from model.heads.adapter import Adapter, Features, build_layers
+
+SENSITIVITY = 0.9
+
+
+@dataclass(frozen=True)
+class AdapterOptions:
+    """How an adapter is learnt."""
+
+    hidden: int = 0  # the hidden layer's size; 0 for a linear adapter
+    epochs: int = 200  # at most; the best on the validation rows is kept
+    patience: int = 20  # epochs without a better validation loss
+    batch_size: int = 256
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-4
+    seed: int = 0
+
+
+def train_adapter(
+    rows: EmbeddedRows,
+    labels: Labels,
+    options: AdapterOptions,
+    *,
+    validation: EmbeddedRows | None = None,
+    model: dict[str, Any] | None = None,
+    progress: bool = False,
+) -> Adapter:
+    """Learn an adapter with AdamW, keep the epoch with the least validation loss, and choose thresholds.
+
+    Args:
+        rows: to learn from.
+        labels: to tell apart.
+        options: how.
+        validation: rows that stop the training and choose the thresholds; None holds out a fifth of the groups.
+        model: facts of the model whose embeddings these are, kept in the adapter.
+        progress: whether a bar is shown.
+
+    Raises:
+        ManifestError: there is nothing to tell apart.
+    """
+    truth = truth_of(rows.rows, labels)
+    if len(labels.names) < 2 and labels.one_label:
+        raise ManifestError("an adapter needs rows of at least two labels")
+    if validation is None or not validation.rows:
+        held_out = fold_of_rows(rows.whole_groups, truth, options.seed) == 0
+        validation, rows = rows.take(np.flatnonzero(held_out).tolist()), rows.take(np.flatnonzero(~held_out).tolist())
+        truth = truth_of(rows.rows, labels)
+    if not rows.rows or not validation.rows:
+        raise ManifestError("an adapter needs rows of at least two groups, to learn from one and be judged on another")
+    validation_truth = truth_of(validation.rows, labels)
+    sizes = (rows.features.shape[1], *([options.hidden] if options.hidden else []), len(labels.names))
+    layers, epochs, loss = _fit(
+        sizes, (rows.features, truth), (validation.features, validation_truth), labels.one_label, options, progress
+    )
+    adapter = Adapter(labels.names, labels.one_label, sizes, layers)
+    scores = adapter.probabilities(validation.features)
+    training = asdict(options) | {"rows": len(rows.rows), "validation_rows": len(validation.rows)}
+    training |= {"best_epoch": epochs, "validation_loss": loss}
+    thresholds = choose_thresholds(labels.names, validation_truth, scores)
+    return Adapter(labels.names, labels.one_label, sizes, layers, thresholds, model or {}, training)
+
+
+def choose_thresholds(labels: tuple[str, ...], truth: Flags, scores: Floats) -> dict[str, dict[str, Any]]:
+    """A threshold of each kind a label, null where the rows are all of it or none."""
+
+    def facts(threshold: Threshold | None) -> dict[str, float] | None:
+        return None if threshold is None else vars(threshold)
+
+    return {
+        label: {
+            "sensitivity_90": facts(sensitivity_threshold(truth[:, column], scores[:, column], SENSITIVITY)),
+            "youden": facts(youden_threshold(truth[:, column], scores[:, column])),
+        }
+        for column, label in enumerate(labels)
+    }
+
+
+def _fit(
+    sizes: tuple[int, ...],
+    known: tuple[Features, Flags],
+    validation: tuple[Features, Flags],
+    one_label: bool,
+    options: AdapterOptions,
+    progress: bool,
+) -> tuple[nn.Sequential, int, float]:
+    """The layers of the best epoch, its number, and its validation loss."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        layers = build_layers(sizes)
+        scale, shift = _whitening(known[0])
+        features, truth = (torch.from_numpy(known[0]) - shift) * scale, torch.from_numpy(known[1])
+        validation_features = (torch.from_numpy(validation[0]) - shift) * scale
+        validation_truth = torch.from_numpy(validation[1])
+        weights = _class_weights(truth, one_label)
+        optimizer = torch.optim.AdamW(layers.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+        best, best_epoch, state = float("inf"), 0, _copy(layers)
+        for epoch in trange(1, options.epochs + 1, desc="adapter", unit="epoch", disable=not progress):
+            layers.train()
+            for batch in torch.split(torch.randperm(len(features)), options.batch_size):
+                optimizer.zero_grad()
+                _loss(layers(features[batch]), truth[batch], weights, one_label).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            layers.eval()
+            with torch.no_grad():
+                loss = float(_loss(layers(validation_features), validation_truth, weights, one_label))
+            if loss < best:
+                best, best_epoch, state = loss, epoch, _copy(layers)
+            elif epoch - best_epoch >= options.patience:
+                break
+        layers.load_state_dict(state)
+        _fold_in(layers, scale, shift)
+    return layers.eval(), best_epoch, best
+
+
+def _loss(logits: Tensor, truth: Tensor, weights: Tensor, one_label: bool) -> Tensor:
+    if one_label:
+        return F.cross_entropy(logits, truth.float().argmax(dim=1), weight=weights)
+    return F.binary_cross_entropy_with_logits(logits, truth.float(), pos_weight=weights)
+
+
+def _class_weights(truth: Tensor, one_label: bool) -> Tensor:
+    """(L,) that make rare labels count as much as the others, within a factor of ten."""
+    shares = truth.float().mean(dim=0).clamp(min=1e-6)
+    weights = 1 / (shares * len(shares)) if one_label else (1 - shares) / shares
+    return weights.clamp(0.1, 10)
+
+
+def _whitening(features: Features) -> tuple[Tensor, Tensor]:
+    """Scale and shift (D,) to mean 0 and variance 1, as embeddings of unit norm have tiny components."""
+    return torch.from_numpy(1 / (features.std(axis=0) + 1e-6)), torch.from_numpy(features.mean(axis=0))
+
+
+def _fold_in(layers: nn.Sequential, scale: Tensor, shift: Tensor) -> None:
+    """Let the first layer take embeddings as they are."""
+    first = layers[0]
+    assert isinstance(first, nn.Linear)
+    with torch.no_grad():
+        first.weight.mul_(scale)
+        first.bias.sub_(first.weight @ shift)
+
+
+def _copy(layers: nn.Sequential) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in layers.state_dict().items()}

@@ -1,0 +1,82 @@
+"""What makes a training what it is: the fingerprint that a resumption must agree with, and `training.json`."""
+
+import hashlib
+import json
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from model.checkpoints.release_folder import ReleaseFolder
+from model.data.manifest import Manifest
+from model.training.batches.rows import TrainingRows
+from model.training.log import TrainingLog
+from model.training.options import FinetuneOptions
+from model.training.trainer import Trainer
+
+# What may change between an interrupted training and its resumption.
+_NOT_IN_FINGERPRINT = (
+    *("out", "resume", "device", "threads", "workers", "chunk_size", "recompute", "strict", "tensorboard"),
+    *("log_every", "eval_every", "save_every", "keep_best"),
+)
+_PACKAGES = ("medimageinsight-server", "torch", "torchvision", "timm", "numpy", "pillow", "tokenizers")
+
+
+def fingerprint_of(options: FinetuneOptions, data: TrainingRows, base_sha256: str) -> str:
+    kept = {name: value for name, value in options.as_dict().items() if name not in _NOT_IN_FINGERPRINT}
+    rows = [(str(row.image), row.label, row.texts) for row in data.train.rows]
+    return hashlib.sha256(json.dumps([kept, rows, base_sha256], sort_keys=True).encode()).hexdigest()
+
+
+def record_of(
+    options: FinetuneOptions,
+    release: ReleaseFolder,
+    base_sha256: str,
+    data: TrainingRows,
+    trainer: Trainer,
+    log: TrainingLog,
+) -> dict[str, Any]:
+    validations = [record for record in log.records if "val_loss" in record]
+    record = {
+        "options": options.as_dict(),
+        "base_model": {"name": release.name, "weights_sha256": base_sha256},
+        "groups_in_both": len(data.shared_groups),
+        "data": {"train": _described(data.train), "val": _described(data.val) if data.val else None},
+        "batch_shares": trainer.shares,
+        "steps": trainer.plan.steps,
+        "processes": trainer.world.size,
+        "device": str(trainer.model.logit_scale.device),
+        "threads": torch.get_num_threads(),
+        "training_s": round(trainer.progress.seconds, 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "unreadable_rows": trainer.progress.unreadable_rows,
+        "saved": {
+            "weights": "moving average" if options.ema else "last",
+            "step": trainer.progress.best_step if options.keep_best and validations else trainer.plan.steps,
+        },
+        "last_validation": validations[-1] if validations else None,
+        "best_validation": {"step": trainer.progress.best_step, "score": trainer.progress.best_score}
+        if validations
+        else None,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+    }
+    as_written: dict[str, Any] = json.loads(json.dumps(record))
+    return as_written
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "file": manifest.path.name,
+        "sha256": hashlib.sha256(manifest.path.read_bytes()).hexdigest(),
+        "rows": len(manifest.rows),
+        "bad_rows": [{"row": bad.number, "reason": bad.reason} for bad in manifest.bad_rows],
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

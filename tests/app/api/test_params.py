@@ -1,0 +1,81 @@
+"""What a request may say beside its rows; what a bad parameter is answered over HTTP stands in test_bad_input.py."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.api.params import Params, ignored_params
+from model.imaging.rendering import WINDOWS, Rendering, Window
+
+
+def test_the_documented_defaults() -> None:
+    assert Params() == Params(
+        get_scaling_factor=True,
+        image_standardization_image_size=512,
+        image_standardization_jpeg_compression_ratio=75,
+        layout="rows",
+        frame=None,
+        frames=None,
+        axis="axial",
+        dicom_window=None,
+        normalize=True,
+        encoding_format="float",
+        output_dtype="float32",
+    )
+
+
+@pytest.mark.parametrize(("sent", "meant"), [("TRUE", True), ("False", False), (True, True), (False, False)])
+def test_a_flag_is_a_boolean_or_its_name(sent: Any, meant: bool) -> None:
+    assert Params(get_scaling_factor=sent).get_scaling_factor is meant
+
+
+@pytest.mark.parametrize("sent", ["maybe", 1, 0, None, "1"])
+def test_nothing_else_is_a_flag(sent: Any) -> None:
+    with pytest.raises(ValidationError, match="valid boolean"):
+        Params(normalize=sent)
+
+
+@pytest.mark.parametrize("quality", [1, 95, 0, None])
+def test_jpeg_qualities(quality: int | None) -> None:
+    params = Params(image_standardization_jpeg_compression_ratio=quality)
+    assert params.image_standardization_jpeg_compression_ratio == quality
+
+
+@pytest.mark.parametrize("sent", ["lung", "-600,1500", [-600, 1500], ["-600", 1500.0]])
+def test_a_window_is_a_name_or_two_numbers(sent: Any) -> None:
+    window = Params.model_validate({"dicom_window": sent}).dicom_window
+    assert window == Window(-600, 1500) == WINDOWS["lung"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ("lungs", "known are .*lung"),
+        ("40", "known are"),
+        ([40], "a name or .center, width. is needed"),
+        ([40, "wide"], "a name or .center, width. is needed"),
+        ([40, 0], "width greater than 0"),
+        ([float("nan"), 80], "must be finite"),
+        (40, "a name or .center, width. is needed"),
+    ],
+)
+def test_what_is_no_window(sent: Any, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Params.model_validate({"dicom_window": sent})
+
+
+def test_a_picture_of_a_volume() -> None:
+    assert Params(frame=3, axis="coronal").rendering == Rendering(3, "coronal", None)
+
+
+def test_what_excludes_each_other() -> None:
+    with pytest.raises(ValidationError, match="frame and frames exclude each other"):
+        Params(frame=0, frames="all")
+    with pytest.raises(ValidationError, match="int8 is of unit vectors"):
+        Params(output_dtype="int8", normalize=False)
+
+
+def test_unknown_params_are_noted() -> None:
+    assert ignored_params({"params": {"layout": "rows", "temperature": 0.7, "top k": None}}) == ("temperature", "top k")
+    assert ignored_params({"params": None}) == ignored_params({}) == ignored_params([]) == ()

@@ -1,0 +1,82 @@
+"""`medimageinsight evaluate` and `adapter`, as a user runs them, with the small model."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli.main import main
+from tests.support.colour_engine import write_manifest
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images with a manifest; the embeddings are kept between the tests."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_manifest(folder, 12, noise=5)
+    return folder
+
+
+def common(folder: Path, small_release: Path) -> list[object]:
+    return [
+        "--model",
+        small_release,
+        "--data",
+        folder / "test-0.csv",
+        "--cache-dir",
+        folder / "cache",
+        "--device",
+        "cpu",
+    ]
+
+
+def test_evaluate_writes_the_same_report_from_the_cache(folder: Path, small_release: Path) -> None:
+    for name in ("one", "same"):
+        options = ("--tasks", "zero-shot,retrieval", "--samples", 5, "--by", "sex", "--out", folder / name)
+        result = invoke("evaluate", *common(folder, small_release), *options)
+        assert result.exit_code == 0, result.output
+        assert "zero-shot: macro_auc" in result.output
+    report = json.loads((folder / "one/report.json").read_text())
+    assert report["rows"] == 12
+    assert report["options"]["by"] == ["sex"]
+    assert (folder / "one/report.json").read_bytes() == (folder / "same/report.json").read_bytes()
+
+
+def test_an_adapter_is_trained_and_applied(folder: Path, small_release: Path) -> None:
+    trained = invoke("adapter", "train", *common(folder, small_release), "--epochs", 5, "--out", folder / "adapter")
+    assert trained.exit_code == 0, trained.output
+    model = ("--model", small_release, "--cache-dir", folder / "cache", "--device", "cpu")
+    result = invoke("adapter", "apply", *model, folder / "adapter", folder, "-o", folder / "out.csv")
+    assert result.exit_code == 0, result.output
+    lines = list(csv.DictReader((folder / "out.csv").read_text().splitlines()))
+    assert len(lines) == 12
+    assert sum(float(lines[0][label]) for label in ("red", "green", "blue")) == pytest.approx(1, abs=1e-5)
+    assert lines[0]["red at youden"] in ("0", "1", "")
+
+
+def test_an_adapter_of_another_model_is_refused(folder: Path, small_release: Path) -> None:
+    facts = folder / "adapter/adapter.json"
+    facts.write_text(facts.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
+    model = ("--model", small_release, "--cache-dir", folder / "cache", "--device", "cpu")
+    result = invoke("adapter", "apply", *model, folder / "adapter", folder, "-o", folder / "no.csv")
+    assert result.exit_code == 2
+    assert "other weights" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [(("--tasks", "magic"), "'magic' is no task"), (("--split", "val"), "no usable row of the split")],
+)
+def test_wrong_options_end_in_a_sentence(
+    folder: Path, small_release: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    result = invoke("evaluate", *common(folder, small_release), *options, "--out", folder / "none")
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert not (folder / "none").exists()

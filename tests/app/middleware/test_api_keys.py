@@ -1,0 +1,152 @@
+"""Keys: who may ask what, and how they are rotated."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.inference.model_loader import LoadedModel
+from app.main import create_app
+from app.middleware.api_keys import OPEN_ROUTES, ApiKeys, KeysUnusable
+from app.settings import Settings
+from model.engine import EmbeddingEngine
+from tests.support.samples import TEXT, assert_refused
+from tests.support.servers.server_process import PATIENCE_S, started
+
+KEYS = {"api_keys": "first-key, second-key"}
+BODY = {"texts": [TEXT]}
+
+
+@asynccontextmanager
+async def asking(engine: EmbeddingEngine, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(**settings), LoadedModel(engine, imports_s=0.0))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer first-key"},
+        {"authorization": "bearer  second-key"},
+        {"X-API-Key": "second-key"},
+    ],
+)
+async def test_every_key_opens_in_both_headers(headers: dict[str, str], engine: EmbeddingEngine) -> None:
+    async with asking(engine, **KEYS) as client:
+        assert (await client.post("/embed/text", json=BODY, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 401, "key_missing"),
+        ({"authorization": "Bearer "}, 401, "key_missing"),
+        ({"authorization": "Basic first-key"}, 401, "key_missing"),
+        ({"authorization": "Bearer first-ke"}, 403, "key_wrong"),
+        ({"authorization": "Bearer first-key, second-key"}, 403, "key_wrong"),
+        ({"x-api-key": "FIRST-KEY"}, 403, "key_wrong"),
+        ({b"x-api-key": b"\xff"}, 403, "key_wrong"),
+    ],
+)
+async def test_anything_else_is_refused_before_its_body_is_read(
+    headers: dict[Any, Any], status: int, code: str, engine: EmbeddingEngine
+) -> None:
+    async def never_read() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    async with asking(engine, **KEYS) as client:
+        answer = await client.post("/embed/text", content=never_read(), headers=headers)
+    assert_refused(answer, status, code)
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "first-k" not in answer.text
+
+
+async def test_only_probes_need_no_key(engine: EmbeddingEngine) -> None:
+    async with asking(engine, **KEYS) as client:
+        for path in sorted(OPEN_ROUTES):
+            assert (await client.get(path)).status_code == 200
+        for path in ("/info", "/metrics", "/docs", "/openapi.json", "/version", "/nothing"):
+            assert (await client.get(path)).status_code == 401
+
+
+def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# of the viewer\nold\n\n")
+    keys = ApiKeys(["given"], file)
+    assert [keys.accepts(key) for key in (b"given", b"old", b"new", b"", b"# of the viewer")] == [
+        True,
+        True,
+        *[False] * 3,
+    ]
+    file.write_text("new\n")
+    os.utime(file, ns=(1, 1))
+    assert [keys.accepts(key) for key in (b"given", b"old", b"new")] == [True, False, True]
+    file.unlink()
+    assert [keys.accepts(key) for key in (b"given", b"new")] == [True, True]
+    file.write_text("third\n")
+    assert keys.accepts(b"third")
+    assert caplog.text.count("the keys read before stay in force") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "cannot be read"), (b"\n# none\n", "holds none"), (b"\xff\xfe", "cannot be read")]
+)
+def test_a_file_without_keys_is_refused_at_the_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(KeysUnusable, match=reason):
+        ApiKeys([], file)
+
+
+@pytest.mark.parametrize("given", [",", " ", " , ,"])
+def test_keys_that_are_none_do_not_leave_the_door_open(given: str) -> None:
+    with pytest.raises(KeysUnusable, match="API_KEYS holds no key"):
+        ApiKeys.of(Settings(api_keys=given))
+    assert ApiKeys.of(Settings(api_keys="")) is None
+
+
+def test_a_real_server_says_once_that_it_has_no_keys(small_release: Path) -> None:
+    with started(small_release) as server:
+        httpx.get(f"{server.url}/health/live")
+    assert len([line for line in server.log if "no API_KEYS are set: whoever reaches 127.0.0.1 may ask" in line]) == 1
+
+
+def test_a_real_server_does_not_start_with_a_file_without_keys(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "app.cli.main", "serve", "--api-keys-file", str(tmp_path / "nothing")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "the file of API keys" in done.stderr
+
+
+async def test_other_origins_are_let_in_only_when_named(engine: EmbeddingEngine) -> None:
+    preflight = {"Origin": "https://viewer.example", "Access-Control-Request-Method": "POST"}
+    async with asking(engine) as client:
+        assert "access-control-allow-origin" not in (await client.get("/version", headers=preflight)).headers
+    async with asking(engine, cors_origins="https://viewer.example", **KEYS) as client:
+        answer = await client.options("/embed", headers=preflight)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://viewer.example"
+        refused = await client.options("/embed", headers=preflight | {"Origin": "https://other.example"})
+        assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_browsers_keep_nothing_and_guess_nothing(client: httpx.AsyncClient) -> None:
+    for answer in (await client.post("/embed/text", json=BODY), await client.get("/docs")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["referrer-policy"] == "no-referrer"

@@ -1,0 +1,170 @@
+"""Which URLs are on the operator's list, and which addresses are those of public machines."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from app.errors import UrlNotAllowed
+from app.remote_images.addresses import is_public
+from app.remote_images.allowlist import AllowList, AllowListUnusable
+
+LIST = AllowList(
+    [
+        "images.example.org",
+        "https://files.example.org/public/",
+        "http://plain.example.org",
+        "https://[2001:4860::8888]:8443/a/b",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://images.example.org/",
+        "https://images.example.org",
+        "HTTPS://Images.Example.ORG:443/any/where.png?token=a/../b#fragment",
+        "https://images.example.org/o/folder%2Fscan.dcm",
+        "https://images.example.org/R%C3%B6ntgen%20thorax.png",
+        "https://files.example.org/public/a.png",
+        "https://files.example.org/public",
+        "https://files.example.org/public//a...png",
+        "http://plain.example.org:80/a",
+        "https://[2001:4860::8888]:8443/a/b/c",
+    ],
+)
+def test_what_an_entry_has_is_allowed(url: str) -> None:
+    assert LIST.target(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other.example.org/",
+        "https://images.example.org.evil.example/",
+        "https://evil.example/images.example.org",
+        "https://images.example.org@evil.example/",
+        "https://evil.example#@images.example.org/",
+        "https://user:password@images.example.org/",
+        "https://images.example.org\\@evil.example/",
+        "https:\\\\images.example.org/",
+        "https:///images.example.org/",
+        "https://images.example.org:8443/",
+        "https://images.example.org:0/",
+        "https://images.example.org:99999/",
+        "https://images.example.org./",
+        "https://\u0131mages.example.org/",
+        "https://images.example.org/\r\nHost: evil.example",
+        "https://images.example.org/a b",
+        "https://images.example.org/" + "a" * 8192,
+        " https://images.example.org/",
+        "http://images.example.org/",
+        "ftp://images.example.org/",
+        "file:///etc/passwd",
+        "https://files.example.org/",
+        "https://files.example.org/publicity",
+        "https://files.example.org/Public/",
+        "https://files.example.org/public%2Fa",
+        "https://files.example.org//public/a",
+        "https://files.example.org/public/../secret",
+        "https://files.example.org/public/./a",
+        "https://files.example.org/public/%2e%2E/secret",
+        "https://files.example.org/public/%252e%252e/secret",
+        "https://files.example.org/public/..%2fsecret",
+        "https://files.example.org/public/..%5csecret",
+        "https://files.example.org/public/..;a=b/secret",
+        "https://files.example.org/public/%25252525252e",
+        "https://files.example.org/public/%c0%ae%c0%ae/secret",
+        "https://files.example.org/public/..%c0%afsecret",
+        "https://files.example.org/public/..%00/secret",
+        "https://files.example.org/public/.%09./secret",
+        "https://files.example.org/public/..%20/secret",
+        "https://plain.example.org/",
+        "https://[2001:4860::8888]/a/b",
+    ],
+)
+def test_anything_else_is_not_and_is_not_repeated(url: str) -> None:
+    with pytest.raises(UrlNotAllowed) as error:
+        LIST.target(url)
+    assert "example" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "https://",
+        "ftp://images.example.org",
+        "images.example.org/a?b",
+        "images.example.org/#a",
+        "*.example.org",
+        "user@images.example.org",
+        "images..example.org",
+        "https://images.example.org/a/../b",
+        "https://images.example.org/%61",
+        "images example",
+        "images.example.org:port",
+    ],
+)
+def test_a_bad_entry_is_named_by_its_number(entry: str) -> None:
+    with pytest.raises(AllowListUnusable, match="URL_ALLOWLIST's entry 2 is neither a host nor a URL prefix"):
+        AllowList.parse(f"images.example.org, {entry},")
+
+
+def test_no_entry_allows_nothing_and_commas_are_a_mistake() -> None:
+    assert AllowList.parse("") is None
+    with pytest.raises(AllowListUnusable, match="holds no entry"):
+        AllowList.parse(" , ")
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "193.0.6.139", "2001:4860:4860::8888", "64:ff9b::8.8.8.8"])
+def test_public_addresses(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.64.0.1",  # a carrier's own
+        "100.100.100.200",  # where a cloud keeps its metadata; others at 169.254.169.254
+        "127.0.0.1",
+        "127.255.255.254",
+        "168.63.129.16",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.0.0.8",
+        "192.0.0.9",
+        "192.88.99.1",
+        "192.0.2.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "224.0.1.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:127.0.0.1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "100::1",
+        "2001::1",  # Teredo
+        "2001:db8::1",
+        "2002:7f00:1::1",  # 6to4
+        "2002:808:808::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%1",
+        "fec0::1",
+        "ff02::1",
+        "ff0e::1",
+    ],
+)
+def test_all_others(address: str) -> None:
+    assert not is_public(ip_address(address))

@@ -1,0 +1,230 @@
+"""Images by URL: within limits, and from where it is allowed alone; a real server on loopback."""
+
+import contextlib
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import BodyTooLarge
+from app.inference.admission import Admission, HeldBytes
+from app.inference.preprocessor import Item
+from app.remote_images.addresses import Address
+from app.remote_images.allowlist import AllowList
+from app.remote_images.fetcher import ImageFetcher
+from tests.support.samples import encoded, png
+from tests.support.servers.picture_server import (
+    ANSWERS,
+    HOST,
+    LOOPBACK,
+    MAX_BYTES,
+    answer,
+    certificate,
+    fetcher,
+    picture_server,
+    redirect,
+)
+
+SECRET = "Q7patientQ7"
+
+
+def held() -> HeldBytes:
+    return HeldBytes(Admission(queue_size=10, queue_bytes=10 * MAX_BYTES, max_concurrent_requests=10))
+
+
+async def bytes_of(url: str, port: int, **options: Any) -> bytes:
+    """What is fetched behind one URL; raises the refusal of a row."""
+    items, bad_row = await fetcher(port, **options).fetched([Item(7, url)], held())
+    if bad_row is not None:
+        assert (bad_row.row, bad_row.column) == (7, "image")
+        raise bad_row.cause
+    value = items[0].value
+    assert isinstance(value, bytes)
+    return value
+
+
+async def test_what_a_url_names_takes_its_place_and_the_rest_stays_as_it_is() -> None:
+    async with picture_server(ANSWERS) as server:
+        url = f"http://{HOST}:{server.port}"
+        items = [Item(0, encoded(png(3))), Item(1, f"{url}/a.png?size=1"), Item(2, png(4)), Item(3, f"{url}/moved#x")]
+        fetched, bad_row = await fetcher(server.port).fetched(items, held())
+    assert bad_row is None
+    assert [item.value for item in fetched] == [encoded(png(3)), png(1), png(4), png(2)]
+    assert sorted(server.paths) == ["/a.png?size=1", "/b.png", "/moved"]
+
+
+async def test_a_request_says_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    (tmp_path / ".netrc").write_text(f"machine {HOST} login me password {SECRET}")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    async with picture_server({"/a": redirect("/b")[:-2] + b"set-cookie: a=b\r\n\r\n", "/b": answer(b"b")}) as server:
+        assert await bytes_of(f"http://{HOST}:{server.port}/a", server.port) == b"b"
+    for head in server.heads:
+        names = [line.partition(":")[0].lower() for line in head.split("\r\n")[1:] if line]
+        assert sorted(names) == ["accept", "accept-encoding", "host", "user-agent"]
+        assert f"host: {HOST}:{server.port}" in head.lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "words"),
+    [
+        ("/nowhere", "UrlNotFetched", "answered 404, not 200"),
+        ("/failing", "UrlNotFetched", "answered 500, not 200"),
+        ("/loop", "UrlNotFetched", "redirected more than 3 times"),
+        ("/slow", "UrlNotFetched", "did not arrive within 0.5 seconds"),
+        ("/cut", "UrlNotFetched", "broke off its answer"),
+        ("/gzip", "UrlNotFetched", "compressed its answer"),
+        ("/broken", "UrlNotFetched", "does not answer in HTTP"),
+        ("/absurd", "UrlNotFetched", "does not answer in HTTP"),
+        ("/declared", "ImageTooLarge", "more than the 100,000 bytes"),
+        ("/endless", "ImageTooLarge", "more than the 100,000 bytes"),
+    ],
+)
+async def test_what_cannot_be_had(path: str, code: str, words: str) -> None:
+    async with picture_server(ANSWERS) as server:
+        with pytest.raises(Exception, match=words) as error:
+            await bytes_of(f"http://{HOST}:{server.port}{path}", server.port, timeout_s=0.5 if "slow" in path else 30)
+    assert type(error.value).__name__ == code
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"http://other.test/{SECRET}",
+        f"//other.test/{SECRET}",
+        f"file:///etc/{SECRET}",
+        f"ftp://{HOST}/{SECRET}",
+        f"gopher://{HOST}/{SECRET}",
+        f"http://{HOST}:1/{SECRET}",
+        f"http://127.0.0.1/{SECRET}",
+        f"http://{SECRET}@{HOST}/",
+        f"data:image/png,{SECRET}",
+    ],
+)
+async def test_every_redirect_is_checked_anew(location: str) -> None:
+    async with picture_server({"/a": redirect(location)}) as server:
+        with pytest.raises(Exception, match="URL") as error:
+            await bytes_of(f"http://{HOST}:{server.port}/a", server.port)
+    assert type(error.value).__name__ == "UrlNotAllowed"
+    assert SECRET not in str(error.value)
+    assert server.paths == ["/a"]
+
+
+async def test_a_redirect_to_what_is_no_url() -> None:
+    async with picture_server({"/a": redirect("http://[a")}) as server:
+        with pytest.raises(Exception, match="redirected to what is no URL"):
+            await bytes_of(f"http://{HOST}:{server.port}/a", server.port)
+
+
+@pytest.mark.parametrize(
+    "found", [["127.0.0.1"], ["10.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["169.254.169.254"], ["::1"]]
+)
+async def test_one_address_that_is_not_public_is_enough_to_refuse(found: list[str]) -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        return [ip_address(address) for address in found]
+
+    async with picture_server(ANSWERS) as server:
+        allowlist = AllowList([f"http://{HOST}:{server.port}"])
+        strict = ImageFetcher(allowlist, max_bytes=MAX_BYTES, timeout_s=5, resolve=resolve)
+        _, bad_row = await strict.fetched([Item(0, f"http://{HOST}:{server.port}/a.png")], held())
+    assert bad_row is not None
+    assert "has an address that is not public" in str(bad_row)
+    assert server.paths == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "[::1]"])
+async def test_loopback_by_any_name_is_refused_by_the_real_resolver(host: str) -> None:
+    async with picture_server(ANSWERS) as server:
+        url = f"http://{host}:{server.port}/a.png"
+        strict = ImageFetcher(AllowList([url]), max_bytes=MAX_BYTES, timeout_s=5)
+        _, bad_row = await strict.fetched([Item(0, url)], held())
+    assert bad_row is not None
+    assert "not public" in str(bad_row) or "has no address" in str(bad_row)
+    assert server.paths == []
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked_whatever_the_name_means_next() -> None:
+    asked = 0
+
+    async def rebinding(host: str, port: int) -> list[Address]:
+        nonlocal asked
+        asked += 1
+        return [LOOPBACK if asked == 1 else ip_address("127.0.0.2")]
+
+    async with picture_server(ANSWERS) as server:
+        assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, resolve=rebinding) == png(1)
+        assert asked == 1
+        asked = 0
+        with pytest.raises(
+            Exception, match="not public"
+        ):  # the second request of a redirect resolves, and checks, anew
+            await bytes_of(f"http://{HOST}:{server.port}/moved", server.port, resolve=rebinding)
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        return [ip_address("127.0.0.3"), LOOPBACK]
+
+    async with picture_server(ANSWERS) as server:
+        options = {"resolve": resolve, "is_allowed": lambda address: True}
+        assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, **options) == png(1)
+
+
+async def test_an_address_that_is_silent_leaves_time_for_the_next() -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        return [ip_address("127.0.0.2"), LOOPBACK]
+
+    async with picture_server(ANSWERS) as server:
+        with socket.create_server(("127.0.0.2", server.port), backlog=0), contextlib.ExitStack() as waiting:
+            for _ in range(3):  # more than it lets wait: it answers nobody from here on
+                one = waiting.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.2", server.port))
+            options = {"resolve": resolve, "is_allowed": lambda address: True, "timeout_s": 2.0}
+            assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, **options) == png(1)
+
+
+async def test_certificates_are_checked_against_the_name_though_an_address_is_connected_to(tmp_path: Path) -> None:
+    server_tls, client_tls = certificate(HOST, tmp_path)
+    async with picture_server(ANSWERS, server_tls) as server:
+        url = f"https://{HOST}:{server.port}/a.png"
+        assert await bytes_of(url, server.port, tls=client_tls) == png(1)
+        with pytest.raises(Exception, match="cannot be reached"):
+            await bytes_of(url, server.port)  # nobody else trusts it
+    server_tls, client_tls = certificate("other.test", tmp_path)
+    async with picture_server(ANSWERS, server_tls) as server:
+        with pytest.raises(Exception, match="cannot be reached"):
+            await bytes_of(f"https://{HOST}:{server.port}/a.png", server.port, tls=client_tls)
+    assert server.paths == []
+
+
+async def test_the_first_bad_row_is_named_and_nothing_is_fetched_behind_one_that_is_not_allowed() -> None:
+    async with picture_server(ANSWERS) as server:
+        url = f"http://{HOST}:{server.port}"
+        items = [Item(0, f"{url}/a.png"), Item(1, "https://other.test/"), Item(2, f"{url}/b.png")]
+        done, bad_row = await fetcher(server.port).fetched(items, held())
+        assert ([item.row for item in done], bad_row and bad_row.row) == ([0], 1)
+        assert server.paths == ["/a.png"]
+        items = [Item(0, f"{url}/a.png"), Item(1, f"{url}/nowhere"), Item(2, f"{url}/gzip"), Item(3, "ftp://a/")]
+        done, bad_row = await fetcher(server.port).fetched(items, held())
+        assert ([item.value for item in done], bad_row and bad_row.row) == ([png(1)], 1)
+
+
+async def test_the_images_of_a_request_are_bounded_together() -> None:
+    async with picture_server(ANSWERS) as server:
+        items = [Item(row, f"http://{HOST}:{server.port}/large") for row in range(2)]
+        with pytest.raises(BodyTooLarge, match="together more than the 100,000 bytes"):
+            await fetcher(server.port).fetched(items, held())
+
+
+def test_bytes_of_a_request_that_has_ended_are_not_held() -> None:
+    admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
+    request = HeldBytes(admission)
+    request.add(700)
+    request.release()
+    request.add(300)
+    assert admission.bytes == 0

@@ -1,0 +1,119 @@
+"""The service's states: loading, ready, failed, stopping."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.errors import NotReady
+from app.inference.model_loader import LoadedModel
+from app.main import create_app
+from app.service import Service, pipeline_limits
+from app.settings import Settings
+from model.engine import EmbeddingEngine
+from model.errors import CheckpointError
+from tests.support.held_engine import HeldEngine
+from tests.support.patience import until
+from tests.support.samples import TEXT, assert_refused, table
+
+BODY = table(["text"], [[TEXT]])
+
+
+@pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text"])
+async def test_while_loading_the_process_lives_and_embeds_nothing(path: str, app: FastAPI) -> None:
+    """Here the lifespan did not begin, so nothing is loaded."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:
+        for live in ("/health/live", "/", "/version", "/docs", "/openapi.json"):
+            assert (await client.get(live)).status_code == 200
+        answer = await client.post(path, json=BODY)
+        assert_refused(answer, 503, "not_ready", "The model is being loaded.")
+        assert int(answer.headers["retry-after"]) >= 1
+        garbage = await client.post(path, content=b"\0", headers={"content-type": "x/y"})
+        assert garbage.status_code == 503  # the body is not even looked at
+
+
+async def test_ready_and_stopped(engine: EmbeddingEngine) -> None:
+    service = Service(Settings())
+    with pytest.raises(NotReady, match="being loaded"):
+        service.ready_pipeline()
+    loaded = LoadedModel(engine, imports_s=0.0)
+    service.serve(loaded)
+    assert service.ready_pipeline()[0] is loaded
+    assert service.why_not_ready is None
+    await service.stop()
+    with pytest.raises(NotReady, match="stopping"):
+        service.ready_pipeline()
+
+
+async def test_a_failure_is_told_once_and_keeps_its_reason_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(Settings())
+    told: list[bool] = []
+    service.on_failure = lambda: told.append(True)
+    service._loading_done(CheckpointError("no weights in /home/jane"))
+    assert told == [True]
+    assert "not started: no weights in /home/jane" in caplog.text
+    with pytest.raises(NotReady, match=r"could not be loaded; the log says why") as not_ready:
+        service.ready_pipeline()
+    assert "jane" not in str(not_ready.value)
+
+
+async def test_the_app_loads_its_model_by_itself(small_release: Path) -> None:
+    app = create_app(Settings(model=str(small_release)))
+    service: Service = app.state.service
+    told: list[bool] = []
+    service.on_ready = lambda: told.append(True)
+    async with app.router.lifespan_context(app):
+        assert (service.why_not_ready, told) == ("The model is being loaded.", [])
+        await until(lambda: service.why_not_ready is None)
+        assert told == [True]
+
+
+async def test_a_model_that_is_loaded_after_the_stop_is_left_alone(engine: EmbeddingEngine) -> None:
+    service = Service(Settings())
+    await service.stop()
+    service._loading_done(LoadedModel(engine, imports_s=0.0))
+    service._loading_done(CheckpointError("too late"))
+    assert (service.pipeline, service.failure) == (None, None)
+
+
+async def test_the_ready_line_names_what_serves(engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "medimageinsight")
+    service = Service(Settings(decode_threads=3, queue_size=2000))
+    service.serve(LoadedModel(engine, imports_s=1.234))
+    await service.stop()
+    (line,) = [line for line in caplog.messages if line.startswith("ready: ")]
+    for fact in ("model=2024.09.27", "device=cpu", "dtype=float32", "threads=", "decode_threads=3", "queue_size=2000"):
+        assert fact in line
+
+
+def test_0_becomes_what_suits_the_device(engine: EmbeddingEngine) -> None:
+    limits = pipeline_limits(Settings(), LoadedModel(engine, imports_s=0.0))
+    assert (limits.max_batch_size, limits.text_batch_tokens) == (engine.images_per_forward, 1024)
+    assert 1 <= limits.decode_threads <= 8
+
+
+def test_a_setting_that_is_not_0_is_taken(engine: EmbeddingEngine) -> None:
+    settings = Settings(max_batch_size=5, text_batch_tokens=77, decode_threads=9, batch_wait_ms=250, text_cache_size=0)
+    limits = pipeline_limits(settings, LoadedModel(engine, imports_s=0.0))
+    assert (limits.max_batch_size, limits.text_batch_tokens, limits.decode_threads) == (5, 77, 9)
+    assert (limits.batch_wait_s, limits.text_cache_size) == (0.25, 0)
+
+
+async def test_a_device_that_does_not_answer_is_not_ready(engine: EmbeddingEngine) -> None:
+    held = HeldEngine(engine)
+    app = create_app(Settings(device_timeout_s=0.05), LoadedModel(held, imports_s=0.0))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client,
+    ):
+        with held.holding():
+            waiting = asyncio.create_task(client.post("/embed", json=BODY))
+            await until(lambda: app.state.service.why_not_ready is not None)
+            for answer in (await client.get("/health/ready"), await client.post("/embed", json=BODY)):
+                assert_refused(answer, 503, "not_ready", "The device has not answered for 0 seconds")
+            assert (await client.get("/health/live")).status_code == 200
+            assert_refused(await waiting, 503, "encoding_failed", "The device does not answer")
+        await until(lambda: app.state.service.why_not_ready is None)
+        assert (await client.get("/health/ready")).status_code == 200

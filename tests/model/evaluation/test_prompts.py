@@ -1,0 +1,44 @@
+"""Prompts in the forms that a file may have."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.embedder import Embedder
+from model.errors import ManifestError
+from model.evaluation.prompts import LabelPrompts, label_features, read_prompts
+from tests.support.colour_engine import ColourEngine
+
+WANTED = {"a": LabelPrompts(("one", "two")), "b": LabelPrompts(("three",), ("no three",))}
+FORMS = {
+    "prompts.json": '{"a": ["one", "two"], "b": {"present": "three", "absent": "no three"}}',
+    "prompts.yaml": "a: [one, two]\nb: {present: three, absent: [no three]}\n",
+    "prompts.csv": "label,prompt,absent\na,one,\nb,three,no three\na,two,\n",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_reads_the_same(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(FORMS[name])
+    assert read_prompts(tmp_path / name) == WANTED
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "{a: 1}", "{a: []}", "{a: ['']}", "{a: {presnet: x}}", "{a: {absent: x}}", "{a: [", "\0"]
+)
+def test_anything_else_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "prompts.yaml").write_text(text)
+    with pytest.raises(ManifestError, match="prompts"):
+        read_prompts(tmp_path / "prompts.yaml")
+
+
+def test_a_csv_without_its_columns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ManifestError, match=r"prompts\.csv"):
+        read_prompts(tmp_path / "prompts.csv")
+
+
+def test_an_ensemble_is_the_mean_of_unit_vectors_made_unit_again() -> None:
+    features = label_features(Embedder(ColourEngine), [("red", "green"), ("blue",)])
+    assert features == pytest.approx(np.array([[0.5**0.5, 0.5**0.5, 0], [0, 0, 1]]))
