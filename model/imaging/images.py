@@ -189,7 +189,7 @@ def _reader(data: bytes) -> _Reader | None:
     if not kind:
         return None
     try:
-        return cast(_Reader, importlib.import_module(f"model.{kind.lower()}"))
+        return cast(_Reader, importlib.import_module(f"model.imaging.{kind.lower()}"))
     except ImportError as error:
         extra = f"medimageinsight-server[{kind.lower()}]"
         raise ImageFormatUnsupported(f"the image is {kind}, for which the server needs {extra}") from error
