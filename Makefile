@@ -1,19 +1,19 @@
-# make run | test | lint | bench | soak | demo-model. Everything goes into .venv, by plain pip, in the versions of constraints.txt.
+# make run | test | lint | docs | bench | soak | demo-model. Installs into .venv with pip, in the versions of constraints.txt.
 PYTHON ?= python3
-# A package index of smaller torch builds, such as the CPU one of PyTorch's installation page; empty takes the default.
+# Package index for torch, such as the CPU-only index of PyTorch's installation page. Empty: pip's own index.
 TORCH_INDEX ?=
 VENV := .venv
 PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
-# The labelled images that `make demo-model` trains on.
+# Archive of labelled images on which `make demo-model` trains.
 DATA ?= labelled_images_128px.zip
 
-.PHONY: run test lint test-full test-browser bench soak demo-model clean
+.PHONY: run test lint test-timing test-full test-browser docs bench soak demo-model clean
 
 run: $(VENV)/run.stamp
 	exec $(VENV)/bin/medimageinsight serve
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/pytest -m "not full and not browser"
+	$(VENV)/bin/pytest -m "not timing and not full and not browser"
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
@@ -22,16 +22,22 @@ lint: $(VENV)/dev.stamp
 	@mkdir -p build
 	@$(VENV)/bin/pip-audit -r constraints.txt --no-deps --disable-pip --progress-spinner off > build/audit.txt 2>&1 || \
 	  if grep -q "requests.exceptions\|ConnectionError\|ServiceError" build/audit.txt; then \
-	    echo "WARNING: the vulnerability service could not be reached; nothing was audited"; \
+	    echo "WARNING: the vulnerability service could not be reached; no package was audited"; \
 	  else cat build/audit.txt; exit 1; fi
 	@unknown=$$(grep -c "could not be audited" build/audit.txt || true); test "$$unknown" = 0 || \
-	  echo "WARNING: the package index told nothing of known vulnerabilities for $$unknown packages"
+	  echo "WARNING: the package index has no vulnerability data for $$unknown packages"
+
+test-timing: $(VENV)/dev.stamp
+	$(VENV)/bin/pytest -m timing
 
 test-full: $(VENV)/dev.stamp
 	$(VENV)/bin/pytest -m full
 
 test-browser: $(VENV)/dev.stamp
 	$(VENV)/bin/pytest -m browser
+
+docs: $(VENV)/dev.stamp
+	$(VENV)/bin/mkdocs build --strict --site-dir build/site
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.http_load --size small
