@@ -39,6 +39,7 @@ def test_it_fits_in_twenty_megabytes() -> None:
     assert not [path for path in files if path.suffix in (".png", ".jpg", ".jpeg")], "no image of the data is passed on"
 
 
+@pytest.mark.timing
 def test_it_loads_in_under_a_second(embedded: EmbeddingEngine) -> None:
     start = time.process_time()  # a busy machine makes the wall clock say more
     EmbeddingEngine.load(EMBEDDED, device="cpu")

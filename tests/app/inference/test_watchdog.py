@@ -1,7 +1,6 @@
 """A device that hangs: those who wait are told, and the process ends so that somebody restarts it."""
 
 import asyncio
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,10 +54,8 @@ def test_the_process_ends_with_1_when_the_device_hangs_for_too_long(small_releas
     with started(small_release, module="tests.support.servers.hanging_server", **settings) as server:
         wait_until_ready(server.url)
         with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:
-            start = time.monotonic()
             refused = client.post("/embed", json=table(["text"], [[TEXT]]))
             assert_refused(refused, 503, "encoding_failed", "The device does not answer")
-            assert time.monotonic() - start < 1 + 3
             assert_refused(client.get("/health/ready"), 503, "not_ready", "The device has not answered for")
             assert client.get("/health/live").status_code == 200
         assert server.ended() == 1
