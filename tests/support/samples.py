@@ -92,6 +92,12 @@ def assert_close(vector: Vector, wanted: Vector) -> None:
     assert np.abs(vector - wanted).max() < TOLERANCE
 
 
+def assert_text_vectors(answer: httpx.Response, engine: EmbeddingEngine, texts: Sequence[str]) -> None:
+    """The answer holds the engine's own vectors of `texts`, in order."""
+    for vector, text in zip(vectors(answer, "text_features"), texts, strict=True):
+        assert_close(vector, text_vector(engine, text))
+
+
 def assert_refused(answer: httpx.Response, status: int, code: str, *words: str, **place: Any) -> None:
     """The one error body: a sentence that holds `words`, a code, and the row and column where they apply."""
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text

@@ -16,7 +16,7 @@ from app.main import create_app
 from app.settings import Settings
 from model.engine import EmbeddingEngine
 from tests.support.held_engine import HeldEngine
-from tests.support.samples import TEXT, assert_refused, encoded, png, table
+from tests.support.samples import TEXT, assert_refused, assert_text_vectors, encoded, png, table
 
 
 def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -63,7 +63,7 @@ async def test_a_fault_of_ours_is_500_with_the_request_id_and_no_detail(
         answer = await client.post("/embed", json=body, headers={"x-request-id": "r7", "x-ms-client-request-id": "c7"})
         assert_refused(answer, 500, "internal_error", "r7")
         assert (answer.headers["x-request-id"], answer.headers["x-ms-client-request-id"]) == ("r7", "c7")
-        assert (await client.post("/embed", json=table(["text"], [[TEXT]]))).status_code == 200
+        assert_text_vectors(await client.post("/embed", json=table(["text"], [[TEXT]])), engine, [TEXT])
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "r7" in record.getMessage()
     assert "in tokenize" in caplog.text  # where it happened
