@@ -14,7 +14,8 @@ from app.settings import Settings
 from model.data.manifest import BadRow, ImageSource, Row
 from model.embedder import Embedder
 from model.errors import CheckpointError, ImageDecodeError, ManifestError
-from model.evaluation.rows import EmbeddedRows, Labels, embed_rows, find_labels
+from model.evaluation.labels import Labels, find_labels
+from model.evaluation.rows import EmbeddedRows, embed_rows
 from model.heads.adapter import FACTS_FILE, Adapter, load_adapter
 from model.heads.adapter_training import AdapterOptions, train_adapter
 

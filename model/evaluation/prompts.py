@@ -1,4 +1,4 @@
-"""What a label is called in words: one prompt or several a label, and, if wanted, prompts for its absence."""
+"""Prompts of labels: texts that state a label and, optionally, texts that state its absence."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from model.embedder import Embedder
 from model.errors import ManifestError
 
 Prompts = Mapping[str, "LabelPrompts"]
@@ -18,46 +15,45 @@ Prompts = Mapping[str, "LabelPrompts"]
 
 @dataclass(frozen=True)
 class LabelPrompts:
-    """Texts that say a label, and texts that say that it is absent (may be empty)."""
+    """The prompts of one label.
+
+    Attributes:
+        present: texts that state the label, at least one.
+        absent: texts that state its absence; may be empty.
+    """
 
     present: tuple[str, ...]
     absent: tuple[str, ...] = ()
 
 
 def as_prompts(given: Mapping[str, Any]) -> Prompts:
-    """Prompts from `{label: text}`, `{label: [texts]}` or `{label: {"present": …, "absent": …}}`, mixed at will.
+    """Prompts from a mapping of labels to values.
+
+    Each value is a text, a list of texts, `{"present": …, "absent": …}` with such values, or a `LabelPrompts`.
 
     Raises:
-        ManifestError: a label has no text, or something that is none.
+        ManifestError: a label has no text, or a value has another form.
     """
     return {str(label): _label_prompts(str(label), value) for label, value in given.items()}
 
 
 def read_prompts(path: Path) -> Prompts:
-    """Read prompts from JSON or YAML (see `as_prompts`), or from CSV with the columns `label`, `prompt` and,
+    """Read prompts from a file.
+
+    JSON and YAML files hold a mapping as `as_prompts` takes it. CSV files have the columns `label`, `prompt` and,
     optionally, `absent`; a label with several prompts has several lines.
 
     Raises:
-        ManifestError: not such a file.
+        ManifestError: the file cannot be read or has another form.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = _from_csv(text) if path.suffix.lower() == ".csv" else yaml.safe_load(text)  # YAML holds JSON
+        content = _from_csv(text) if path.suffix.lower() == ".csv" else yaml.safe_load(text)  # YAML includes JSON
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error, KeyError) as error:
         raise ManifestError(f"the prompts file {path.name} cannot be read as JSON, YAML or CSV") from error
     if not isinstance(content, Mapping) or not content:
         raise ManifestError(f"the prompts file {path.name} must map labels to prompts")
     return as_prompts(content)
-
-
-def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-    """One unit vector a label: the mean of its texts' embeddings (Radford et al. 2021, section 3.1.4), (L, D)."""
-    flat = [text for group in texts for text in group]
-    features = embedder.texts(flat)
-    ends = np.cumsum([len(group) for group in texts])
-    means = np.stack([part.mean(axis=0) for part in np.split(features, ends[:-1])])
-    unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
-    return unit
 
 
 def _label_prompts(label: str, value: Any) -> LabelPrompts:

@@ -1,4 +1,4 @@
-"""Choice of test rows and train rows, and their labels."""
+"""Test rows and training rows: choice by split, embedding, and removal of overlap between them."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -11,86 +11,58 @@ from numpy.typing import NDArray
 from model.data.manifest import BadRow, Manifest, Row
 from model.embedder import Embedder
 from model.errors import ManifestError
-from model.evaluation.statistics.metrics import Flags
 
 TEST, TRAIN = "test", "train"
 
 
 @dataclass(frozen=True)
 class EmbeddedRows:
-    """Rows whose images are embedded."""
+    """Rows and the embeddings of their images.
+
+    Attributes:
+        rows: n rows.
+        features: (n, D), unit norm.
+        digests: n digests; two are equal if the two images are the same bytes.
+    """
 
     rows: list[Row]
-    features: NDArray[np.float32]  # (n, D), of unit norm
-    digests: list[bytes]  # equal where two rows' images are the same bytes
+    features: NDArray[np.float32]
+    digests: list[bytes]
 
     @property
     def groups(self) -> list[Hashable | None]:
-        """Each row's group, None where it has none."""
+        """Each row's group; None if it has none."""
         return [row.columns.get("group") or None for row in self.rows]
 
     @property
     def whole_groups(self) -> list[Hashable]:
-        """Each row's group; a row without one is a group of its own, together with rows of the same bytes."""
+        """Each row's group. A row without one forms a group with the other such rows that have the same image bytes."""
         return [group or digest for group, digest in zip(self.groups, self.digests, strict=True)]
 
     @property
     def numbers(self) -> list[int]:
+        """Each row's number in the manifest."""
         return [row.number for row in self.rows]
 
-    def take(self, kept: Sequence[int]) -> "EmbeddedRows":
-        """Only these rows, by their places."""
+    def take(self, places: Sequence[int]) -> "EmbeddedRows":
+        """The rows at these indices."""
         return EmbeddedRows(
-            [self.rows[place] for place in kept], self.features[list(kept)], [self.digests[place] for place in kept]
+            [self.rows[place] for place in places],
+            self.features[list(places)],
+            [self.digests[place] for place in places],
         )
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The labels that rows are judged by."""
-
-    names: tuple[str, ...]
-    one_label: bool  # a row has exactly one; otherwise any number, and none means "none of them"
-    column: str
-
-    def of(self, row: Row) -> list[str]:
-        return [label for label in labels_of(row, self.column) if label in self.names]
-
-    def problem(self, row: Row) -> str:
-        """Why a row cannot be judged; empty if it can."""
-        if not self.one_label:
-            return ""
-        found = labels_of(row, self.column)
-        if len(found) != 1:
-            return "it has several labels" if found else "it has no label"
-        return "" if found[0] in self.names else f"the label {found[0]!r} is not among those judged"
-
-
-def labels_of(row: Row, column: str = "label") -> tuple[str, ...]:
-    """A row's labels; several are separated by `|`."""
-    named = row.label if column == "label" else row.columns.get(column, "")
-    return tuple(dict.fromkeys(part.strip() for part in named.split("|") if part.strip()))
-
-
-def find_labels(rows: Sequence[Row], column: str, asked: Sequence[str], multi_label: bool | None) -> Labels:
-    """The labels to judge by: those asked for, else all that the rows have, sorted.
+def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
+    """The test rows and the training rows, by the column `split`.
 
     Args:
-        rows: the test rows.
-        column: which holds the labels.
-        asked: the labels that have prompts; may be empty.
-        multi_label: None finds out whether a row has several.
-    """
-    found = [labels_of(row, column) for row in rows]
-    names = tuple(asked) or tuple(sorted({label for labels in found for label in labels}))
-    several = any(len(labels) > 1 for labels in found) if multi_label is None else multi_label
-    return Labels(names, not several, column)
+        manifest: all rows.
+        split: the split of the test rows. If it is empty, the test rows are those of the split "test"; without such a
+            split, all rows that are not of the split "train"; without such rows, all rows.
 
-
-def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
-    """The rows to judge and the rows to learn from, by the column `split`.
-
-    Judged are those of `split`; if that is empty, those of "test" if there are any, else all that are not "train".
+    Returns:
+        The test rows, and the rows of the split "train" that are not test rows.
 
     Raises:
         ManifestError: no row is of this split.
@@ -107,34 +79,25 @@ def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
 
 
 def embed_rows(embedder: Embedder, rows: Sequence[Row]) -> tuple[EmbeddedRows, list[BadRow]]:
-    """Embed rows' images; the unreadable ones come back with the reason."""
+    """Embed the rows' images. Returns the embedded rows, and the rows with an unreadable image."""
     embedded = embedder.images([row.image for row in rows])
     bad = [BadRow(rows[position].number, reason) for position, reason in embedded.refused.items()]
     return EmbeddedRows([rows[position] for position in embedded.positions], embedded.features, embedded.digests), bad
 
 
-def without_overlap(train: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[EmbeddedRows, int]:
-    """Training rows that share no group and no image with the judged ones, and how many were dropped for that."""
+def without_overlap(train_rows: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[EmbeddedRows, int]:
+    """The training rows that share neither a group nor an image with a test row, and the number of dropped rows."""
     groups, digests = {group for group in test_rows.groups if group}, set(test_rows.digests)
     kept = [
         place
-        for place, (group, digest) in enumerate(zip(train.groups, train.digests, strict=True))
+        for place, (group, digest) in enumerate(zip(train_rows.groups, train_rows.digests, strict=True))
         if group not in groups and digest not in digests
     ]
-    return train.take(kept), len(train.rows) - len(kept)
-
-
-def truth_of(rows: Sequence[Row], labels: Labels) -> Flags:
-    """(n, L): which labels each row has."""
-    table = np.zeros((len(rows), len(labels.names)), dtype=np.bool_)
-    column = {label: number for number, label in enumerate(labels.names)}
-    for place, row in enumerate(rows):
-        table[place, [column[label] for label in labels.of(row)]] = True
-    return table
+    return train_rows.take(kept), len(train_rows.rows) - len(kept)
 
 
 def bad_rows_json(bad_rows: Sequence[BadRow]) -> dict[str, Any]:
-    """Counts by reason, and every row by its number."""
+    """JSON object with the number of bad rows, their counts by reason, and each row's number and reason."""
     return {
         "count": len(bad_rows),
         "reasons": dict(Counter(bad.reason for bad in bad_rows).most_common()),

@@ -11,9 +11,10 @@ from model.data.manifest import BadRow, Row
 from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import Classification, describe, worst_mistakes
+from model.evaluation.labels import Labels, truth_of
 from model.evaluation.probes import NEIGHBOURS
 from model.evaluation.prompts import Prompts
-from model.evaluation.rows import EmbeddedRows, Labels, bad_rows_json, truth_of
+from model.evaluation.rows import EmbeddedRows, bad_rows_json
 from model.evaluation.statistics.bootstrap import DEFAULT_SAMPLES, MACRO, Measure, Resampling, metrics_json
 from model.evaluation.statistics.folds import FOLDS
 from model.evaluation.statistics.metrics import Floats, RowValues

@@ -7,15 +7,17 @@ from numpy.typing import NDArray
 
 from model.embedder import Embedder
 from model.errors import ManifestError
-from model.evaluation.classification import Classification, zero_shot_scores
+from model.evaluation.classification import Classification
+from model.evaluation.labels import Labels, truth_of
 from model.evaluation.probes import linear_probe_scores, neighbour_scores, ridge_predictions
-from model.evaluation.prompts import Prompts, label_features
+from model.evaluation.prompts import Prompts
 from model.evaluation.retrieval import PromptQueries, image_queries, text_queries
-from model.evaluation.rows import EmbeddedRows, Labels, truth_of
+from model.evaluation.rows import EmbeddedRows
 from model.evaluation.statistics.bootstrap import Measure
 from model.evaluation.statistics.folds import fold_of_rows, out_of_fold
 from model.evaluation.statistics.metrics import Flags, Floats, Ints, RowValues
 from model.evaluation.statistics.thresholds import youden_threshold
+from model.evaluation.zero_shot import label_features, zero_shot_scores
 
 ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE = "zero-shot", "knn", "linear-probe"
 CLASSIFICATION_TASKS = (ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE)

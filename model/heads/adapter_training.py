@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from model.errors import ManifestError
-from model.evaluation.rows import EmbeddedRows, Labels, truth_of
+from model.evaluation.labels import Labels, truth_of
+from model.evaluation.rows import EmbeddedRows
 from model.evaluation.statistics.folds import fold_of_rows
 from model.evaluation.statistics.metrics import Flags, Floats
 from model.evaluation.statistics.thresholds import Threshold, sensitivity_threshold, youden_threshold

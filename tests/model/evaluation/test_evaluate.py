@@ -62,7 +62,7 @@ def test_bad_rows_are_listed_by_number(tmp_path: Path) -> None:
     manifest = with_labels(read_manifest(path), lambda place, label: "" if place == 0 else label)
     report = report_of(manifest)
     assert [row["row"] for row in report["bad_rows"]["rows"]] == [4, 8]
-    assert report["tasks"]["zero-shot"]["left_out"]["rows"] == [{"row": 1, "reason": "it has no label"}]
+    assert report["tasks"]["zero-shot"]["left_out"]["rows"] == [{"row": 1, "reason": "the row has no label"}]
     assert report["tasks"]["zero-shot"]["rows"] == 27
 
 

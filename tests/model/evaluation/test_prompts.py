@@ -7,7 +7,8 @@ import pytest
 
 from model.embedder import Embedder
 from model.errors import ManifestError
-from model.evaluation.prompts import LabelPrompts, label_features, read_prompts
+from model.evaluation.prompts import LabelPrompts, read_prompts
+from model.evaluation.zero_shot import label_features
 from tests.support.colour_engine import ColourEngine
 
 WANTED = {"a": LabelPrompts(("one", "two")), "b": LabelPrompts(("three",), ("no three",))}

@@ -9,7 +9,8 @@ import pytest
 
 from model.data.manifest import ImageSource, Row
 from model.errors import CheckpointError, ManifestError
-from model.evaluation.rows import EmbeddedRows, Labels, truth_of
+from model.evaluation.labels import Labels, truth_of
+from model.evaluation.rows import EmbeddedRows
 from model.heads.adapter import FACTS_FILE, WEIGHTS_FILE, Adapter, load_adapter
 from model.heads.adapter_training import AdapterOptions, train_adapter
 from tests.support.colour_engine import unit

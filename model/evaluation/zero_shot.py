@@ -1,0 +1,59 @@
+"""Scores of images for labels from the embeddings of the labels' prompts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.embedder import Embedder
+from model.evaluation.statistics.metrics import Floats
+
+Features = NDArray[np.float32]
+
+
+def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> Features:
+    """One unit vector per label: the mean of its texts' embeddings (Radford et al. 2021, section 3.1.4).
+
+    Args:
+        embedder: the model.
+        texts: L groups of one text or more.
+
+    Returns:
+        (L, D), unit norm.
+    """
+    flat = [text for group in texts for text in group]
+    features = embedder.texts(flat)
+    ends = np.cumsum([len(group) for group in texts])
+    means = np.stack([part.mean(axis=0) for part in np.split(features, ends[:-1])])
+    unit: Features = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return unit
+
+
+def zero_shot_scores(
+    image_features: Features, present: Features, absent: Features | None, logit_scale: float, *, one_label: bool
+) -> Floats:
+    """Scores (n, L) of images for labels.
+
+    Args:
+        image_features: (n, D), unit norm.
+        present: (L, D), unit norm, embeddings of the prompts that state the label.
+        absent: (L, D), unit norm, embeddings of the prompts that state its absence; None if there are no such prompts.
+        logit_scale: the model's log temperature.
+        one_label: True if each row has one label: the scores are a softmax over the labels. False: each score is the
+            probability of presence against absence, or, without prompts for absence, the cosine similarity.
+    """
+    similarity = image_features.astype(np.float64) @ present.T.astype(np.float64)
+    if one_label:
+        return _softmax(np.exp(logit_scale) * similarity)
+    if absent is None:
+        return similarity
+    difference = similarity - image_features.astype(np.float64) @ absent.T.astype(np.float64)
+    probabilities: Floats = 1 / (1 + np.exp(-np.exp(logit_scale) * difference))
+    return probabilities
+
+
+def _softmax(logits: Floats) -> Floats:
+    """Softmax along the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
