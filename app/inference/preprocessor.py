@@ -17,7 +17,7 @@ from app.errors import RowError, TextTooLong, TooManyRows
 from app.inference.device_executor import Value, in_thread
 from app.telemetry.stage_timings import StageTimings
 from model.errors import InvalidInput
-from model.imaging.images import decode_base64
+from model.imaging.base64_images import decode_base64
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import AS_STORED, Rendering
 

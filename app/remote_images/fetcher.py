@@ -18,7 +18,7 @@ from app.remote_images.addresses import Address, is_public, resolved
 from app.remote_images.allowlist import AllowList, Target
 from app.settings import Settings
 from model.errors import ImageTooLarge, InvalidInput
-from model.imaging.images import is_url
+from model.imaging.base64_images import is_url
 
 if TYPE_CHECKING:
     import httpx2

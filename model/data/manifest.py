@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image
 
 from model.errors import InvalidInput, ManifestError
-from model.imaging import images
+from model.imaging import base64_images, images, limits
 
 LabelTexts = Mapping[str, Sequence[str]]
-MAX_PIXELS = images.MOST_PIXELS
+MAX_PIXELS = limits.MAX_PIXELS
 HEADER_BYTES = 65_536
 
 
@@ -38,7 +38,7 @@ class ImageSource:
         length = self.length if most < 0 else min(self.length, most // 3 * 4)  # base64 has 4 characters for 3 bytes
         with self.path.open("rb") as stream:
             stream.seek(self.offset)
-            return images.decode_base64(stream.read(length).decode("ascii", "replace"))
+            return base64_images.decode_base64(stream.read(length).decode("ascii", "replace"))
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,14 @@
-"""Files of any kind to 8-bit pictures; imports no torch."""
+"""Image files of any accepted format to 8-bit pictures, and pictures to the encoder's pixels. Imports no torch.
+
+images.py         entry point: check, frame_count, decode
+formats.py        which format a file has, and the module that reads it
+base64_images.py  images given as base64 text
+rendering.py      what a user can choose: frame, axis, window
+frames.py         choice of one frame, page or slice
+windowing.py      values to 256 greys: windows, percentiles
+limits.py         size limits and their errors
+preprocessing.py  pictures to the pixels of the image encoder
+raster/           PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000
+dicom/            DICOM
+volumes/          NIfTI, NRRD
+"""

@@ -1,4 +1,4 @@
-"""Values of any range to the 256 greys of a screen."""
+"""Values of any range to the 256 greys of a screen. `model.imaging.dicom.windowing` has what only DICOM has."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,36 +6,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ImageDecodeError
 from model.imaging.rendering import Window
 
-PERCENTILES = (0.5, 99.5)  # of what comes without a window
-_BLOCK = 2**20  # values at once: the arithmetic is in float64
+PERCENTILES = (0.5, 99.5)  # bounds of the window of files without one
+_BLOCK_VALUES = 2**20  # values per block: limits the memory of the arithmetic, which is in float64
 
 Values = NDArray[Any]
-Greys = NDArray[np.uint8]
-Curve = Callable[[Values], NDArray[np.float64]]
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
+Curve = Callable[[Values], NDArray[np.float64]]  # values to greys: 0 is black, 255 is white, others are clipped
 
 
-def shown(values: Values, window: Window) -> Greys:
-    """Black below the window, white above it, and straight in between; NaN is black."""
+def apply_window(values: Values, window: Window) -> Pixels:
+    """Map values linearly to greys: the window's lower bound is black (0), its upper bound white (255).
+
+    This is the VOI LUT function LINEAR_EXACT of DICOM (PS3.3 C.11.2.1.3.2). NaN becomes black.
+    """
     low = window.center - window.width / 2
-    return by_blocks(values, lambda block: (block.astype(np.float64) - low) * (255.0 / window.width))
+    return map_to_greys(values, lambda block: (block.astype(np.float64) - low) * (255.0 / window.width))
 
 
-def by_blocks(values: Values, curve: Curve) -> Greys:
-    """Apply a curve to greys from 0 to 255 to all values, clipped and rounded; NaN is black."""
+def map_to_greys(values: Values, curve: Curve) -> Pixels:
+    """Apply a curve to all values, clip its result to 0 to 255, and round it. NaN becomes black."""
     flat, greys = values.ravel(), np.empty(values.size, dtype=np.uint8)
-    for start in range(0, flat.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for start in range(0, flat.size, _BLOCK_VALUES):
+        block = slice(start, start + _BLOCK_VALUES)
         greys[block] = np.rint(np.nan_to_num(np.clip(curve(flat[block]), 0, 255)))
     return greys.reshape(values.shape)
 
 
 def percentile_window(values: Values, rescale: Callable[[Values], Values] = lambda bounds: bounds) -> Window:
-    """From the 0.5 to the 99.5 percentile of the finite values, or between their ends where these two are equal.
+    """The window between the 0.5 and the 99.5 percentile of the finite values.
 
-    `rescale` is applied to the two bounds; it must rise or fall.
+    Where these are equal, the window lies between the smallest and the largest value. Where all values are equal, it
+    lies above them, so that they become black.
+
+    Args:
+        values: an array of any shape; NaN and infinite values do not count.
+        rescale: applied to the two bounds; must be monotonic. Default: unchanged.
     """
     values = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     if not values.size:
@@ -48,10 +56,4 @@ def percentile_window(values: Values, rescale: Callable[[Values], Values] = lamb
         low, high = sorted(float(bound) for bound in rescale(bounds))
         if high > low:
             return Window((low + high) / 2, high - low)
-    return Window(low + 0.5, 1.0)  # all the same: black
-
-
-def no_such_frame(what: str, count: int, frame: int) -> ImageDecodeError:
-    """The error for a frame that a file does not have."""
-    has = "1 frame" if count == 1 else f"{count:,} frames"
-    return ImageDecodeError(f"the {what} has {has}, counted from 0: there is no frame {frame:,}")
+    return Window(low + 0.5, 1.0)

@@ -1,6 +1,7 @@
-"""Small DICOM files of the tests' own making."""
+"""DICOM files: small ones made by the tests, and those that pydicom's own package contains."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,22 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from model.imaging.images import decode
 from model.imaging.rendering import AS_STORED, Rendering
 
+PYDICOM_FILES = sorted(
+    path
+    for path in (Path(pydicom.__file__).parent / "data").rglob("*")
+    if path.is_file() and path.suffix in (".dcm", "")
+)
 MAX_PIXELS = 4_000_000
 HOUNSFIELD = np.array([[-1000, -600, 0, 40, 80, 1000]], dtype=np.int16)
 
 
 def ct(values: Any, **elements: Any) -> bytes:
-    """A small CT file of these stored values, with more elements or others."""
+    """A CT file.
+
+    Args:
+        values: stored values, (H, W), or (frames, H, W).
+        **elements: further or other elements by their keyword; None removes an element.
+    """
     stored = np.asarray(values)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -41,5 +52,6 @@ def ct(values: Any, **elements: Any) -> bytes:
 
 
 def greys(data: bytes, rendering: Rendering = AS_STORED) -> list[Any]:
-    shown: list[Any] = np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=rendering)).tolist()
-    return shown
+    """The pixels of a file's picture, as nested lists."""
+    rows: list[Any] = np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=rendering)).tolist()
+    return rows

@@ -11,12 +11,12 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from tests.model.imaging.test_dicom import SHIPPED
-from tests.model.imaging.test_nrrd import COLOURS, HEAD, made
+from tests.support.dicom_files import PYDICOM_FILES
 from tests.support.samples import TEXT, encoded, picture, png, saved, table
+from tests.support.volume_files import COLOURS, HEAD, nrrd
 
 BOUNDARY = "b0undary"
-MOST_DICOM_BYTES = 40_000
+MAX_DICOM_BYTES = 40_000
 LENGTHS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80\x00\x00\x00", b"\xff\xff")
 
 
@@ -51,13 +51,13 @@ def image_files() -> list[bytes]:
         *(saved(modes[mode], "WEBP", lossless=lossless) for mode in ("RGB", "RGBA") for lossless in (False, True)),
         *(saved(modes[mode], "JPEG2000") for mode in ("L", "RGBA")),
         saved(deep, "JPEG2000"),
-        *(path.read_bytes() for path in SHIPPED if path.stat().st_size < MOST_DICOM_BYTES),
+        *(path.read_bytes() for path in PYDICOM_FILES if path.stat().st_size < MAX_DICOM_BYTES),
         volume,
         gzip.compress(volume),
-        made(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)"),
-        made(HEAD, gzip.compress(HEAD.tobytes()), encoding="gzip"),
-        made(HEAD, bz2.compress(HEAD.tobytes()), encoding="bzip2"),
-        made(COLOURS, kinds="RGB-color domain domain domain"),
+        nrrd(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)"),
+        nrrd(HEAD, gzip.compress(HEAD.tobytes()), encoding="gzip"),
+        nrrd(HEAD, bz2.compress(HEAD.tobytes()), encoding="bzip2"),
+        nrrd(COLOURS, kinds="RGB-color domain domain domain"),
     ]
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Rendering, Window
-from tests.model.imaging.test_nrrd import made
 from tests.support.dicom_files import ct
 from tests.support.samples import TEXT, assert_close, assert_refused, encoded, png, table, vectors
+from tests.support.volume_files import nrrd
 
 HEAD = np.random.default_rng(0).integers(-1000, 1000, (5, 16, 16)).astype(np.int16)
 SERIES = ct(HEAD)
@@ -64,7 +64,7 @@ async def test_parameters_of_a_table(client: httpx.AsyncClient, engine: Embeddin
 
 
 @pytest.mark.parametrize(
-    "data", [volume(), made(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)")], ids=["NIfTI", "NRRD"]
+    "data", [volume(), nrrd(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)")], ids=["NIfTI", "NRRD"]
 )
 async def test_a_slice_of_a_volume(data: bytes, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     answer = await client.post(

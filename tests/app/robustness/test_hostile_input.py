@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.model.imaging.test_nrrd import made
 from tests.support.dicom_files import ct
 from tests.support.hostile_corpus import Post, malformed
 from tests.support.samples import TEXT, assert_close, encoded, huge_png, picture, png, saved, table, vectors
 from tests.support.servers.server_process import PATIENCE_S, Server, started
 from tests.support.servers.serving import wait_until_ready
+from tests.support.volume_files import nrrd
 
 INPUTS, WARM_UP = 2400, 400
 ANSWERED, REFUSED = {200}, {400, 413, 415}
@@ -168,10 +168,10 @@ BOMBS = {
     "a NIfTI volume of 27 trillion voxels": VOLUME[:40]
     + np.array([3, 30000, 30000, 30000], "<i2").tobytes()
     + VOLUME[48:],
-    "an NRRD volume of 27 trillion voxels": made(sizes="30000 30000 30000"),
-    "an NRRD volume that unpacks to 200 MB": made(payload=gzip.compress(bytes(200_000_000)), encoding="gzip"),
-    "an NRRD volume that unpacks to 200 MB by bzip2": made(payload=bz2.compress(bytes(200_000_000)), encoding="bz2"),
-    "an NRRD header of a long label": made(labels='"' + "a" * 250_000 + '"'),
+    "an NRRD volume of 27 trillion voxels": nrrd(sizes="30000 30000 30000"),
+    "an NRRD volume that unpacks to 200 MB": nrrd(payload=gzip.compress(bytes(200_000_000)), encoding="gzip"),
+    "an NRRD volume that unpacks to 200 MB by bzip2": nrrd(payload=bz2.compress(bytes(200_000_000)), encoding="bz2"),
+    "an NRRD header of a long label": nrrd(labels='"' + "a" * 250_000 + '"'),
     "a GIF of many frames": saved(picture(0, (4, 4)).convert("P"), "GIF", save_all=True, append_images=FRAMES * 2500),
 }
 DOCUMENTS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.engine import EmbeddingEngine
-from model.imaging.images import decode_base64
+from model.imaging.base64_images import decode_base64
 
 
 class Encoder:

@@ -1,4 +1,4 @@
-"""DICOM: every file that pydicom's own package ships is either rendered right, or refused by name; nothing else."""
+"""DICOM files: frames, and refusals. Each file in pydicom's package is rendered correctly or refused by name."""
 
 import io
 import subprocess
@@ -26,14 +26,12 @@ from pydicom.uid import (
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
 from model.imaging.images import check, decode, frame_count
 from model.imaging.rendering import Rendering
-from tests.support.dicom_files import HOUNSFIELD, MAX_PIXELS, ct, greys
+from tests.support.dicom_files import HOUNSFIELD, MAX_PIXELS, PYDICOM_FILES, ct, greys
 
-DATA = Path(pydicom.__file__).parent / "data"
-SHIPPED = sorted(path for path in DATA.rglob("*") if path.is_file() and path.suffix in (".dcm", ""))
-GREY_LEVELS = 2  # of 255, to another decoder of lossless files
-LOSSY = {"JPGExtended.dcm": 3, "examples_ybr_color.dcm": 3}  # grey levels: decoders of these may round differently
+TOLERANCE = 2  # grey levels, against another decoder of lossless files
+LOSSY = {"JPGExtended.dcm": 3, "examples_ybr_color.dcm": 3}  # tolerance: decoders of these files may round differently
 
-# GDCM mixes up the bytes of deep run-length encoded colours: the same pictures with 8 bits, which it reads, stand in.
+# GDCM swaps bytes of run-length encoded colours of 16 and 32 bits. It reads the same pictures of 8 bits instead.
 EIGHT_BITS = {
     "SC_rgb_rle_16bit.dcm": "SC_rgb_rle.dcm",
     "SC_rgb_rle_32bit.dcm": "SC_rgb_rle.dcm",
@@ -44,7 +42,7 @@ EIGHT_BITS = {
 NO_PICTURE = {
     "12-lead ECG Waveform Storage": ["waveform_ecg.dcm"],
     "Basic Text SR Storage": ["reportsi.dcm", "reportsi_with_empty_number_tags.dcm"],
-    "CT Image Storage": [path.name for path in SHIPPED if path.name.startswith("IM0000")],
+    "CT Image Storage": [path.name for path in PYDICOM_FILES if path.name.startswith("IM0000")],
     "Color Palette Storage": [
         *("fall.dcm", "hotiron.dcm", "hotmetalblue.dcm", "pet.dcm", "pet20step.dcm"),
         *("spring.dcm", "summer.dcm", "winter.dcm"),
@@ -58,39 +56,39 @@ NO_PICTURE = {
     "RT Ion Plan Storage": ["ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm"],
     "RT Plan Storage": ["rtplan.dcm", "rtplan_truncated.dcm"],
     "RT Structure Set Storage": ["rtstruct.dcm"],
-    "not a known one": [
+    "unknown": [
         *("DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-empty.dcm", "DICOMDIR-implicit", "DICOMDIR-nooffset"),
         *("DICOMDIR-nopatient", "DICOMDIR-reordered", "UN_sequence.dcm", "chrSQEncoding.dcm", "chrSQEncoding1.dcm"),
         *("empty_charset_LEI.dcm", "meta_missing_tsyntax.dcm", "nested_priv_SQ.dcm", "no_meta_group_length.dcm"),
         "priv_SQ.dcm",
     ],
 }
-REFUSED = {name: f"holds no picture: its SOP class is {kind}" for kind, names in NO_PICTURE.items() for name in names}
+REFUSED = {name: rf"contains no picture \(SOP class: {kind}\)" for kind, names in NO_PICTURE.items() for name in names}
 REFUSED |= {
-    "image_dfl.dcm": "transfer syntax Deflated Explicit VR Little Endian, which is not read",
+    "image_dfl.dcm": r"unsupported transfer syntax \(Deflated Explicit VR Little Endian\)",
     "MR_truncated.dcm": "damaged or cut short",
-    "JPEG-lossy.dcm": "damaged or cut short",  # its scan header is none of the sequential mode
-    "JPEG2000-embedded-sequence-delimiter.dcm": "more than the 4,000,000 pixels",  # its SIZ marker is no size
-    "no_meta.dcm": "cannot be read as any of",  # begins in the middle of an element
+    "JPEG-lossy.dcm": "damaged or cut short",  # its scan header is invalid in sequential mode
+    "JPEG2000-embedded-sequence-delimiter.dcm": "more than 4,000,000 pixels",  # its SIZ marker has no valid size
+    "no_meta.dcm": "cannot be read as any of",  # starts in the middle of an element
     "README": "cannot be read as any of",
 }
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_every_shipped_file_is_rendered_right_or_refused(path: Path) -> None:
+@pytest.mark.parametrize("path", PYDICOM_FILES, ids=lambda path: path.name)
+def test_every_file_of_pydicom_is_rendered_correctly_or_refused(path: Path) -> None:
     data = path.read_bytes()
     if path.name in REFUSED:
         with pytest.raises(InvalidInput, match=REFUSED[path.name]):
             decode(data, max_pixels=MAX_PIXELS)
         return
     ours = np.asarray(decode(data, max_pixels=MAX_PIXELS))
-    right = rendered_by_gdcm(path.with_name(EIGHT_BITS.get(path.name, path.name)))
-    assert ours.shape == right.shape
-    assert np.abs(ours - right).max() <= LOSSY.get(path.name, GREY_LEVELS)
+    expected = rendered_by_gdcm(path.with_name(EIGHT_BITS.get(path.name, path.name)))
+    assert ours.shape == expected.shape
+    assert np.abs(ours - expected).max() <= LOSSY.get(path.name, TOLERANCE)
 
 
 def rendered_by_gdcm(path: Path) -> NDArray[np.float64]:
-    """The first frame by another decoder and the formulas of PS3.3 C.11.2 written out."""
+    """The first frame, by another decoder and the formulas of PS3.3 C.11.2."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
@@ -103,7 +101,7 @@ def rendered_by_gdcm(path: Path) -> NDArray[np.float64]:
     if header.SamplesPerPixel > 1 or header.PhotometricInterpretation == "PALETTE COLOR":
         return np.asarray(np.floor(values / 2 ** max(0, header.BitsStored - 8)))
     inverted = header.PhotometricInterpretation == "MONOCHROME1"
-    if inverted:  # which this reader has done already, before the rescaling
+    if inverted:  # GDCM has already inverted the stored values, before rescaling
         slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", 0))
         values = slope * (2**header.BitsStored - 1) + 2 * intercept - values
     greys = np.clip(windowed(values, header), 0, 255)
@@ -127,7 +125,7 @@ def volume(frames: int = 5) -> NDArray[np.uint8]:
 FULL_RANGE = {"WindowCenter": 127.5, "WindowWidth": 255, "VOILUTFunction": "LINEAR_EXACT"}
 
 
-def test_a_frame_is_picked_by_its_number() -> None:
+def test_a_frame_is_chosen_by_its_number() -> None:
     data = ct(volume(), **FULL_RANGE)
     assert frame_count(data, max_pixels=MAX_PIXELS) == 5
     assert greys(data)[0][0] == 0
@@ -136,11 +134,11 @@ def test_a_frame_is_picked_by_its_number() -> None:
         check(data, max_pixels=MAX_PIXELS, rendering=Rendering(frame=5))
 
 
-def test_of_a_volume_the_middle_is_shown() -> None:
+def test_the_middle_frame_of_a_volume_is_the_default() -> None:
     assert greys(ct(volume(), SOPClassUID=EnhancedMRImageStorage, **FULL_RANGE))[0][0] == 100
 
 
-def test_the_functional_groups_of_a_frame_count() -> None:
+def test_the_functional_groups_of_a_frame_are_applied() -> None:
     groups = []
     for center in (50, 100):
         voi, group = Dataset(), Dataset()
@@ -160,7 +158,7 @@ def refused(data: bytes, kind: type[Exception], *words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [EncapsulatedPDFStorage, RTDoseStorage])
-def test_what_is_no_picture_is_refused_by_its_sop_class(kind: pydicom.uid.UID) -> None:
+def test_a_file_without_a_picture_is_refused_by_its_sop_class(kind: pydicom.uid.UID) -> None:
     refused(
         ct(HOUNSFIELD, SOPClassUID=kind, Rows=1 if kind == RTDoseStorage else None), ImageFormatUnsupported, kind.name
     )
@@ -168,7 +166,7 @@ def test_what_is_no_picture_is_refused_by_its_sop_class(kind: pydicom.uid.UID) -
 
 def test_a_private_sop_class_is_not_repeated() -> None:
     data = ct(HOUNSFIELD, SOPClassUID="1.2.826.0.1.3680043.99", PixelData=None)
-    refused(data, ImageFormatUnsupported, "its SOP class is not a known one")
+    refused(data, ImageFormatUnsupported, "SOP class: unknown")
 
 
 def test_a_video_is_refused_by_its_transfer_syntax() -> None:
@@ -192,11 +190,11 @@ def test_a_compressed_frame_larger_than_its_header_is_refused_before_it_is_decod
     data = ct(np.zeros((8, 8), np.uint8), TransferSyntaxUID=syntax, PixelData=encapsulate([frame]))
     with pytest.raises(ImageTooLarge):
         decode(data, max_pixels=MAX_PIXELS)
-    with pytest.raises(ImageDecodeError, match="header and its pixel data differ in size"):
+    with pytest.raises(ImageDecodeError, match="header and its compressed frame have different sizes"):
         decode(data, max_pixels=10_000_000)
 
 
-def test_nothing_of_a_header_is_printed_or_logged() -> None:
+def test_no_part_of_a_header_is_printed_or_logged() -> None:
     program = (
         "import logging, pathlib, sys\n"
         "from model.errors import InvalidInput\n"
@@ -208,7 +206,7 @@ def test_nothing_of_a_header_is_printed_or_logged() -> None:
         "    except InvalidInput:\n"
         "        pass\n"
     )
-    command = [sys.executable, "-W", "default", "-c", program, *map(str, SHIPPED)]
+    command = [sys.executable, "-W", "default", "-c", program, *map(str, PYDICOM_FILES)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "pydicom" not in done.stderr
     assert "WARNING" not in done.stderr

@@ -1,7 +1,7 @@
-"""NRRD files with their header attached to volumes, or to a stack of one picture or several without an orientation.
+"""NRRD files with attached header to volumes. A file without orientation is a picture, or a stack of pictures.
 
-After the format's definition at teem.sourceforge.net/nrrd/format.html. pynrrd reads the header alone: its reader of
-values inflates without a bound and opens the files that a detached header names. No other file is opened here.
+The format is defined at teem.sourceforge.net/nrrd/format.html. pynrrd parses only the header here. Its reader of values
+inflates without a limit, and opens the files that a detached header names. This module opens no other file.
 """
 
 import bz2
@@ -14,12 +14,14 @@ import nrrd
 import numpy as np
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
-from model.imaging.volumes import MOST_BYTES, Volume, VolumeReader, volume_too_large
+from model.imaging.limits import MAX_VOLUME_BYTES, volume_too_large
+from model.imaging.volumes.reader import VolumeReader
+from model.imaging.volumes.slices import Volume
 
-_MOST_HEADER_BYTES = 2**18
+MAX_HEADER_BYTES = 2**18
 _HEADER_END = re.compile(rb"\n\r?\n")
 _DETACHED = re.compile(rb"^data ?file[ \t]*:", re.IGNORECASE | re.MULTILINE)
-# The lines that count here: over some of the others pynrrd takes long. With ":=" a line is none of the format's fields.
+# Only these lines reach pynrrd, which is slow on some of the other fields. A line with ":=" is a key, not a field.
 _FIELD = re.compile(
     rb"(type|dimension|sizes|encoding|endian|kinds|space|space directions|(line|byte) ?skip)[ \t]*:(?!=)", re.IGNORECASE
 )
@@ -45,11 +47,10 @@ _INFLATERS: dict[str, Any] = {
     **dict.fromkeys(("gz", "gzip"), lambda: zlib.decompressobj(16 + zlib.MAX_WBITS)),
     **dict.fromkeys(("bz2", "bzip2"), bz2.BZ2Decompressor),
 }
-# The kinds of axes: of space, of which any other is told by having no direction; of several pictures; and of colours.
-_SPACE_KINDS = ("domain", "space", "none", "???")
-_SERIES_KINDS = ("time", "list")
+_SPACE_KINDS = ("domain", "space", "none", "???")  # axes in space, unless they have no direction
+_SERIES_KINDS = ("time", "list")  # axes of several volumes or pictures
 _COLOUR_KINDS = ("rgb-color", "vector")
-# Which way the space's axes run: +1 to the right, anterior and superior.
+# Signs that turn the axes of a space to right, anterior and superior.
 _SPACES = {"ras": (1, 1, 1), "las": (-1, 1, 1), "lps": (-1, -1, 1)}
 
 
@@ -57,14 +58,14 @@ def _volume(data: bytes) -> Volume:
     header, start = _header(data)
     sizes = _sizes(header)
     kind = _type(header)
-    size = math.prod(sizes) * kind.itemsize
-    if size > MOST_BYTES:
+    size_bytes = math.prod(sizes) * kind.itemsize
+    if size_bytes > MAX_VOLUME_BYTES:
         raise volume_too_large()
     space, series, colours = _axes(header, kind, sizes)
     axes = [*space, *series]
 
     def read(place: tuple[Any, ...]) -> Any:
-        values = np.frombuffer(_values(data, start, header, size), kind).reshape(sizes, order="F")
+        values = np.frombuffer(_values(data, start, header, size_bytes), kind).reshape(sizes, order="F")
         values = values.transpose([*axes, *colours])
         if len(axes) == 2:
             values = values[:, :, np.newaxis]
@@ -75,24 +76,24 @@ def _volume(data: bytes) -> Volume:
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
-    """The header's fields by their names in lower case, and where the values begin."""
-    head = data[:_MOST_HEADER_BYTES]
+    """The fields of the header by their lower-case names, and the offset of the values in bytes."""
+    head = data[:MAX_HEADER_BYTES]
     end = _HEADER_END.search(head)
     if end is None and len(data) > len(head):
-        raise ImageDecodeError(f"the NRRD file's header must end within its first {_MOST_HEADER_BYTES:,} bytes")
+        raise ImageDecodeError(f"the NRRD file's header must end within its first {MAX_HEADER_BYTES:,} bytes")
     head = head[: end.end()] if end else head
     if _DETACHED.search(head):
-        raise ImageFormatUnsupported("the NRRD file's header names other files, and none is ever opened; "
+        raise ImageFormatUnsupported("the NRRD file's header names other files, which are never opened; "
                                      "save header and values in one .nrrd file")  # fmt: skip
     magic, *lines = head.split(b"\n")
     with np.errstate(invalid="ignore"):
         fields = nrrd.read_header([magic, *filter(_FIELD.match, lines)])
     header = {str(name).lower(): value for name, value in fields.items()}
     if any(header.get(name) for name in _SKIPS):
-        raise ImageFormatUnsupported("the NRRD file skips lines or bytes before its values; save it without line skip "
-                                     "and byte skip")  # fmt: skip
+        raise ImageFormatUnsupported("the NRRD file skips lines or bytes before its values, which is not supported; "
+                                     "save it without line skip and byte skip")  # fmt: skip
     if _name(header, "encoding") not in ("raw", *_INFLATERS):
-        raise ImageFormatUnsupported("the NRRD file's encoding is none of raw, gzip and bzip2; save it in one of them")
+        raise ImageFormatUnsupported("the NRRD file's encoding is not supported; save it as raw, gzip or bzip2")
     return header, len(head)
 
 
@@ -101,25 +102,27 @@ def _name(header: dict[str, Any], field: str) -> str:
 
 
 def _sizes(header: dict[str, Any]) -> list[int]:
-    """The number of values along each axis, of which the first changes fastest."""
+    """The number of values along each axis; along the first axis, the index changes fastest."""
     if not 2 <= header["dimension"] <= 4 or header["dimension"] != len(header["sizes"]):
-        raise ImageDecodeError("the NRRD file is no picture or volume of two to four dimensions")
+        raise ImageDecodeError("the NRRD file must have two to four dimensions and one size per dimension")
     sizes = [int(size) for size in header["sizes"]]
     if min(sizes) < 1:
-        raise ImageDecodeError("the NRRD file has a volume without pixels")
+        raise ImageDecodeError("the NRRD file has a size below 1; each size must be at least 1")
     return sizes
 
 
 def _type(header: dict[str, Any]) -> "np.dtype[Any]":
     number = _TYPES.get(_name(header, "type"))
     if number is None:
-        raise ImageFormatUnsupported("the NRRD file's type is no integer, float or double; save it as one of them")
+        raise ImageFormatUnsupported(
+            "the NRRD file's type is not supported; save it as an integer type, float or double"
+        )
     order = _ORDERS[_name(header, "endian")] if number not in ("i1", "u1") else "|"
     return np.dtype(order + number)
 
 
 def _axes(header: dict[str, Any], kind: "np.dtype[Any]", sizes: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """The axes of space, those of several volumes or pictures, and that of colours, by their numbers."""
+    """The numbers of the axes in space, of the axes of several volumes or pictures, and of the colour axis."""
     count = len(sizes)
     kinds = [str(one).lower() for one in header.get("kinds", ["domain"] * count)]
     directions = header.get("space directions", np.zeros((count, 1)))
@@ -133,17 +136,17 @@ def _axes(header: dict[str, Any], kind: "np.dtype[Any]", sizes: list[int]) -> tu
         or len(colours) > 1
         or len(others) < 2
     ):
-        raise ImageFormatUnsupported("the NRRD file holds vectors, matrices or colours that are no 8-bit RGB; "
-                                     "save it as numbers or as RGB")  # fmt: skip
+        raise ImageFormatUnsupported("the NRRD file contains vectors, matrices or colours other than 8-bit RGB; "
+                                     "save it as numbers or as 8-bit RGB")  # fmt: skip
     series = [axis for axis in others if kinds[axis] in _SERIES_KINDS or np.isnan(directions[axis]).any()]
     return [axis for axis in others if axis not in series], series, colours
 
 
 def _affine(header: dict[str, Any], space: list[int]) -> Any:
-    """From indices to right, anterior and superior; None without three axes in one of `_SPACES`."""
+    """(4, 4), from indices to right, anterior and superior; None without three axes in one of `_SPACES`."""
     words = str(header.get("space", "")).lower().split("-")
     letters = words[0] if len(words) == 1 else "".join(word[:1] for word in words)
-    signs = _SPACES.get(letters.removesuffix("t"))  # t: with time
+    signs = _SPACES.get(letters.removesuffix("t"))  # "t": the same space with time
     if signs is None or "space directions" not in header or len(space) < 3:
         return None
     affine = np.eye(4)
@@ -151,16 +154,16 @@ def _affine(header: dict[str, Any], space: list[int]) -> Any:
     return affine
 
 
-def _values(data: bytes, start: int, header: dict[str, Any], size: int) -> memoryview | bytes:
-    """The values' bytes, `size` of them; never more are inflated, but for one that tells of more."""
+def _values(data: bytes, start: int, header: dict[str, Any], size_bytes: int) -> memoryview | bytes:
+    """The values, `size_bytes` of them. At most one byte more is inflated, to notice a longer payload."""
     stored = memoryview(data)[start:]
     if _name(header, "encoding") == "raw":
-        values, whole = stored[:size], True
+        values, is_whole = stored[:size_bytes], True
     else:
         inflater = _INFLATERS[_name(header, "encoding")]()
-        values = inflater.decompress(stored, size + 1)
-        whole = inflater.eof
-    if len(values) != size or not whole:
+        values = inflater.decompress(stored, size_bytes + 1)
+        is_whole = inflater.eof
+    if len(values) != size_bytes or not is_whole:
         raise ImageDecodeError("the NRRD file is damaged or cut short")
     return values
 

@@ -1,4 +1,4 @@
-"""What a DICOM header says of its values: rescaling, windows, look-up tables, padding, overlays."""
+"""Modality and VOI LUTs, rescaling and windows."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from model.imaging.rendering import WINDOWS, Rendering, Window
 from tests.support.dicom_files import HOUNSFIELD, ct, greys
 
 
-def test_the_first_window_of_the_file_counts() -> None:
+def test_the_first_window_of_the_file_is_applied() -> None:
     assert greys(ct(HOUNSFIELD, WindowCenter=[0, 40], WindowWidth=[2000, 80])) == [[0, 51, 128, 133, 138, 255]]
     assert greys(ct(HOUNSFIELD, WindowCenter=40, WindowWidth=80, VOILUTFunction="LINEAR_EXACT")) == [
         [0, 0, 0, 128, 255, 255]
     ]
 
 
-def test_a_sigmoid_window() -> None:
+def test_a_sigmoid_window_is_applied() -> None:
     (row,) = greys(ct(HOUNSFIELD, WindowCenter=40, WindowWidth=80, VOILUTFunction="SIGMOID"))
     assert row == [round(255 / (1 + np.exp(-4 * (value - 40) / 80))) for value in HOUNSFIELD[0].astype(float)]
 
@@ -30,7 +30,7 @@ def test_rescaling_comes_before_the_window() -> None:
 
 
 @pytest.mark.parametrize(("name", "first", "last"), [("lung", 60, 255), ("brain", 0, 255), ("temporal_bone", 0, 164)])
-def test_a_window_that_is_asked_for_replaces_the_files(name: str, first: int, last: int) -> None:
+def test_a_requested_window_replaces_the_one_of_the_file(name: str, first: int, last: int) -> None:
     window = WINDOWS[name]
     (row,) = greys(ct(HOUNSFIELD, WindowCenter=0, WindowWidth=5), Rendering(window=window))
     low = window.center - window.width / 2
@@ -38,36 +38,23 @@ def test_a_window_that_is_asked_for_replaces_the_files(name: str, first: int, la
     assert (row[0], row[-1]) == (first, last)
 
 
-def test_without_a_window_the_files_own_percentiles_count() -> None:
+def test_without_a_window_the_percentiles_of_the_frame_are_used() -> None:
     values = np.arange(1000, dtype=np.int16).reshape(10, 100)
-    values[0, 0], values[-1, -1] = -32000, 32000  # an artefact that would leave nothing of the rest
-    shown = np.ravel(greys(ct(values)))
-    assert (shown[0], shown[10], shown[500], shown[-1]) == (0, 1, 128, 255)
+    values[0, 0], values[-1, -1] = -32000, 32000  # outliers: a window between them would make the other values equal
+    levels = np.ravel(greys(ct(values)))
+    assert (levels[0], levels[10], levels[500], levels[-1]) == (0, 1, 128, 255)
 
 
 @pytest.mark.parametrize("window", [{"WindowCenter": 40, "WindowWidth": 0}, {"WindowCenter": 40, "WindowWidth": "-3"}])
-def test_a_window_of_nothing_is_none(window: dict[str, Any]) -> None:
+def test_a_window_without_width_is_ignored(window: dict[str, Any]) -> None:
     assert greys(ct(HOUNSFIELD, **window)) == greys(ct(HOUNSFIELD))
 
 
-def test_all_the_same_is_black() -> None:
+def test_a_frame_of_one_value_is_black() -> None:
     assert greys(ct(np.full((2, 2), 7, dtype=np.uint16))) == [[0, 0], [0, 0]]
 
 
-def test_monochrome1_is_inverted_and_padding_is_black() -> None:
-    values = np.array([[-2000, -1000, 0, 1000]], dtype=np.int16)
-    padded = {"PixelPaddingValue": -2000, "WindowCenter": 0.5, "WindowWidth": 2001}
-    assert greys(ct(values, **padded)) == [[0, 0, 128, 255]]
-    assert greys(ct(values, PhotometricInterpretation="MONOCHROME1", **padded)) == [[0, 255, 127, 0]]
-
-
-def test_padding_does_not_count_for_the_percentiles() -> None:
-    values = np.repeat(np.array([[-2000, -1999, 0, 100]], dtype=np.int16), 50, axis=0)
-    data = ct(values, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1999)
-    assert greys(data)[0] == [0, 0, 0, 255]
-
-
-def test_a_voi_lut_counts_before_a_window() -> None:
+def test_a_voi_lut_takes_precedence_over_a_window() -> None:
     table = Dataset()
     table.LUTDescriptor, table.LUTData = [3, 10, 16], np.array([0, 65535, 32768], dtype=np.uint16).tobytes()
     data = ct(
@@ -79,14 +66,8 @@ def test_a_voi_lut_counts_before_a_window() -> None:
     assert greys(data) == [[0, 0, 255, 128, 128]]
 
 
-def test_a_modality_lut() -> None:
+def test_a_modality_lut_is_applied() -> None:
     table = Dataset()
     table.LUTDescriptor, table.LUTData, table.ModalityLUTType = [3, 0, 16], b"\x00\0\x64\0\xc8\0", "US"
     data = ct(np.array([[0, 1, 2]], dtype=np.uint16), ModalityLUTSequence=Sequence([table]))
     assert greys(data, Rendering(window=Window(100, 200))) == [[0, 128, 255]]
-
-
-def test_bits_beyond_the_stored_ones_are_overlays() -> None:
-    stored = np.array([[0x0000, 0x1FFF, 0xF000]], dtype=np.uint16)
-    data = ct(stored, BitsStored=12, HighBit=11, WindowCenter=2048, WindowWidth=4096)
-    assert greys(data) == [[0, 255, 0]]
