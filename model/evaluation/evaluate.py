@@ -8,10 +8,11 @@ from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import describe
 from model.evaluation.labels import Labels, find_labels
+from model.evaluation.options import DEFAULT_SAMPLES, EvaluationOptions
 from model.evaluation.prompts import Prompts, as_prompts
 from model.evaluation.rows import bad_rows_json, choose_rows, embed_rows, without_overlap
-from model.evaluation.run import Evaluation, EvaluationOptions, Evaluator
-from model.evaluation.statistics.bootstrap import DEFAULT_SAMPLES, Resampling
+from model.evaluation.run import Evaluation, Evaluator
+from model.evaluation.statistics.bootstrap import Resampling
 from model.evaluation.tasks import zero_shot
 from model.imaging.preprocessing import Standardization
 

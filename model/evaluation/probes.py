@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ManifestError
+from model.evaluation.options import NEIGHBOURS
 from model.evaluation.statistics.folds import fold_of_rows
 from model.evaluation.statistics.metrics import Flags, Floats, Rankings, macro
 from model.optional_dependencies import extra
 
 Features = NDArray[np.float32]
 
-NEIGHBOURS = 20
 VOTE_TEMPERATURE = 0.07  # of the neighbours' votes, as Wu et al. (2018) weight them
 PENALTIES = (0.001, 0.01, 0.1)  # scikit-learn's C, on embeddings of unit variance; larger is weaker
 RIDGE_PENALTIES = tuple(10.0**power for power in range(-1, 6))

@@ -12,17 +12,21 @@ from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import Classification, describe, worst_mistakes
 from model.evaluation.labels import Labels, truth_of
-from model.evaluation.probes import NEIGHBOURS
+from model.evaluation.options import (
+    CLASSIFICATION_TASKS,
+    NEIGHBOUR_VOTE,
+    REGRESSION,
+    RETRIEVAL,
+    ZERO_SHOT,
+    EvaluationOptions,
+)
 from model.evaluation.prompts import Prompts
 from model.evaluation.rows import EmbeddedRows, bad_rows_json
-from model.evaluation.statistics.bootstrap import DEFAULT_SAMPLES, MACRO, Measure, Resampling, metrics_json
+from model.evaluation.statistics.bootstrap import MACRO, Measure, Resampling, metrics_json
 from model.evaluation.statistics.folds import FOLDS
 from model.evaluation.statistics.metrics import Floats, RowValues
 from model.evaluation.statistics.subgroups import describe_parts, parts_of
 from model.evaluation.tasks import (
-    CLASSIFICATION_TASKS,
-    NEIGHBOUR_VOTE,
-    ZERO_SHOT,
     image_to_image,
     linear_probe,
     nearest_neighbours,
@@ -33,24 +37,7 @@ from model.evaluation.tasks import (
     zero_shot,
 )
 
-RETRIEVAL, REGRESSION = "retrieval", "regression"
 WORST = 25
-TASKS = (*CLASSIFICATION_TASKS, RETRIEVAL, REGRESSION)
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """What is asked of a report."""
-
-    tasks: tuple[str, ...] = ()  # of TASKS; empty means all that the data allow
-    label_column: str = "label"
-    target: str = ""  # the column of numbers for the regression
-    by: tuple[str, ...] = ()  # the columns whose subgroups are told apart
-    split: str = ""  # see `choose_rows`
-    multi_label: bool | None = None  # None finds out
-    neighbours: int = NEIGHBOURS
-    samples: int = DEFAULT_SAMPLES  # of the bootstrap; 0 gives no intervals
-    seed: int = 0
 
 
 @dataclass

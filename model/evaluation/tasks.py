@@ -19,9 +19,6 @@ from model.evaluation.statistics.metrics import Flags, Floats, Ints, RowValues
 from model.evaluation.statistics.thresholds import youden_threshold
 from model.evaluation.zero_shot import label_features, zero_shot_scores
 
-ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE = "zero-shot", "knn", "linear-probe"
-CLASSIFICATION_TASKS = (ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE)
-
 
 def zero_shot(
     embedder: Embedder, test_rows: EmbeddedRows, labels: Labels, prompts: Prompts, train_rows: EmbeddedRows | None

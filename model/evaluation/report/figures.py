@@ -1,4 +1,4 @@
-"""The report's pictures, as data URIs: SVG where lines are few, PNG where points are many."""
+"""Pictures of the report as data URIs: SVG for few lines, PNG for many points."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CURVES = 12
-MOST_CELLS_WITH_NUMBERS = 20  # along a side
+MOST_LABELS_WITH_COUNTS = 20  # a larger confusion matrix has colours only
 MOST_MAPPED = 1500  # rows; t-SNE of more takes minutes
 FEWEST_FOR_TSNE = 50
 _GRID = "#d9dee5"
@@ -27,12 +27,12 @@ _STYLE = {
     "axes.edgecolor": "#8a94a3",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "svg.hashsalt": "report",  # the same picture is the same bytes
+    "svg.hashsalt": "report",  # equal pictures are equal bytes
 }
 
 
 def roc_curves(task: Classification) -> str:
-    """Sensitivity against 1 - specificity, a curve a label; of many labels, those with the least area."""
+    """ROC curves, one per label, as a data URI. Of many labels, the `MOST_CURVES` with the smallest areas."""
     curve, area = extra("sklearn.metrics").roc_curve, extra("sklearn.metrics").auc
     curves = []
     for column, label in enumerate(task.labels):
@@ -46,14 +46,19 @@ def roc_curves(task: Classification) -> str:
         axes.plot(false_rate, true_rate, color=color, linewidth=1.4, label=f"{_short(label)}  {value:.3f}")
     axes.plot([0, 1], [0, 1], color="#8a94a3", linewidth=0.8, linestyle=":")
     left_out = f" ({len(shown)} lowest of {len(curves)} labels)" if len(shown) < len(curves) else ""
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"ROC, with its area{left_out}", aspect="equal")
+    axes.set(
+        xlabel="1 - specificity", ylabel="sensitivity", title=f"ROC curves and their areas{left_out}", aspect="equal"
+    )
     if shown:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6.5, frameon=False)
     return _svg(figure)
 
 
 def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """True labels down, called labels across; shades are shares of a row, figures are rows."""
+    """Confusion matrix as a data URI: true labels down, predicted labels across.
+
+    The shade of a cell is its share of the true label's rows; the number in it counts rows.
+    """
     table = np.array(counts, dtype=float)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.33 * min(len(labels), 30)
@@ -62,9 +67,9 @@ def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> 
     names = [_short(label) for label in labels]
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=6.5)
     axes.set_yticks(range(len(names)), names, fontsize=6.5)
-    axes.set(xlabel="called", ylabel="true", title="Confusion")
+    axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     axes.grid(visible=False)
-    if len(labels) <= MOST_CELLS_WITH_NUMBERS:
+    if len(labels) <= MOST_LABELS_WITH_COUNTS:
         for (row, column), count in np.ndenumerate(table):
             if count:
                 color = "white" if shares[row, column] > 0.55 else "#24303f"
@@ -73,7 +78,7 @@ def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> 
 
 
 def calibration_curve(task: Classification) -> str:
-    """How often the likeliest label is right against how likely it is said to be."""
+    """Share of correct predictions against the predicted probability, as a data URI."""
     bins = calibration(task.truth, task.scores)
     figure, axes = _figure(4.6, 4.4)
     sizes = [20 + 180 * part.rows / len(task.truth) for part in bins]
@@ -81,13 +86,13 @@ def calibration_curve(task: Classification) -> str:
     confidence, right = [part.confidence for part in bins], [part.right for part in bins]
     axes.plot(confidence, right, color="#1f5fa8", linewidth=1)
     axes.scatter(confidence, right, s=sizes, color="#1f5fa8", alpha=0.7)
-    axes.set(xlabel="probability of the likeliest label", ylabel="share that is right", title="Calibration")
+    axes.set(xlabel="probability of the likeliest label", ylabel="share of correct predictions", title="Calibration")
     axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     return _svg(figure)
 
 
 def regression_scatter(truth: Floats, predicted: Floats, target: str) -> str:
-    """Predicted against true values."""
+    """Predicted against true values, as a data URI."""
     figure, axes = _figure(4.6, 4.4)
     low, high = float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))
     axes.plot([low, high], [low, high], color="#8a94a3", linewidth=0.8, linestyle=":")
@@ -97,7 +102,13 @@ def regression_scatter(truth: Floats, predicted: Floats, target: str) -> str:
 
 
 def embedding_map(features: NDArray[np.float32], names: Sequence[str], seed: int) -> str:
-    """Rows in two dimensions, by t-SNE (by PCA if they are few), coloured by name; a seeded sample of many rows."""
+    """Scatter plot of embeddings in two dimensions, by t-SNE (by PCA for few rows), as a data URI.
+
+    Args:
+        features: (n, D); of more than `MOST_MAPPED` rows, a random sample is shown.
+        names: n names; each name has its colour.
+        seed: seed of the sample, of t-SNE and of PCA.
+    """
     rows = np.arange(len(features))
     if len(rows) > MOST_MAPPED:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_MAPPED, replace=False))

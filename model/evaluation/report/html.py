@@ -1,60 +1,116 @@
-"""The few pieces of HTML that a report is made of; every text is escaped."""
+"""The evaluation report as one HTML page that needs no other file and no network."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-CSS = """
-body{font:15px/1.5 system-ui,sans-serif;color:#24303f;background:#f5f7fa;margin:0}
-main{max-width:1100px;margin:0 auto;padding:24px}
-section{background:#fff;border:1px solid #dfe4ea;border-radius:8px;padding:16px 22px;margin:18px 0}
-h1{font-size:26px;margin:8px 0}h2{font-size:20px;margin:4px 0 12px}h3{font-size:16px;margin:20px 0 6px}
-p.note{color:#5a6675;margin:4px 0}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
-.wide{overflow-x:auto}
-th,td{padding:4px 10px;border-bottom:1px solid #e6eaef;text-align:right;white-space:nowrap}
-th{color:#5a6675;font-weight:600}th:first-child,td:first-child,td.text,th.text{text-align:left}
-td small{color:#5a6675}
-.far{background:#fdf0d5}
-.pictures{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}
-.pictures img{max-width:100%;height:auto}
-summary{cursor:pointer;color:#1f5fa8;margin:10px 0}
-"""
+from model.evaluation.report.figures import (
+    calibration_curve,
+    confusion_matrix,
+    embedding_map,
+    regression_scatter,
+    roc_curves,
+)
+from model.evaluation.run import Evaluation
+from model.evaluation.statistics.subgroups import FEWEST_ROWS
+from model.optional_dependencies import extra
+
+TEMPLATE = "report.html.j2"
+MOST_BAD_ROWS = 200  # in the page; the JSON file has all
+
+HEADLINES = (
+    "macro_auc",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_sensitivity_at_specificity_0.9",
+    "mean_average_precision",
+    "precision@10",
+    "hit@1",
+    "mean_absolute_error",
+    "mean_absolute_error_of_the_median",
+)
+TITLES = {
+    "zero-shot": "Zero-shot classification",
+    "knn": "Nearest neighbours",
+    "linear-probe": "Linear probe",
+    "image-to-image": "Retrieval: image to images",
+    "prompt-to-image": "Retrieval: prompts of a label to images",
+    "text-to-image": "Retrieval: text of a row to images",
+    "regression": "Regression",
+}
+WORDS = {"called": "predicted", "auc": "AUC", "f1": "F1"}
 
 
-class Markup(str):
-    """HTML that is not escaped again."""
+def render_html(report: Mapping[str, Any], evaluation: Evaluation, seed: int, json_file: str) -> str:
+    """The page, with numbers from the report and pictures of the evaluation. Every text in it is escaped.
 
-    __slots__ = ()
+    Args:
+        report: what the JSON file has.
+        evaluation: the rows, scores and predictions that the pictures are drawn from.
+        seed: seed of the map of the embeddings.
+        json_file: name of the JSON file, for the page's notes.
 
-
-def page(title: str, content: str) -> str:
-    """A whole document."""
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{CSS}</style></head>'
-        f"<body><main><h1>{escape(title)}</h1>{content}</main></body></html>\n"
+    Raises:
+        ExtraMissing: jinja2, matplotlib or scikit-learn is not installed.
+    """
+    jinja2 = extra("jinja2")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-
-
-def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td>{cell if isinstance(cell, Markup) else escape(str(cell))}</td>" for cell in line)
-        + "</tr>"
-        for line in lines
+    environment.filters |= {"words": _words, "headlines": _headlines, "number": _number}
+    names = [" | ".join(evaluation.labels.of(row)) or "(no label)" for row in evaluation.test_rows.rows]
+    page: str = environment.get_template(TEMPLATE).render(
+        title=f"Evaluation of {report.get('model', {}).get('name', 'a model')}",
+        report=report,
+        facts=_facts(report),
+        titles=TITLES,
+        drawn={name: _drawn(name, task, evaluation) for name, task in report["tasks"].items()},
+        map=embedding_map(evaluation.test_rows.features, names, seed),
+        json_file=json_file,
+        fewest_rows=FEWEST_ROWS,
+        most_bad_rows=MOST_BAD_ROWS,
     )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return page
 
 
-def pictures(uris: Sequence[str]) -> str:
-    return '<div class="pictures">' + "".join(f'<img alt="" src="{uri}">' for uri in uris) + "</div>"
+def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        (key, ", ".join(f"{name} {_plain(value)}" for name, value in report[key].items() if value or value == 0))
+        for key in ("model", "data", "options")
+        if key in report
+    ]
+    training = report["training"]
+    dropped = f"{training['dropped_for_overlap']} dropped because they share a group or an image with a test row"
+    return [*facts, ("test rows", str(report["rows"])), ("training rows", f"{training['rows']}, {dropped}")]
 
 
-def details(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{content}</details>"
+def _drawn(name: str, task: Mapping[str, Any], evaluation: Evaluation) -> list[str]:
+    """The pictures of a task, as data URIs."""
+    if name == "regression" and evaluation.predictions:
+        return [regression_scatter(*evaluation.predictions, task["target"])]
+    scored = evaluation.classifications.get(name)
+    if scored is None:
+        return []
+    if "confusion" not in task:
+        return [roc_curves(scored)]
+    return [roc_curves(scored), confusion_matrix(scored.labels, task["confusion"]), calibration_curve(scored)]
 
 
-def section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+def _headlines(metrics: Mapping[str, Any]) -> list[str]:
+    return [name for name in HEADLINES if name in metrics]
+
+
+def _plain(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _words(name: str) -> str:
+    return " ".join(WORDS.get(word, word) for word in name.split("_"))

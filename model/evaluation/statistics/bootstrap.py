@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from model.evaluation.options import DEFAULT_SAMPLES
 from model.evaluation.statistics.metrics import Floats, Ints, Values, macro
 
 Measure = Callable[[Ints], Values]
 
 MACRO = "macro_"  # before the name of a metric that is averaged over labels
-DEFAULT_SAMPLES = 1000
 CONFIDENCE = 0.95
 
 

@@ -13,9 +13,9 @@ from model.data.manifest import Manifest, read_manifest
 from model.embedder import Embedder
 from model.errors import ExtraMissing, ManifestError
 from model.evaluation.evaluate import evaluate, evaluate_zero_shot
+from model.evaluation.options import EvaluationOptions
 from model.evaluation.prompts import as_prompts
 from model.evaluation.rows import choose_rows
-from model.evaluation.run import EvaluationOptions
 from model.evaluation.statistics.folds import fold_of_rows, out_of_fold
 from model.optional_dependencies import extra
 from tests.support.colour_engine import COLOURS, ColourEngine, colour_manifest, write_manifest
