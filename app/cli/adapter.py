@@ -17,7 +17,8 @@ from model.errors import CheckpointError, ImageDecodeError, ManifestError
 from model.evaluation.labels import Labels, find_labels
 from model.evaluation.rows import EmbeddedRows, embed_rows
 from model.heads.adapter import FACTS_FILE, Adapter, load_adapter
-from model.heads.adapter_training import AdapterOptions, train_adapter
+from model.heads.adapter_training import train_adapter
+from model.heads.options import AdapterOptions
 
 THRESHOLDS = ("sensitivity_90", "youden")
 

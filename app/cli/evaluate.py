@@ -14,9 +14,9 @@ from model.devices import pick_device, pick_dtype
 from model.embedder import Embedder
 from model.embedding_cache import EmbeddingCache, fingerprint
 from model.evaluation.evaluate import evaluate
+from model.evaluation.options import EvaluationOptions
 from model.evaluation.prompts import read_prompts
 from model.evaluation.report.report import HTML_FILE, write_report
-from model.evaluation.run import EvaluationOptions
 from model.imaging.preprocessing import Standardization
 from model.optional_dependencies import extra
 

@@ -7,9 +7,8 @@ import click
 from app.inference.model_loader import find_model
 from app.settings import Settings
 from model.data.manifest import read_label_texts
-from model.training.batches.augmentation import Augmentation
 from model.training.finetune import finetune
-from model.training.options import FinetuneOptions
+from model.training.options import AugmentationOptions, FinetuneOptions
 
 _AUGMENTATION = ("extra", "erase", "horizontal_flip", "vertical_flip")
 
@@ -31,14 +30,14 @@ def _options(flags: dict[str, Any], settings: Settings) -> FinetuneOptions:
     given = {name: value for name, value in flags.items() if value is not None}
     varied: dict[str, Any] = {name: given.pop(name) for name in _AUGMENTATION if name in given}
     if "crop_area" in given:
-        varied["scale"] = (given.pop("crop_area"), 1.0)
+        varied["crop_area"] = given.pop("crop_area")
     if given.pop("no_trivial_augment", False):
         varied["trivial_augment"] = False
     if "label_texts" in given:
         given["label_texts"] = read_label_texts(given["label_texts"])
     return FinetuneOptions(
         model=find_model(settings),
-        augmentation=Augmentation(**varied),
+        augmentation=AugmentationOptions(**varied),
         recompute=not given.pop("keep_graphs", False),
         tensorboard=not given.pop("no_tensorboard", False),
         device=settings.device,

@@ -170,7 +170,7 @@ def evaluate(**given: Any) -> None:
     Needs medimageinsight-server[train]. Embeddings are kept in CACHE_DIR/embeddings, so that a second report is quick.
     """
     from app.cli.evaluate import run_evaluate
-    from model.evaluation.run import EvaluationOptions
+    from model.evaluation.options import EvaluationOptions
 
     settings, options = (
         _taken_out(given, Settings.model_fields),
@@ -191,7 +191,7 @@ def adapter() -> None:
 def train(**given: Any) -> None:
     """Learn a classifier from a manifest's labels. Needs medimageinsight-server[train]."""
     from app.cli.adapter import run_adapter_train
-    from model.heads.adapter_training import AdapterOptions
+    from model.heads.options import AdapterOptions
 
     settings, options = _taken_out(given, Settings.model_fields), _taken_out(given, AdapterOptions.__dataclass_fields__)
     _run(lambda: run_adapter_train(AdapterOptions(**options), read_settings(settings), **given))

@@ -1,6 +1,6 @@
 """Learning an adapter from embedded rows, and the thresholds to use it with."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,9 @@ from model.evaluation.statistics.folds import fold_of_rows
 from model.evaluation.statistics.metrics import Flags, Floats
 from model.evaluation.statistics.thresholds import Threshold, sensitivity_threshold, youden_threshold
 from model.heads.adapter import Adapter, Features, build_layers
+from model.heads.options import AdapterOptions
 
 SENSITIVITY = 0.9
-
-
-@dataclass(frozen=True)
-class AdapterOptions:
-    """How an adapter is learnt."""
-
-    hidden: int = 0  # the hidden layer's size; 0 for a linear adapter
-    epochs: int = 200  # at most; the best on the validation rows is kept
-    patience: int = 20  # epochs without a better validation loss
-    batch_size: int = 256
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-4
-    seed: int = 0
 
 
 def train_adapter(

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from model.devices import DTYPES, available_cpus, pick_device, pick_dtype
 from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import TrainingError
+from model.training.batches.augmentation import Augmentation
 from model.training.batches.loader import Normaliser, TextBatcher, TrainingSet
 from model.training.batches.rows import TrainingRows, read_rows
 from model.training.distributed import World, join_world, leave_world
@@ -186,7 +187,7 @@ def _trainer(
         data.train.rows,
         image.image_size,
         fill,
-        options.augmentation,
+        Augmentation(**asdict(options.augmentation)),
         cache_pixels=options.cache_pixels,
         strict=options.strict,
     )

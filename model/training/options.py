@@ -1,81 +1,215 @@
-"""What a fine-tuning can be told."""
+"""Options of a fine-tuning; each field with `flag(...)` is also a flag of `medimageinsight finetune`.
 
-from collections.abc import Mapping
+This module imports no torch, so that `--help` stays instant.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from model.data.manifest import LabelTexts
 from model.errors import TrainingError
-from model.training.batches.augmentation import Augmentation
+from model.options import flag, numbers_out_of_range
+
+EXTRA_AUGMENTATIONS = ("rotate", "rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """Random changes of a training image, applied in this order. By default nothing flips an image."""
+
+    extra: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata=flag(
+            f"Probability of one more change of the whole image: {', '.join(EXTRA_AUGMENTATIONS)}; repeatable",
+            metavar="NAME=PROBABILITY",
+        ),
+    )
+    crop_area: float = field(
+        default=0.8, metadata=flag("Smallest share of the image's area that a random crop keeps", above=0, most=1)
+    )
+    crop_ratio: float = field(
+        default=4 / 3,
+        metadata=flag("Largest ratio between the sides of a crop, relative to the sides of the image", least=1),
+    )
+    trivial_augment: bool = field(
+        default=True,  # Müller and Hutter 2021, arXiv:2103.10158
+        metadata=flag("Skip TrivialAugmentWide, which applies one strong random change per image"),
+    )
+    erase: float = field(
+        default=0.25,
+        metadata=flag("Probability of filling a random rectangle with the mean colour", least=0, most=1),
+    )
+    horizontal_flip: float = field(
+        default=0.0,
+        metadata=flag(
+            "Probability of a horizontal flip, which hides whether a finding is left or right", least=0, most=1
+        ),
+    )
+    vertical_flip: float = field(default=0.0, metadata=flag("Probability of a vertical flip", least=0, most=1))
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.extra) - set(EXTRA_AUGMENTATIONS):
+            raise TrainingError(
+                f"no augmentation is called {', '.join(sorted(unknown))}; there are {', '.join(EXTRA_AUGMENTATIONS)}"
+            )
+        for problem in numbers_out_of_range(self):
+            raise TrainingError(problem)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No random change: images as the service sees them."""
+        return cls(crop_area=1.0, crop_ratio=1.0, trivial_augment=False, erase=0.0)
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """A fine-tuning, or a training from scratch where `model` holds freshly initialised weights."""
+    """Options of a fine-tuning, or of a training from scratch if `model` holds freshly initialised weights.
+
+    The command line takes `model`, `device` and `threads` from the settings of these names.
+    """
 
     model: Path  # release folder to start from
-    out: Path  # release folder to write
+    out: Path = field(metadata=flag("Release folder to write", path="folder"))
     # data
-    data: Path | None = None  # CSV or Parquet manifest; see model.data.manifest.read_manifest
-    val: Path | None = None  # the same, held out; without it, rows of `data` whose split is "val"
-    image_tsv: Path | None = None  # the fine-tuning notebook's files, instead of `data`
-    text_tsv: Path | None = None
-    val_image_tsv: Path | None = None
-    val_text_tsv: Path | None = None
-    label_file: Path | None = None  # class names, one a line, that the TSV files' class ids count
-    label_texts: LabelTexts = field(default_factory=dict)  # label -> wordings, one drawn for each image and step
-    strict: bool = False  # a bad row ends the training
+    data: Path | None = field(
+        default=None,
+        metadata=flag("CSV or Parquet file with the column path, and text or label; others such as split, group"),
+    )
+    val: Path | None = field(
+        default=None, metadata=flag("File like --data to validate on; without it, the rows of --data with split val")
+    )
+    image_tsv: Path | None = field(
+        default=None,
+        metadata=flag("File of name<TAB>base64 lines, as the public fine-tuning notebook writes it; replaces --data"),
+    )
+    text_tsv: Path | None = field(
+        default=None, metadata=flag("File of name<TAB>JSON lines with the texts for --image-tsv")
+    )
+    val_image_tsv: Path | None = field(default=None, metadata=flag("File like --image-tsv to validate on"))
+    val_text_tsv: Path | None = field(default=None, metadata=flag("File like --text-tsv to validate on"))
+    label_file: Path | None = field(
+        default=None,
+        metadata=flag("File with one class name per line; the TSV files number the classes from 0 in this order"),
+    )
+    label_texts: Mapping[str, Sequence[str]] = field(
+        default_factory=dict,
+        metadata=flag(
+            "JSON or YAML file of label -> wordings; one is drawn per image and step", path="file", metavar="FILE"
+        ),
+    )
+    strict: bool = field(default=False, metadata=flag("Stop at a bad row; otherwise bad rows are listed and left out"))
     # sampling
-    sample_by: str = ""  # column whose values get shares of every batch; "" takes all rows alike
-    shares: Mapping[str, float] = field(default_factory=dict)  # see model.training.batches.sampling.batch_shares
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    cache_pixels: int = 0  # keep decoded images in memory, at most this long; 0 decodes them every time
-    workers: int = 0  # processes that load images; 0 loads them in the training process
+    sample_by: str = field(
+        default="",
+        metadata=flag("Column whose values get fixed shares of every batch; see --share", metavar="COLUMN"),
+    )
+    shares: Mapping[str, float] = field(  # see model.training.batches.sampling.batch_shares
+        default_factory=dict,
+        metadata=flag(
+            "Share of a batch for one value of the column --sample-by; repeatable",
+            name="--share",
+            metavar="VALUE=SHARE",
+        ),
+    )
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    cache_pixels: int = field(
+        default=0,
+        metadata=flag("Largest side in pixels of decoded images that are kept in memory; 0 keeps none", least=0),
+    )
+    workers: int = field(
+        default=0, metadata=flag("Processes that load images; 0 loads them in the training process", least=0)
+    )
     # optimisation
-    batch_size: int = 64  # images that are compared with each other, over all processes
-    chunk_size: int = 0  # images that go through the encoder at once, in each process; 0 takes all of its share
-    recompute: bool = True  # encode each chunk twice instead of keeping all graphs in memory
-    epochs: float = 10.0
-    steps: int = 0  # instead of epochs
-    learning_rate: float = 1e-5  # at the peak
-    min_learning_rate: float = 0.0  # at the end, as a share of the peak
-    warmup_steps: int = 5
-    weight_decay: float = 0.2
-    betas: tuple[float, float] = (0.9, 0.999)
-    gradient_clip: float = 1.0  # largest norm; 0 clips nothing
-    freeze: tuple[str, ...] = ()  # regular expressions over released names, such as "^lang_encoder"
-    learning_rates: Mapping[str, float] = field(default_factory=dict)  # the same -> peak learning rate
-    ema: float = 0.999  # decay of the moving average that is evaluated and saved; 0 saves the last weights
-    drop_path: float | None = None  # None takes the config's
-    gradient_checkpointing: bool = False
-    mixed_precision: str = "auto"  # auto (bfloat16 or float16 on CUDA), bfloat16, float16, off
+    batch_size: int = field(
+        default=64, metadata=flag("Images compared with each other per step, over all processes", least=1)
+    )
+    chunk_size: int = field(
+        default=0,
+        metadata=flag("Images that each process encodes at once; 0 encodes its whole part of the batch", least=0),
+    )
+    recompute: bool = field(
+        default=True,
+        metadata=flag(
+            "Keep the graph of every chunk of --chunk-size: more memory, but no second encoding", name="--keep-graphs"
+        ),
+    )
+    epochs: float = field(default=10.0, metadata=flag("Passes through the training rows", least=0))
+    steps: int = field(default=0, metadata=flag("Batches to train on, instead of --epochs; 0 uses --epochs", least=0))
+    learning_rate: float = field(default=1e-5, metadata=flag("Peak learning rate", above=0))
+    min_learning_rate: float = field(
+        default=0.0, metadata=flag("Learning rate at the end of the cosine, as a share of the peak", least=0, most=1)
+    )
+    warmup_steps: int = field(default=5, metadata=flag("Steps of linear warm-up", least=0))
+    weight_decay: float = field(default=0.2, metadata=flag("Weight decay, applied to matrices only", least=0))
+    betas: tuple[float, float] = field(
+        default=(0.9, 0.999), metadata=flag("Decay rates of AdamW's two moving averages", metavar="BETA1 BETA2")
+    )
+    gradient_clip: float = field(default=1.0, metadata=flag("Largest norm of the gradient; 0 clips nothing", least=0))
+    freeze: tuple[str, ...] = field(  # such as "^lang_encoder"
+        default=(),
+        metadata=flag(
+            "Regular expression over released names of parameters that are not trained; repeatable", metavar="PATTERN"
+        ),
+    )
+    learning_rates: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata=flag(
+            "Peak learning rate of the parameters whose released name matches; repeatable",
+            name="--learning-rate-for",
+            metavar="PATTERN=RATE",
+        ),
+    )
+    ema: float = field(
+        default=0.999,
+        metadata=flag(
+            "Decay of the moving average that is validated and saved; 0 saves the last weights", least=0, below=1
+        ),
+    )
+    drop_path: float | None = field(
+        default=None,
+        metadata=flag("Rate of dropped blocks; without it, that of config.yaml", least=0, below=1),
+    )
+    gradient_checkpointing: bool = field(
+        default=False, metadata=flag("Compute activations again in the backward pass: less memory, a third more time")
+    )
+    mixed_precision: str = field(
+        default="auto",
+        metadata=flag(
+            "Number format of the encoders' arithmetic; auto takes bfloat16 or float16 on CUDA, and off elsewhere",
+            choices=("auto", "bfloat16", "float16", "off"),
+        ),
+    )
     # running
     device: str = "auto"
-    threads: int = 0  # of torch on a CPU; 0 takes every one
-    seed: int = 0
-    eval_every: int = 0  # steps; 0 is at the end of every epoch
-    save_every: int = 0  # steps between states to resume from; 0 is at the end of every epoch
-    log_every: int = 10  # steps
-    keep_best: bool = False  # save the weights with the best validation instead of the last
-    resume: bool = False
-    tensorboard: bool = True  # where it is installed
+    threads: int = 0  # torch's threads on a CPU; 0 takes every CPU
+    seed: int = field(default=0, metadata=flag("Seed of all randomness"))
+    eval_every: int = field(
+        default=0, metadata=flag("Steps between validations; 0 validates at the end of every epoch", least=0)
+    )
+    save_every: int = field(
+        default=0,
+        metadata=flag("Steps between saved states for --resume; 0 saves at the end of every epoch", least=0),
+    )
+    log_every: int = field(default=10, metadata=flag("Steps between lines of metrics.jsonl", least=1))
+    keep_best: bool = field(
+        default=False, metadata=flag("Save the weights with the best validation instead of the last ones")
+    )
+    resume: bool = field(
+        default=False, metadata=flag("Continue the interrupted training in --out; start one if there is none")
+    )
+    tensorboard: bool = field(
+        default=True, metadata=flag("Write no TensorBoard events; without it, they are written if it is installed")
+    )
 
     def __post_init__(self) -> None:
-        positive = ("batch_size", "learning_rate", "log_every")
-        not_negative = ("chunk_size", "epochs", "steps", "warmup_steps", "weight_decay", "gradient_clip", "workers")
-        for names, least in ((positive, "above 0"), (not_negative, "at least 0")):
-            for name in names:
-                value = getattr(self, name)
-                if value < 0 or (value == 0 and names is positive):
-                    raise TrainingError(f"{name} is {value}; it must be {least}")
-        if not 0 <= self.ema < 1:
-            raise TrainingError(f"ema is {self.ema}; it must be at least 0 and below 1")
+        for problem in numbers_out_of_range(self):
+            raise TrainingError(problem)
         if (self.data is None) == (self.image_tsv is None) or (self.image_tsv is None) != (self.text_tsv is None):
-            raise TrainingError("name a manifest, or an image TSV together with a text TSV")
+            raise TrainingError("a manifest is needed, or an image TSV together with a text TSV")
         if (self.val_image_tsv is None) != (self.val_text_tsv is None):
-            raise TrainingError("a validation image TSV needs a text TSV, and the other way round")
+            raise TrainingError("a validation image TSV and a validation text TSV are needed together")
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in what JSON can hold."""
+        """All options as values that JSON can hold."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}

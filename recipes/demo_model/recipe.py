@@ -41,7 +41,7 @@ PHASES = (Phase(64, 1500, 5e-4, 0.4, 50), Phase(128, 2800, 5e-4, 0.0, 30))
 # TrivialAugmentWide was too much for so short a training: with it the loss stood still.
 AUGMENTATION = Augmentation(
     extra={"rescale": 0.25, "blur": 0.15, "noise": 0.1, "jpeg": 0.2, "window": 0.5, "invert": 0.08, "gray": 0.1},
-    scale=(0.65, 1.0),
+    crop_area=0.65,
     trivial_augment=False,
     erase=0.05,
 )

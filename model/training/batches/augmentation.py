@@ -6,7 +6,7 @@ generator, which the data loader seeds anew for every image.
 
 import io
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,37 +15,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from model.errors import TrainingError
-
-# What `Augmentation.extra` may name: each is done to an image with the probability given to it.
-EXTRAS = ("rotate", "rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
+from model.training.options import EXTRA_AUGMENTATIONS, AugmentationOptions
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is done to a training image, in this order."""
-
-    extra: dict[str, float] = field(default_factory=dict)  # name of `EXTRAS` -> probability; on the whole image
-    scale: tuple[float, float] = (0.8, 1.0)  # of the random crop's area
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # of the crop's sides, where 1 is the image's own shape
-    trivial_augment: bool = True  # one transformation of a wide range (Müller and Hutter 2021, arXiv:2103.10158)
-    erase: float = 0.25  # probability of a rectangle filled with the mean colour
-    horizontal_flip: float = 0.0
-    vertical_flip: float = 0.0
-
-    def __post_init__(self) -> None:
-        if unknown := set(self.extra) - set(EXTRAS):
-            raise TrainingError(
-                f"no augmentation is called {', '.join(sorted(unknown))}; there are {', '.join(EXTRAS)}"
-            )
-
-    @classmethod
-    def none(cls) -> "Augmentation":
-        """Images as the service sees them."""
-        return cls(scale=(1.0, 1.0), ratio=(1.0, 1.0), trivial_augment=False, erase=0.0)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+class Augmentation(AugmentationOptions):
+    """The options applied to images; it can be called from any data loader process."""
 
     def __call__(self, image: Image.Image, size: tuple[int, int], fill: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Vary an image.
@@ -58,7 +33,7 @@ class Augmentation:
         Returns:
             (height, width, 3) uint8.
         """
-        for name in EXTRAS:
+        for name in EXTRA_AUGMENTATIONS:
             if _happens(self.extra.get(name, 0.0)):
                 image = _EXTRA[name](image)
         height, width = size
@@ -84,8 +59,8 @@ class Augmentation:
         """A random part of the image; its shape counts in the square that the model makes of every image."""
         width, height = 1.0, 1.0
         for _ in range(10):
-            area = _uniform(*self.scale)
-            ratio = math.exp(_uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
+            area = _uniform(self.crop_area, 1)
+            ratio = math.exp(_uniform(-math.log(self.crop_ratio), math.log(self.crop_ratio)))
             if (area * ratio) ** 0.5 <= 1 and (area / ratio) ** 0.5 <= 1:
                 width, height = (area * ratio) ** 0.5, (area / ratio) ** 0.5
                 break

@@ -12,7 +12,8 @@ from model.errors import CheckpointError, ManifestError
 from model.evaluation.labels import Labels, truth_of
 from model.evaluation.rows import EmbeddedRows
 from model.heads.adapter import FACTS_FILE, WEIGHTS_FILE, Adapter, load_adapter
-from model.heads.adapter_training import AdapterOptions, train_adapter
+from model.heads.adapter_training import train_adapter
+from model.heads.options import AdapterOptions
 from tests.support.colour_engine import unit
 
 LABELS = Labels(("a", "b", "c"), one_label=True, column="label")

@@ -276,7 +276,7 @@ def test_the_notebooks_files_train_from_the_command_line(
         (["--data", "{data}", "--share", "s0"], "is not of the form NAME=NUMBER"),
         (["--data", "{data}", "--batch-size", "0"], "batch_size is 0"),
         (["--data", "{data}", "--mixed-precision", "float16"], "float16 needs CUDA"),
-        ([], "name a manifest, or an image TSV"),
+        ([], "a manifest is needed, or an image TSV"),
     ],
 )
 def test_wrong_options_end_with_a_sentence(options: FinetuneOptions, flags: list[str], complaint: str) -> None:
@@ -290,10 +290,10 @@ def test_wrong_options_end_with_a_sentence(options: FinetuneOptions, flags: list
 def test_every_flag_names_a_field_and_every_field_has_a_flag() -> None:
     flags = {name for name, *_ in (*_VALUES, *_PAIRS, *_SWITCHES)} | {"freeze", "out", "model", "device", "threads"}
     fields = set(FinetuneOptions.__dataclass_fields__) | set(Augmentation.__dataclass_fields__)
-    translated = {"crop_area": "scale", "no_trivial_augment": "trivial_augment", "keep_graphs": "recompute"}
+    translated = {"no_trivial_augment": "trivial_augment", "keep_graphs": "recompute"}
     translated |= {"no_tensorboard": "tensorboard"}
-    without_flag = {"augmentation", "ratio", "betas"}
-    assert {translated.get(name, name) for name in flags} == fields - without_flag
+    without_flag = {"augmentation", "betas"}
+    assert {translated.get(name, name) for name in flags} == fields - without_flag - {"crop_ratio"}
 
 
 def test_half_precision_weights_are_saved_and_loaded(release: Path, tmp_path: Path) -> None:

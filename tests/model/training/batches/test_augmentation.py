@@ -8,7 +8,8 @@ from PIL import Image
 
 from model.errors import TrainingError
 from model.imaging.preprocessing import preprocess
-from model.training.batches.augmentation import EXTRAS, Augmentation
+from model.training.batches.augmentation import Augmentation
+from model.training.options import EXTRA_AUGMENTATIONS
 
 FILL = (10, 20, 30)
 RAMP = Image.fromarray(np.tile(np.linspace(0, 255, 60, dtype=np.uint8), (48, 1)))  # dark on the left
@@ -26,7 +27,7 @@ def test_without_any_change_an_image_is_what_the_service_sees() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", EXTRA_AUGMENTATIONS)
 def test_every_extra_gives_an_image_and_changes_it(name: str, mode: str) -> None:
     noise = Image.effect_noise(RAMP.size, 60)
     image = Image.merge("RGB", (RAMP, noise, RAMP)).convert(mode)
@@ -38,13 +39,13 @@ def test_every_extra_gives_an_image_and_changes_it(name: str, mode: str) -> None
 
 
 def test_the_same_seed_gives_the_same_picture_and_another_seed_another() -> None:
-    augmentation = Augmentation(extra=dict.fromkeys(EXTRAS, 0.5))
+    augmentation = Augmentation(extra=dict.fromkeys(EXTRA_AUGMENTATIONS, 0.5))
     np.testing.assert_array_equal(varied(augmentation, RAMP, 7), varied(augmentation, RAMP, 7))
     assert (varied(augmentation, RAMP, 7) != varied(augmentation, RAMP, 8)).any()
 
 
 def test_nothing_is_flipped_unless_asked_for() -> None:
-    crops = replace(BARE, scale=(0.3, 1.0))
+    crops = replace(BARE, crop_area=0.3)
     for seed in range(20):
         pixels = varied(crops, RAMP, seed).astype(int)
         assert pixels[:, 0].mean() < pixels[:, -1].mean()
