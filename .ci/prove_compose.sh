@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# Sourced by prove.sh: compose.yaml starts the image. Only its network and port are taken away, for a machine that has no
-# bridges; the images of the other services cannot be had here.
+# Sourced by prove.sh: compose.yaml starts the image, without its network and port, because this machine has no bridges.
+# The other services of compose.yaml are not started: their images cannot be downloaded here.
 say "compose"
 printf '#!/bin/sh\nexec podman %s "$@"\n' "${store[*]} --runtime crun --cgroup-manager cgroupfs --log-level fatal" >"$state/podman"
 chmod +x "$state/podman"
@@ -15,6 +15,6 @@ composed=${name}_medimageinsight_1
 until_ready "$composed"
 ask "$composed"
 for setting in '.HostConfig.ReadonlyRootfs true' '.HostConfig.SecurityOpt [no-new-privileges]' '.EffectiveCaps []'; do
-  [ "$(p inspect "$composed" --format "{{${setting% *}}}")" = "${setting#* }" ] || { echo "it is not so: $setting" >&2; exit 1; }
+  [ "$(p inspect "$composed" --format "{{${setting% *}}}")" = "${setting#* }" ] || { echo "the container does not have: $setting" >&2; exit 1; }
 done
 stop "$composed"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# prove_stack.sh: run what stands around the service, with its own files, beside a real server of this checkout.
+# prove_stack.sh: run the proxy, the monitoring and the compose files with a real server of this checkout.
 #
-# For Debian as root, with the .venv of `make test`. Caddy, Docker's compose and Prometheus are fetched, but not
-# installed; where that is not possible, a loud line says that nothing was proven, and the status is 0. All of it runs in
-# a network of its own: nothing but loopback can be reached, every port is free, and the names that compose.yaml gives
-# its services are 127.0.0.1, so that no file needs another address here. Grafana is not run.
-# STATE names a folder for the tools, kept between runs.
+# Needs Debian, root and the .venv of `make test`. Caddy, Docker Compose and Prometheus are downloaded into STATE, not
+# installed. If that fails, the script prints a warning that nothing was proven and exits with 0.
+# Everything runs in its own network namespace: only loopback can be reached and every port is free. The service names
+# of compose.yaml resolve to 127.0.0.1, so that all files are used unchanged. Grafana is not run.
+# STATE is the folder for the tools, which are kept between runs.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 state=${STATE:-${TMPDIR:-/tmp}/medimageinsight-stack}
@@ -15,18 +15,18 @@ skip() { printf '\n!!!! THE PROXY AND THE MONITORING WERE NOT PROVEN: %s !!!!\n\
 say() { printf -- '-- %s (%d s)\n' "$1" $SECONDS; }
 
 if [ "${PROOF_NAMESPACE:-}" != 1 ]; then
-  [ "$(id -u)" = 0 ] || skip "a network of its own needs root"
-  unshare -mn true 2>/dev/null || skip "no namespaces here"
-  type ip openssl >/dev/null 2>&1 || skip "no iproute2 or openssl"
+  [ "$(id -u)" = 0 ] || skip "a network namespace needs root"
+  unshare -mn true 2>/dev/null || skip "this machine allows no namespaces"
+  type ip openssl >/dev/null 2>&1 || skip "iproute2 or openssl is missing"
   mkdir -p "$state"
   if [ "$(cat "$state/tools/complete" 2>/dev/null)" != "${tools[*]}" ]; then
     say "tools"
     rm -rf "$state/tools"
     { python3 -m venv "$state/tools" && "$state/tools/bin/pip" -q install "${tools[@]}"; } >/dev/null 2>&1 ||
-      skip "${tools[*]} cannot be fetched"
-    # Unpacked only: Debian's package would start a Prometheus of its own.
+      skip "${tools[*]} could not be downloaded"
+    # Only unpacked: installing Debian's package would start another Prometheus.
     (cd "$state/tools" && { apt-get update -qq && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .; } >/dev/null 2>&1) ||
-      skip "Prometheus cannot be fetched"
+      skip "Prometheus could not be downloaded"
     mv "$state"/tools/usr/bin/prom* "$state/tools/bin/"
     echo "${tools[*]}" >"$state/tools/complete"
   fi
@@ -42,16 +42,16 @@ end() {
 }
 trap end EXIT
 start() { "${@:2}" >"$work/$1.log" 2>&1 & running+=($!); }
-within() { # SECONDS LOG COMMAND...: until it succeeds
+within() { # SECONDS LOG COMMAND...: retry the command until it succeeds
   for _ in $(seq $(($1 * 5))); do "${@:3}" >/dev/null 2>&1 && return; sleep 0.2; done
   cat "$work/$2.log" >&2; exit 1
 }
 echo 127.0.0.1 localhost medimageinsight prometheus grafana >"$work/hosts"
 mount --bind "$work/hosts" /etc/hosts
 
-say "a server of this checkout, and Prometheus, which scrapes it"
+say "a server of this checkout, scraped by Prometheus"
 prometheus --version 2>&1 | head -n 1
-MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 CONCURRENT_BATCHES=1 start server .venv/bin/python -m app.cli.main serve
+MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 CONCURRENT_BATCHES=1 start server .venv/bin/medimageinsight serve
 within 60 server curl -fsS --noproxy '*' http://medimageinsight:8000/health/ready
 start prometheus prometheus --config.file=docker/prometheus/prometheus.yaml --storage.tsdb.path="$work/tsdb" \
   --web.listen-address=127.0.0.1:9090
@@ -67,13 +67,13 @@ printf 'PORT=9000\nOFFLINE=true\nMODEL=owner/name\n' >"$work/docker/.env"
 docker-compose -f "$work/docker/compose.yaml" config >"$work/config.yaml"
 for line in 'OFFLINE: "true"' 'MODEL: owner/name' 'PORT: "8000"' 'published: "9000"'; do grep -q "$line" "$work/config.yaml"; done
 
-say "Prometheus's configuration, and that every alert fires when it should"
+say "the configuration of Prometheus, and when each alert fires"
 promtool check config --lint-fatal docker/prometheus/prometheus.yaml >"$work/check.log" || { cat "$work/check.log" >&2; exit 1; }
 promtool test rules tests/docker/alerts_test.yaml
 
-say "Caddy, with a certificate that an authority made here signed"
+say "Caddy, with a certificate of an authority made for this proof"
 mkdir "$work/tls"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=An authority for a proof" \
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=Authority of this proof" \
   -keyout "$work/authority.key" -out "$work/authority.pem" 2>/dev/null
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout "$work/tls/key.pem" 2>/dev/null |
   openssl x509 -req -days 1 -CA "$work/authority.pem" -CAkey "$work/authority.key" -CAcreateserial \
@@ -83,9 +83,9 @@ caddy version
 caddy validate --config docker/Caddyfile --adapter caddyfile >"$work/caddy.log" 2>&1 || { cat "$work/caddy.log" >&2; exit 1; }
 start caddy caddy run --config docker/Caddyfile --adapter caddyfile
 within 10 caddy curl -fsS --noproxy '*' --cacert "$work/authority.pem" https://localhost/health/ready
-say "images, large, chunked and slow bodies through it"
+say "images and large, chunked and slow bodies through the proxy"
 .venv/bin/python -m tests.docker.check_proxy http://medimageinsight:8000 https://localhost "$work/authority.pem"
 
-say "what the alerts and the dashboard ask for"
+say "the queries of the alerts and the dashboard"
 .venv/bin/python -m tests.docker.check_monitoring http://prometheus:9090
 say "the proxy and the monitoring are proven; Grafana itself was not run"

@@ -1,10 +1,11 @@
-"""Ends with 0 when the service in this container is ready: for HEALTHCHECK, without curl."""
+"""Exit with 0 if the service in this container is ready. HEALTHCHECK runs this script, so the image needs no curl."""
 
 import http.client
 import os
 import sys
 
-connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "8000")), timeout=4)
+port = os.environ.get("MEDIMAGEINSIGHT_PORT") or os.environ.get("PORT") or "8000"
+connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=4)
 try:
     connection.request("GET", "/health/ready")
     sys.exit(connection.getresponse().status != http.client.OK)

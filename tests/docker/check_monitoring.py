@@ -1,4 +1,4 @@
-"""`python -m tests.docker.check_monitoring PROMETHEUS`: a Prometheus knows what the alerts and panels ask for."""
+"""`python -m tests.docker.check_monitoring URL`: a running Prometheus answers the queries of all alerts and panels."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ import httpx
 
 from tests.docker.monitoring_files import OF_ALERTS, OF_PANELS, QUERIES, RULES, metrics_of
 
-INTERVAL = "1m"  # what Grafana puts in for its variable when Prometheus scrapes every 15 seconds
+INTERVAL = "1m"  # Grafana's $__rate_interval for a scrape interval of 15 seconds
 TWICE_SCRAPED_WITHIN_S = 60
 
 
@@ -34,7 +34,7 @@ def main(prometheus: str) -> None:
         for name in {name for expression in QUERIES.values() for name in metrics_of(expression)}:
             assert query(name), name
         for expression in OF_ALERTS.values():
-            assert query(expression) == []  # nothing is wrong
+            assert query(expression) == []  # no alert fires
         for panel, expression in OF_PANELS.items():
             assert query(expression), panel
 
@@ -45,7 +45,7 @@ def main(prometheus: str) -> None:
             rules = ask("rules")["groups"][0]["rules"]
         assert len(rules) == len(RULES)
         assert all((rule["health"], rule["state"]) == ("ok", "inactive") for rule in rules), rules
-        print(f"{len(OF_PANELS)} queries of panels and {len(rules)} alerts are answered")
+        print(f"{len(OF_PANELS)} queries of panels and {len(rules)} alerts were answered")
 
 
 if __name__ == "__main__":

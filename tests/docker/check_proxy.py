@@ -1,7 +1,7 @@
-"""`python -m tests.docker.check_proxy PLAIN TLS CA`: the service behind the proxy answers as it does without it.
+"""`python -m tests.docker.check_proxy PLAIN TLS CA`: the service answers the same with and without the proxy.
 
-PLAIN and TLS are the two URLs, CA is the file that the proxy's certificate is verified with. The service must run with
-BODY_TIMEOUT_S=2, and with CONCURRENT_BATCHES=1, so that answers are equal bit by bit.
+PLAIN is the URL of the service, TLS the URL of the proxy, CA the file of the authority that signed its certificate.
+The service must run with BODY_TIMEOUT_S=2, and with CONCURRENT_BATCHES=1 for answers that are equal bit by bit.
 """
 
 import ssl
@@ -18,12 +18,12 @@ from tests.docker.compare_answer import IMAGE
 from tests.support.samples import encoded, table
 
 LIMIT = 64 * 2**20
-ROWS = 8  # of texts, for an answer that is worth compressing
+ROWS = 8  # enough texts for an answer that is compressed
 HEADERS = {"content-type": "application/json", "accept-encoding": "gzip", "x-request-id": "a-request-of-ours"}
 
 
 def slowly(body: bytes) -> Iterator[bytes]:
-    """Half of a body, and the rest too late."""
+    """Yield half of a body, and the rest after the server's time limit."""
     yield body[: len(body) // 2]
     time.sleep(4)
     yield body[len(body) // 2 :]
@@ -65,7 +65,7 @@ def check(plain: httpx.Client, proxied: httpx.Client) -> None:
 
 def main(plain: str, tls: str, authority: str) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        httpx.get(tls, trust_env=False)  # nobody else knows the authority
+        httpx.get(tls, trust_env=False)  # the system does not trust the authority
     settings: dict[str, Any] = {"timeout": 60, "trust_env": False}
     verified = ssl.create_default_context(cafile=authority)
     with (

@@ -1,4 +1,7 @@
-"""`python -m tests.docker.compare_answer FILE [MODEL]`: whether a container answered for the CT slice what we do."""
+"""`python -m tests.docker.compare_answer FILE [MODEL]`: compare a container's answer for the CT slice with ours.
+
+FILE is the JSON answer. MODEL is a release folder, by default the demonstration model. Exits with 1 if they differ.
+"""
 
 import json
 import sys

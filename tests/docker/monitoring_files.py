@@ -1,4 +1,4 @@
-"""What the alerts and the dashboard ask Prometheus for."""
+"""The queries of the alerts and of the dashboard."""
 
 import json
 import re
@@ -21,5 +21,5 @@ QUERIES = OF_ALERTS | OF_PANELS
 
 
 def metrics_of(expression: str) -> list[str]:
-    """The names of our metrics in a query."""
+    """The names of the service's metrics in a query."""
     return re.findall(r"\b(?:medimageinsight|process)_[a-z_]+", re.sub(r'"[^"]*"', "", expression))

@@ -1,6 +1,7 @@
-"""`python -m tests.docker.serve_hub RELEASE`: a hub that has RELEASE as the released model, until its input ends.
+"""`python -m tests.docker.serve_hub RELEASE`: a stand-in for the Hugging Face hub, until standard input ends.
 
-It prints its URL, and for every line of input how many files were fetched so far.
+It serves the release folder RELEASE under the id of the released model. It prints its URL, and then for every line of
+input the number of files that were downloaded so far.
 """
 
 import sys

@@ -1,6 +1,8 @@
-"""The compose files and the Dockerfiles say what the project does."""
+"""The compose files and the Dockerfiles agree with the service and with each other."""
 
+import difflib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,16 @@ SERVICE: dict[str, Any] = COMPOSE["services"]["medimageinsight"]
 DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
 
 
-def test_the_service_is_left_with_little() -> None:
+def test_the_service_runs_without_privileges() -> None:
     assert SERVICE["read_only"]
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]
     assert all(port.startswith("${BIND:-127.0.0.1}") for port in SERVICE["ports"])
-    assert {name.lower() for name in SERVICE["environment"]} <= set(Settings.model_fields)
+    names = {name.removeprefix("MEDIMAGEINSIGHT_").lower() for name in SERVICE["environment"]}
+    assert names <= set(Settings.model_fields)
 
 
-def test_files_that_are_mounted_are_there() -> None:
+def test_mounted_files_exist() -> None:
     for name, service in COMPOSE["services"].items():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
@@ -35,7 +38,7 @@ def test_files_that_are_mounted_are_there() -> None:
                 assert source in COMPOSE["volumes"], (name, volume)
 
 
-def test_others_find_the_service_by_its_name() -> None:
+def test_the_proxy_and_prometheus_use_the_name_of_the_service() -> None:
     targets = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yaml").read_text())["scrape_configs"][0]
     assert targets["static_configs"] == [{"targets": ["medimageinsight:8000"]}]
     assert "reverse_proxy medimageinsight:8000" in (DOCKER / "Caddyfile").read_text()
@@ -58,20 +61,43 @@ def test_the_images_keep_their_promises(name: str) -> None:
         "USER 10001:10001",
         "EXPOSE 8000",
         "STOPSIGNAL SIGTERM",
-        'ENTRYPOINT ["python", "-m", "app.cli.main", "serve"]',
+        'ENTRYPOINT ["medimageinsight", "serve"]',
     ):
         assert line in text
     for instruction in re.findall(r"^(?:ENTRYPOINT|HEALTHCHECK.*CMD) (.*)$", text, re.MULTILINE):
-        assert instruction.startswith("[")  # exec form: a shell would keep SIGTERM to itself
+        assert instruction.startswith("[")  # exec form: a shell would not pass SIGTERM on
     for variable in re.findall(r"\b(HOST|PORT|CACHE_DIR)=", text):
         assert variable.lower() in Settings.model_fields
 
 
-def test_the_two_images_differ_in_their_device_alone() -> None:
-    cpu, cuda = ({*(ROOT / name).read_text().splitlines()} for name in DOCKERFILES)
-    changed = [line for line in cpu ^ cuda if line and not line.startswith("#")]
-    assert sorted(line.split("=")[0].strip() for line in changed) == [
-        "ARG TORCH_INDEX",
-        "ARG TORCH_INDEX",
-        "NVIDIA_VISIBLE_DEVICES",
+def test_the_images_run_the_console_script() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"].keys() == {"medimageinsight"}
+
+
+def test_the_two_images_differ_only_in_their_device() -> None:
+    cpu, cuda = ((ROOT / name).read_text().splitlines() for name in DOCKERFILES)
+    assert cpu[2:4] != cuda[2:4]  # the two commands of the header
+    differences = [line for line in difflib.ndiff(cpu, cuda) if line[0] in "-+" and line[2] != "#"]
+    assert differences == [
+        "- ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu",
+        "+ ARG TORCH_INDEX=",
+        "+     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \\",
     ]
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_the_layer_of_packages_depends_only_on_the_requirements(name: str) -> None:
+    """A change of the code must not make the layer of several gigabytes again."""
+    before, _, after = (ROOT / name).read_text().partition("/opt/venv/bin/pip install -q -c constraints.txt ./client")
+    copied = re.findall(r"^COPY (.*) \S+$", before, re.MULTILINE)
+    assert copied == ["constraints.txt", "pyproject.toml LICENSE", "client/pyproject.toml"]
+    assert re.findall(r"^COPY (\w+) ", after, re.MULTILINE) == ["app", "client", "model"]
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_the_client_never_comes_from_a_package_index(name: str) -> None:
+    """pip asks no index for a name that the same command installs from a folder."""
+    commands = (ROOT / name).read_text().replace("\\\n", " ").split("&&")
+    servers = [command for command in commands if re.search(r"pip .*install.* ('\.\[|\. )", command)]
+    assert len(servers) == 2
+    assert all(" ./client " in command for command in servers)

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for what `/metrics` shows."""
+"""The dashboard and the alerts query metrics that `/metrics` has."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.support.samples import TEXT, encoded, png, table
 
 
 @pytest.mark.parametrize("query", QUERIES)
-async def test_every_metric_that_is_asked_for_is_shown(query: str, client: httpx.AsyncClient) -> None:
+async def test_every_queried_metric_exists(query: str, client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed", json=table(["image", "text"], [[encoded(png()), TEXT]]))
     assert answer.status_code == 200
     shown = (await client.get("/metrics")).text
@@ -24,21 +24,21 @@ async def test_every_metric_that_is_asked_for_is_shown(query: str, client: httpx
         assert label == "job" or f'{label}="' in shown
 
 
-def test_every_alert_says_what_is_wrong() -> None:
+def test_every_alert_has_a_sentence_and_a_severity() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES) == 7
     for rule in RULES:
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["labels"]["severity"] in ("warning", "critical")
 
 
-def test_prometheus_is_told_where_the_alerts_are() -> None:
+def test_prometheus_loads_the_alerts() -> None:
     configuration = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yaml").read_text())
     for name in configuration["rule_files"]:
         assert (DOCKER / "prometheus" / name).is_file()
     assert configuration["scrape_configs"][0]["job_name"] == "medimageinsight"
 
 
-def test_panels_do_not_overlap_and_take_the_data_source_of_the_dashboard() -> None:
+def test_panels_do_not_overlap_and_use_the_data_source_of_the_dashboard() -> None:
     panels = DASHBOARD["panels"]
     cells = [cell for panel in panels for cell in _cells(**panel["gridPos"])]
     assert len(set(cells)) == len(cells)
@@ -53,7 +53,7 @@ def _cells(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
     return [(column, row) for column in range(x, x + w) for row in range(y, y + h)]
 
 
-def test_what_is_provisioned_lies_where_compose_mounts_it() -> None:
+def test_provisioned_files_are_where_compose_mounts_them() -> None:
     grafana = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["grafana"]
     mounted = {target: DOCKER / source for source, target, *_ in (volume.split(":") for volume in grafana["volumes"])}
     provisioning = mounted["/etc/grafana/provisioning"]
