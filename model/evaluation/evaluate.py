@@ -1,4 +1,4 @@
-"""How good a model is on a manifest: classification, retrieval and regression from its embeddings."""
+"""Evaluation of a model on a manifest: classification, retrieval and regression from its embeddings."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,11 +7,11 @@ from model.data.manifest import Manifest, Row
 from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import describe
+from model.evaluation.evaluator import Evaluation, Evaluator
 from model.evaluation.labels import Labels, find_labels
 from model.evaluation.options import DEFAULT_SAMPLES, EvaluationOptions
 from model.evaluation.prompts import Prompts, as_prompts
 from model.evaluation.rows import bad_rows_json, choose_rows, embed_rows, without_overlap
-from model.evaluation.run import Evaluation, Evaluator
 from model.evaluation.statistics.bootstrap import Resampling
 from model.evaluation.tasks import zero_shot
 from model.imaging.preprocessing import Standardization
@@ -32,26 +32,26 @@ def evaluate(
 
     Args:
         embedder: the model.
-        manifest: the rows to judge; those of its split "train" are learnt from, unless `train` is given.
-        options: what to do.
-        prompts: the labels and their wordings; None takes each label as its own prompt.
-        train: rows to learn from. Rows that share a group or an image with a judged row are dropped. If there are none,
-            neighbours, probe and regression learn from the judged rows by cross-validation that keeps groups whole.
+        manifest: the test rows; unless `train` is given, its rows of the split "train" are the training rows.
+        options: what to evaluate.
+        prompts: the labels and their prompts; None takes each label of the test rows as its own prompt.
+        train: the training rows. Those that share a group or an image with a test row are dropped. Without training
+            rows, neighbours, probe and regression are fitted to the test rows by cross-validation over whole groups.
 
     Raises:
         ManifestError: the manifest lacks what a task needs.
         ExtraMissing: scikit-learn is not installed.
     """
-    rows, learnt = choose_rows(manifest, options.split)
+    rows, rows_to_train_on = choose_rows(manifest, options.split)
     for column in options.by:
         if not any(column in row.columns for row in rows):
             raise ManifestError(f"{manifest.path.name} has no column {column}")
     if train is not None:
-        learnt = list(train.with_split("train").rows if "train" in train.splits else train.rows)
+        rows_to_train_on = list(train.with_split("train").rows if "train" in train.splits else train.rows)
     test_rows, unreadable = embed_rows(embedder, rows)
     if not test_rows.rows:
         raise ManifestError(f"{manifest.path.name} has no readable image to evaluate")
-    train_rows, unreadable_train = embed_rows(embedder, learnt)
+    train_rows, unreadable_train = embed_rows(embedder, rows_to_train_on)
     train_rows, dropped = without_overlap(train_rows, test_rows)
     labels = find_labels(test_rows.rows, options.label_column, tuple(prompts or ()), options.multi_label)
     evaluation = Evaluation({}, test_rows, labels)
@@ -67,8 +67,8 @@ def evaluate(
         },
         "tasks": {},
     }
-    asked = prompts or as_prompts({label: label for label in labels.names})
-    Evaluator(evaluation, embedder, train_rows, asked, options).run()
+    label_prompts = prompts or as_prompts({label: label for label in labels.names})
+    Evaluator(evaluation, embedder, train_rows, label_prompts, options).run()
     return evaluation
 
 
@@ -82,31 +82,31 @@ def evaluate_zero_shot(
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Zero-shot classification of rows that have one label each, among the labels of `prompts`.
+    """Evaluate zero-shot classification of rows with one label each, among the labels of `prompts`.
 
     Args:
-        engine: the model; an `Embedder` brings its own cache and standardisation.
-        rows: those with a label that `prompts` lacks, or an unreadable image, are left out and listed.
-        prompts: label -> a text, texts that are averaged, or as `as_prompts` says.
-        label_column: of the manifest.
-        standardization: see `EmbeddingEngine.preprocess_image`.
-        samples: of the bootstrap by the rows' `group`.
-        seed: of the bootstrap.
+        engine: the model; an `Embedder` uses its own cache and standardisation.
+        rows: the test rows. Rows without a label of `prompts` or without a readable image are left out.
+        prompts: label -> a text, or texts whose embeddings are averaged; see `as_prompts` for all forms.
+        label_column: the manifest's column with the labels.
+        standardization: the service's standardisation of images (512 pixels, JPEG); None skips it.
+        samples: number of draws of the bootstrap over the rows' groups.
+        seed: seed of the bootstrap.
 
     Returns:
-        `metrics` (macro averages with 95 % intervals), `labels` (the same a label), `confusion`, `calibration`, `rows`
-        and `left_out` (row number -> reason).
+        `metrics` (macro averages with 95 % intervals), `labels` (the same for each label), `confusion`, `calibration`,
+        `rows` and `groups` (their numbers), and `left_out` (row number -> reason).
 
     Raises:
-        ManifestError: no row is left.
+        ManifestError: all rows are left out.
     """
     embedder = engine if isinstance(engine, Embedder) else Embedder(lambda: engine, standardization=standardization)
-    asked = as_prompts(prompts)
-    labels = Labels(tuple(asked), one_label=True, column=label_column)
+    label_prompts = as_prompts(prompts)
+    labels = Labels(tuple(label_prompts), one_label=True, column=label_column)
     embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])
     if not embedded.rows:
         raise ManifestError("no row is left to evaluate")
-    task = zero_shot(embedder, embedded, labels, asked, None)
+    task = zero_shot(embedder, embedded, labels, label_prompts, None)
     resampling = Resampling(embedded.groups, samples, seed)
     left_out = {row.number: labels.problem(row) for row in rows if labels.problem(row)}
     left_out |= {row.number: row.reason for row in bad}

@@ -1,4 +1,4 @@
-"""What simple learners make of frozen embeddings: nearest neighbours, logistic regression, ridge regression."""
+"""Simple models on frozen embeddings: nearest neighbours, logistic regression and ridge regression."""
 
 import warnings
 from collections.abc import Hashable, Sequence
@@ -15,20 +15,20 @@ from model.optional_dependencies import extra
 
 Features = NDArray[np.float32]
 
-VOTE_TEMPERATURE = 0.07  # of the neighbours' votes, as Wu et al. (2018) weight them
-PENALTIES = (0.001, 0.01, 0.1)  # scikit-learn's C, on embeddings of unit variance; larger is weaker
+VOTE_TEMPERATURE = 0.07  # weight of a vote: exp(-cosine distance / temperature), as in Wu et al. (2018)
+PENALTIES = (0.001, 0.01, 0.1)  # scikit-learn's C on embeddings of unit variance; a larger C is a weaker penalty
 RIDGE_PENALTIES = tuple(10.0**power for power in range(-1, 6))
 MOST_ITERATIONS = 200
 
 
 def neighbour_scores(train: Features, train_truth: Flags, features: Features, neighbours: int = NEIGHBOURS) -> Floats:
-    """(n, L): the share of the votes that the nearest train rows, by cosine, give to each label.
+    """Share of the votes of the nearest training rows, by cosine distance, for each label: (n, L), from 0 to 1.
 
     Args:
-        train: (m, D), unit norm.
-        train_truth: (m, L).
-        features: (n, D), unit norm.
-        neighbours: how many vote.
+        train: (m, D), unit norm, embeddings of the training rows.
+        train_truth: (m, L), the labels of the training rows.
+        features: (n, D), unit norm, embeddings of the rows to score.
+        neighbours: number of training rows that vote.
     """
     search = extra("sklearn.neighbors").NearestNeighbors(
         n_neighbors=min(neighbours, len(train)), metric="cosine", algorithm="brute"
@@ -48,12 +48,21 @@ def linear_probe_scores(
     one_label: bool,
     seed: int = 0,
 ) -> Floats:
-    """(n, L): probabilities by logistic regression with balanced classes.
+    """Probabilities of the labels from logistic regression with balanced classes: (n, L).
 
-    The penalty is the one of `PENALTIES` with the best macro AUC on a fifth of the train groups, held out.
+    The penalty is that of `PENALTIES` with the best macro AUC on a fifth of the training groups. These groups are held
+    out for that choice; the final fit uses all training rows.
+
+    Args:
+        train: (m, D), embeddings of the training rows.
+        train_truth: (m, L), the labels of the training rows.
+        train_groups: m groups, such as patients.
+        features: (n, D), embeddings of the rows to score.
+        one_label: True for one multinomial model, where each row has one label. False for one model per label.
+        seed: seed of the choice of the held-out groups.
 
     Raises:
-        ManifestError: the train rows have fewer than two labels.
+        ManifestError: the training rows have fewer than two labels.
     """
     if np.logical_and(train_truth.any(axis=0), ~train_truth.all(axis=0)).sum() < (2 if one_label else 1):
         raise ManifestError("a linear probe needs training rows of at least two labels")
@@ -69,7 +78,13 @@ def linear_probe_scores(
 
 
 def ridge_predictions(train: Features, train_values: Floats, features: Features) -> Floats:
-    """(n,) a number from each embedding: ridge regression, its penalty by leave-one-out."""
+    """A number for each embedding, (n,), from ridge regression with the penalty that is best by leave-one-out.
+
+    Args:
+        train: (m, D), embeddings of the training rows.
+        train_values: (m,), their numbers.
+        features: (n, D), embeddings of the rows to predict.
+    """
     scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
     ridge = extra("sklearn.linear_model").RidgeCV(alphas=RIDGE_PENALTIES)
     ridge.fit(scaler.transform(train).astype(np.float64), train_values)
@@ -79,17 +94,17 @@ def ridge_predictions(train: Features, train_values: Floats, features: Features)
 
 def _logistic(train: Features, truth: Flags, features: Features, penalty: float, one_label: bool) -> Floats:
     scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
-    scaled, wanted = scaler.transform(train), scaler.transform(features)
+    scaled, scaled_features = scaler.transform(train), scaler.transform(features)
     scores = np.zeros((len(features), truth.shape[1]))
     if one_label:
         if len(np.unique(truth.argmax(axis=1))) < 2:
             return scores
         model = _fitted(scaled, truth.argmax(axis=1), penalty)
-        scores[:, model.classes_] = model.predict_proba(wanted)
+        scores[:, model.classes_] = model.predict_proba(scaled_features)
         return scores
     for label in range(truth.shape[1]):
         if truth[:, label].any() and not truth[:, label].all():
-            scores[:, label] = _fitted(scaled, truth[:, label], penalty).predict_proba(wanted)[:, 1]
+            scores[:, label] = _fitted(scaled, truth[:, label], penalty).predict_proba(scaled_features)[:, 1]
     return scores
 
 

@@ -1,8 +1,10 @@
-"""Finding images by an image or a text: how soon the right ones come.
+"""Retrieval of images by an image or a text.
 
-Of a query, `precision@k` is the share of the first k images that are relevant, `recall@k` the share of all relevant
-images that are among the first k, `hit@k` whether any is (what papers on captions call R@k), and average precision the
-mean, over the relevant images, of the precision down to each of them.
+Metrics of a query:
+- `precision@k`: share of the first k images that are relevant.
+- `recall@k`: share of the relevant images that are among the first k.
+- `hit@k`: 1 if any of the first k images is relevant, otherwise 0. Papers on captions call this R@k.
+- average precision: mean, over the relevant images, of the precision down to each of them.
 """
 
 from collections.abc import Hashable, Sequence
@@ -15,19 +17,19 @@ from model.evaluation.statistics.metrics import Flags, Floats, Ints, Values
 Features = NDArray[np.float32]
 
 CUTOFFS = (1, 5, 10)
-QUERIES_AT_ONCE = 256
+QUERIES_AT_ONCE = 256  # bounds the memory of the similarities
 
 
 def image_queries(features: Features, truth: Flags, groups: Sequence[Hashable | None]) -> dict[str, Floats]:
-    """Each image as a query for those that share a label with it, among all images of other groups.
+    """Metrics of each image as a query for images that share a label with it, among the images of other groups.
 
     Args:
         features: (n, D), unit norm.
-        truth: (n, L), the images' labels.
-        groups: images of the query's own group are no finds; None is a group of its own.
+        truth: (n, L), the labels of each image.
+        groups: n groups; the images of the query's group are not searched. An image with None is a group of its own.
 
     Returns:
-        metric -> (n,); NaN for an image that no other shares a label with.
+        metric -> (n,); NaN for an image that shares no label with an image of another group.
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     own = np.array([-1 - row if group is None else numbers[group] for row, group in enumerate(groups)])
@@ -42,15 +44,15 @@ def image_queries(features: Features, truth: Flags, groups: Sequence[Hashable | 
 
 
 def text_queries(text_features: Features, features: Features, relevant: Flags) -> dict[str, Floats]:
-    """Each text as a query among all images.
+    """Metrics of each text as a query among all images.
 
     Args:
         text_features: (q, D), unit norm.
         features: (n, D), unit norm.
-        relevant: (q, n), which images each text describes.
+        relevant: (q, n), True for the images that a text describes.
 
     Returns:
-        metric -> (q,).
+        metric -> (q,); NaN for a text that describes no image.
     """
     parts = []
     for start in range(0, len(text_features), QUERIES_AT_ONCE):
@@ -60,12 +62,12 @@ def text_queries(text_features: Features, features: Features, relevant: Flags) -
 
 
 def _per_query(similarity: Features, relevant: Flags) -> dict[str, Floats]:
-    """The metrics of queries (q, n): how similar the images are, and which are relevant."""
+    """Metrics of q queries among n images, from similarities (q, n) and relevance (q, n)."""
     order = np.argsort(-similarity, axis=1, kind="stable")
     ranked = np.take_along_axis(relevant, order, axis=1)
     found = np.cumsum(ranked, axis=1)
     total = found[:, -1].astype(np.float64)
-    total[total == 0] = np.nan  # nothing to find: no metric is defined
+    total[total == 0] = np.nan  # without relevant images no metric is defined
     precision = found / np.arange(1, relevant.shape[1] + 1)
     values = {"mean_average_precision": (precision * ranked).sum(axis=1) / total}
     for cutoff in CUTOFFS:
@@ -77,13 +79,13 @@ def _per_query(similarity: Features, relevant: Flags) -> dict[str, Floats]:
 
 
 class PromptQueries:
-    """A few fixed queries, such as one a label, over images that are weighted: a measure for the bootstrap.
+    """Measure of fixed queries, such as one per label, over weighted images.
 
-    An image of weight w stands for w images that are alike; of those at the cut, as many count as there is room for.
+    An image of weight w counts as w equal images. If such images cross the cutoff k, only those up to k count.
 
     Args:
-        similarity: (L, n), of each query to each image.
-        relevant: (L, n).
+        similarity: (L, n), the similarity of each query and each image.
+        relevant: (L, n), True for the images that a query should find.
     """
 
     def __init__(self, similarity: Features, relevant: Flags) -> None:
@@ -93,11 +95,11 @@ class PromptQueries:
     def __call__(self, weights: Ints) -> Values:
         ranked = weights[self._order]  # (L, n)
         seen = np.cumsum(ranked, axis=1)
-        finds = ranked * self._relevant
-        found = np.cumsum(finds, axis=1)
+        ranked_relevant = ranked * self._relevant
+        found = np.cumsum(ranked_relevant, axis=1)
         total = found[:, -1].astype(np.float64)
         total[total == 0] = np.nan
-        values = {"mean_average_precision": (finds * found / np.maximum(seen, 1)).sum(axis=1) / total}
+        values = {"mean_average_precision": (ranked_relevant * found / np.maximum(seen, 1)).sum(axis=1) / total}
         for cutoff in CUTOFFS:
             taken = np.clip(cutoff - (seen - ranked), 0, ranked)
             hits = (taken * self._relevant).sum(axis=1)

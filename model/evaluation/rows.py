@@ -1,7 +1,7 @@
 """Test rows and training rows: choice by split, embedding, and removal of overlap between them."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,16 @@ class EmbeddedRows:
             self.features[list(places)],
             [self.digests[place] for place in places],
         )
+
+    def divide(self, problem: Callable[[Row], str]) -> "tuple[EmbeddedRows, list[BadRow]]":
+        """The rows without a problem, and the other rows with their problems.
+
+        Args:
+            problem: returns a row's problem, or an empty text.
+        """
+        problems = [problem(row) for row in self.rows]
+        kept = self.take([place for place, reason in enumerate(problems) if not reason])
+        return kept, [BadRow(row.number, reason) for row, reason in zip(self.rows, problems, strict=True) if reason]
 
 
 def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:

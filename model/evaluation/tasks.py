@@ -1,4 +1,4 @@
-"""The tasks of an evaluation, each from embedded rows to scores, predictions or found images."""
+"""Tasks of an evaluation: from embedded rows to scored labels, retrieval metrics or predicted numbers."""
 
 from collections.abc import Hashable
 
@@ -23,16 +23,16 @@ from model.evaluation.zero_shot import label_features, zero_shot_scores
 def zero_shot(
     embedder: Embedder, test_rows: EmbeddedRows, labels: Labels, prompts: Prompts, train_rows: EmbeddedRows | None
 ) -> Classification:
-    """Classify by the labels' prompts.
+    """Classify by the prompts of the labels.
 
-    With several labels a row, the thresholds are 0.5 where every label has prompts for its absence; otherwise they are
-    chosen on the train rows (Youden's J), and without such rows there are none.
+    If rows may have several labels, each label needs a threshold. It is 0.5 if every label has prompts for its absence.
+    Otherwise it is chosen on the training rows by Youden's J; without training rows it is NaN.
     """
-    asked = [prompts[label] for label in labels.names]
-    present = label_features(embedder, [entry.present for entry in asked])
+    label_prompts = [prompts[label] for label in labels.names]
+    present = label_features(embedder, [entry.present for entry in label_prompts])
     absent = None
-    if not labels.one_label and all(entry.absent for entry in asked):
-        absent = label_features(embedder, [entry.absent for entry in asked])
+    if not labels.one_label and all(entry.absent for entry in label_prompts):
+        absent = label_features(embedder, [entry.absent for entry in label_prompts])
 
     def score(features: NDArray[np.float32]) -> Floats:
         return zero_shot_scores(features, present, absent, embedder.logit_scale, one_label=labels.one_label)
@@ -50,7 +50,10 @@ def zero_shot(
 def nearest_neighbours(
     test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labels, neighbours: int, seed: int
 ) -> Classification:
-    """Classify by the labels of the nearest train rows; a label's threshold is its share of the train rows."""
+    """Classify by the votes of the nearest training rows; a label's threshold is its share of the training rows.
+
+    Without training rows, the test rows are scored by cross-validation.
+    """
     truth = truth_of(test_rows.rows, labels)
     if train_rows.rows:
         train_truth = truth_of(train_rows.rows, labels)
@@ -68,7 +71,10 @@ def nearest_neighbours(
 
 
 def linear_probe(test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labels, seed: int) -> Classification:
-    """Classify by logistic regression with balanced classes, so that 0.5 is a label's threshold."""
+    """Classify by logistic regression. Its classes are balanced, so a label's threshold is 0.5.
+
+    Without training rows, the test rows are scored by cross-validation.
+    """
     truth = truth_of(test_rows.rows, labels)
 
     def learn_and_score(
@@ -92,18 +98,18 @@ def linear_probe(test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labe
 
 
 def image_to_image(test_rows: EmbeddedRows, labels: Labels) -> Measure:
-    """Find images that share a label with an image, among those of other groups."""
+    """Retrieval by an image: images of other groups that share a label with it."""
     return RowValues(image_queries(test_rows.features, truth_of(test_rows.rows, labels), test_rows.groups))
 
 
 def prompt_to_image(embedder: Embedder, test_rows: EmbeddedRows, labels: Labels, prompts: Prompts) -> Measure:
-    """Find a label's images by its prompts; one query a label."""
+    """Retrieval by prompts: one query per label for the images with that label."""
     queries = label_features(embedder, [prompts[label].present for label in labels.names])
     return PromptQueries(queries @ test_rows.features.T, truth_of(test_rows.rows, labels).T)
 
 
 def text_to_image(embedder: Embedder, test_rows: EmbeddedRows) -> Measure:
-    """Find a row's image, and those with the same text, by its text; one query a row."""
+    """Retrieval by text: one query per row for its image and all images with the same text."""
     texts = [row.columns["text"].strip() for row in test_rows.rows]
     distinct = list(dict.fromkeys(texts))
     number = {text: place for place, text in enumerate(distinct)}
@@ -117,14 +123,23 @@ def text_to_image(embedder: Embedder, test_rows: EmbeddedRows) -> Measure:
 def regression(
     test_rows: EmbeddedRows, train_rows: EmbeddedRows, target: str, seed: int
 ) -> tuple[Floats, Floats, Floats]:
-    """A number from each embedding: true values, predictions, and the train rows' median as the naive prediction."""
+    """Ridge regression of a column of numbers.
+
+    Without training rows, the test rows are predicted by cross-validation.
+
+    Returns:
+        True values, predictions, and the median of the training rows as a naive prediction; (n,) each.
+
+    Raises:
+        ManifestError: there are no training rows, and the test rows have fewer than two groups.
+    """
     truth = target_values(test_rows, target)
     if train_rows.rows:
         train_values = target_values(train_rows, target)
         predicted = ridge_predictions(train_rows.features, train_values, test_rows.features)
         return truth, predicted, np.full(len(truth), np.median(train_values))
     if len(set(test_rows.whole_groups)) < 2:
-        raise ManifestError("a regression needs rows to learn from: a split train, or --train-data")
+        raise ManifestError("a regression needs training rows: a split train, or --train-data")
 
     def learn(rows: Ints, scored: Ints) -> Floats:
         fitted = ridge_predictions(test_rows.features[rows], truth[rows], test_rows.features[scored])
@@ -135,11 +150,12 @@ def regression(
 
 
 def target_values(rows: EmbeddedRows, target: str) -> Floats:
+    """The numbers in a column, (n,)."""
     return np.array([number_of(row.columns.get(target, "")) for row in rows.rows])
 
 
 def number_of(text: str) -> float:
-    """The number in a column, NaN if it is none."""
+    """The number that a text states; NaN if it states no finite number."""
     try:
         number = float(text)
     except ValueError:

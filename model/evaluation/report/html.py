@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model.evaluation.evaluator import Evaluation
 from model.evaluation.report.figures import (
     calibration_curve,
     confusion_matrix,
@@ -11,7 +12,6 @@ from model.evaluation.report.figures import (
     regression_scatter,
     roc_curves,
 )
-from model.evaluation.run import Evaluation
 from model.evaluation.statistics.subgroups import FEWEST_ROWS
 from model.optional_dependencies import extra
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model.evaluation.evaluator import Evaluation
 from model.evaluation.report.html import render_html
-from model.evaluation.run import Evaluation
 
 JSON_FILE, HTML_FILE = "report.json", "report.html"
 FORMAT = 1

@@ -1,4 +1,4 @@
-"""Confidence intervals by resampling whole groups: rows of one patient are not independent of each other."""
+"""Confidence intervals from a bootstrap over whole groups, because rows of one patient are not independent."""
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -10,44 +10,44 @@ import numpy as np
 from model.evaluation.options import DEFAULT_SAMPLES
 from model.evaluation.statistics.metrics import Floats, Ints, Values, macro
 
-Measure = Callable[[Ints], Values]
+Measure = Callable[[Ints], Values]  # (n,) weights of rows -> metrics; see model.evaluation.statistics.metrics
 
-MACRO = "macro_"  # before the name of a metric that is averaged over labels
+MACRO = "macro_"  # prefix of a metric that is averaged over labels
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its interval; NaN where it is not defined."""
+    """A value and the bounds of its interval; NaN where they are not defined."""
 
     value: float
     low: float
     high: float
 
     def as_json(self) -> dict[str, Any]:
-        """With null for what is not defined."""
+        """JSON object with null for undefined numbers."""
         return {"value": number_json(self.value), "interval": [number_json(self.low), number_json(self.high)]}
 
 
 @dataclass(frozen=True)
 class MetricEstimate:
-    """A metric: its macro average, and one estimate a label."""
+    """A metric: its macro average, and one estimate per label."""
 
     macro: Estimate
     labels: list[Estimate]
 
     def name(self, metric: str, prefix: str) -> str:
-        """The name of the average: `macro_auc` where `auc` is of a label."""
+        """Name of the average, such as `macro_auc` for the metric `auc` and the prefix `macro_`."""
         return metric if len(self.labels) == 1 or metric == "balanced_accuracy" else f"{prefix}{metric}"
 
 
 class Resampling:
-    """Draws of groups with replacement, the same ones for everything that is measured on the same rows.
+    """Draws of groups with replacement.
 
     Args:
-        groups: one a row; None in it makes the row its own group.
-        samples: how many draws.
-        seed: of the draws.
+        groups: n groups; a row with None is a group of its own.
+        samples: number of draws.
+        seed: seed of the draws; the same groups and seed give the same draws.
     """
 
     def __init__(self, groups: Sequence[Hashable | None], samples: int = DEFAULT_SAMPLES, seed: int = 0) -> None:
@@ -57,23 +57,23 @@ class Resampling:
         self.groups, self.rows, self.samples, self._seed = len(numbers), len(keys), samples, seed
 
     def weights(self) -> Iterator[Ints]:
-        """(n,) a draw: how often each row was drawn. The same draws at every call."""
+        """For each draw, how often each row was drawn, (n,). Every call gives the same draws."""
         rng = np.random.default_rng(self._seed)
         for _ in range(self.samples):
             draw = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups))
             yield draw.astype(np.int64)[self._group_of_row]
 
     def groups_among(self, inside: Ints) -> int:
-        """How many groups the rows that are marked with 1 are of."""
+        """Number of groups among the rows that are marked with 1 in `inside`, (n,)."""
         return len(np.unique(self._group_of_row[inside > 0]))
 
     def estimate(self, measure: Measure) -> dict[str, MetricEstimate]:
-        """Every metric of `measure` with percentile intervals."""
+        """Metrics of `measure` with 95 % percentile intervals."""
         return estimates(measure(np.ones(self.rows, dtype=np.int64)), [measure(draw) for draw in self.weights()])
 
 
 def estimates(values: Values, draws: Sequence[Values]) -> dict[str, MetricEstimate]:
-    """Metrics with the intervals that their values in the draws give."""
+    """Metrics with the percentile intervals of their values in the draws."""
     found = {}
     for name, value in values.items():
         drawn = np.array([draw[name] for draw in draws]).reshape(len(draws), len(value))  # (samples, labels)
@@ -85,24 +85,24 @@ def estimates(values: Values, draws: Sequence[Values]) -> dict[str, MetricEstima
 
 
 def _interval(value: float, drawn: Floats) -> Estimate:
-    known = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or not len(known):
+    defined = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or not len(defined):
         return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(known, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    low, high = np.quantile(defined, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Estimate(value, float(low), float(high))
 
 
 def metrics_json(found: Mapping[str, MetricEstimate], prefix: str = "") -> dict[str, Any]:
-    """The averages as JSON, with how many labels each is over."""
+    """JSON object of the averages, each with the number of labels that it averages, `labels`."""
     described = {}
     for name, metric in found.items():
         described[metric.name(name, prefix)] = metric.macro.as_json()
         if len(metric.labels) > 1:
-            known = sum(math.isfinite(label.value) for label in metric.labels)
-            described[metric.name(name, prefix)]["labels"] = known
+            defined = sum(math.isfinite(label.value) for label in metric.labels)
+            described[metric.name(name, prefix)]["labels"] = defined
     return described
 
 
 def number_json(value: float) -> float | None:
-    """Null for what is not defined."""
+    """The number; None if it is not finite."""
     return float(value) if math.isfinite(value) else None

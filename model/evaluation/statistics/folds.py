@@ -1,4 +1,4 @@
-"""Parts of rows that keep each group whole, so that nothing is judged on a patient that it has learnt from."""
+"""Cross-validation that keeps each group in one fold: no row is scored by a model that was fitted on its patient."""
 
 from collections.abc import Callable, Hashable, Sequence
 
@@ -10,24 +10,35 @@ FOLDS = 5
 
 
 def fold_of_rows(groups: Sequence[Hashable], truth: Flags, seed: int, folds: int = FOLDS) -> Ints:
-    """(n,) the fold of each row, 0 to `folds` - 1: groups of like labels are dealt out in turn, in a random order."""
+    """The fold of each row, (n,), from 0 to `folds` - 1.
+
+    Groups with the same labels are assigned to the folds in turn, in random order. A group has the labels of its first
+    row here.
+
+    Args:
+        groups: n groups.
+        truth: (n, L), the labels of each row.
+        seed: seed of the random order.
+        folds: number of folds.
+    """
     first_rows: dict[Hashable, int] = {}
     for row, group in enumerate(groups):
         first_rows.setdefault(group, row)
-    chance = np.random.default_rng(seed).permutation(len(first_rows))
-    dealt = sorted(
-        zip(first_rows, chance, strict=True), key=lambda pair: (truth[first_rows[pair[0]]].tobytes(), pair[1])
+    random_order = np.random.default_rng(seed).permutation(len(first_rows))
+    ordered = sorted(
+        zip(first_rows, random_order, strict=True), key=lambda pair: (truth[first_rows[pair[0]]].tobytes(), pair[1])
     )
-    fold_of_group = {group: place % folds for place, (group, _) in enumerate(dealt)}
+    fold_of_group = {group: place % folds for place, (group, _) in enumerate(ordered)}
     return np.array([fold_of_group[group] for group in groups], dtype=np.int64)
 
 
 def out_of_fold(learn_and_score: Callable[[Ints, Ints], Floats], fold_of_row: Ints) -> Floats:
-    """Scores of all rows, each by what was learnt from the other folds' rows.
+    """Scores of all n rows, each from a fit to the rows of the other folds.
 
     Args:
-        learn_and_score: takes the rows to learn from and the rows to score, returns one line a row to score.
-        fold_of_row: (n,).
+        learn_and_score: function of the rows to learn from and the rows to score, as arrays of row numbers. Returns
+            one score, or one array of scores, per row to score.
+        fold_of_row: (n,), the fold of each row.
     """
     parts = {}
     for fold in np.unique(fold_of_row):

@@ -1,12 +1,13 @@
-"""How good scores are, under weights: the form that a bootstrap needs.
+"""Metrics of scores under row weights, for the bootstrap.
 
-A bootstrap by patients draws each patient some number of times, which is the same as weighting that patient's rows. A
-measure here sorts the scores once and then answers for any weights in linear time; scikit-learn, which sorts anew for
-each draw, would need minutes for a thousand draws of ten thousand rows. With weights of one the values are those of
-scikit-learn (the tests compare them). A subgroup is a measure whose other rows weigh nothing.
+A bootstrap over patients draws each patient some number of times. This is the same as giving that patient's rows an
+integer weight. A measure in this module sorts the scores once; then each call with weights takes linear time.
+scikit-learn sorts for each call: a thousand draws of ten thousand rows would take minutes. The tests compare the values
+with those of scikit-learn under the same weights. The metrics of a subgroup are those with weight 0 for all other rows.
 
-Every measure returns one value a label (or a single one) under each metric's name; NaN where it is not defined, as the
-AUC of a label without positives. The mean over the labels that have a value is the macro average.
+Every measure returns, for each metric, an array with one value per label, or with a single value. A value is NaN where
+it is not defined, such as the AUC of a label without positives. The macro average is the mean over the labels that have
+a value.
 """
 
 from collections.abc import Sequence
@@ -18,22 +19,22 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Values = dict[str, Floats]  # metric -> one value a label, or a single one
+Values = dict[str, Floats]  # metric -> (L,) one value per label, or (1,)
 
-SPECIFICITIES = (0.9, 0.95)  # at which the sensitivity is reported
+SPECIFICITIES = (0.9, 0.95)  # the sensitivity is reported at these
 CALIBRATION_BINS = 15
 
 
 def sensitivity_name(specificity: float) -> str:
-    """The name of the metric "sensitivity at this specificity"."""
+    """Name of the metric "sensitivity at this specificity"."""
     return f"sensitivity_at_specificity_{specificity:g}"
 
 
 class Rankings:
-    """Labels' scores, sorted once: area under the curve, average precision, sensitivity at a specificity.
+    """Measure of ranked scores: area under the ROC curve, average precision, sensitivity at given specificities.
 
     Args:
-        truth: (n, L), which labels are true.
+        truth: (n, L), the labels of each row.
         scores: (n, L), higher is likelier.
     """
 
@@ -41,7 +42,7 @@ class Rankings:
         self._order = np.argsort(-scores.T, axis=1, kind="stable")  # (L, n)
         ranked = np.take_along_axis(scores.T, self._order, axis=1)
         self._positive = np.take_along_axis(truth.T, self._order, axis=1).astype(np.int64)
-        # Of each place, how many places are before its tie, and how many up to its tie's end.
+        # For each place in the ranking: the number of places before its tie, and up to the end of its tie.
         places = np.arange(ranked.shape[1])
         changes = ranked[:, 1:] != ranked[:, :-1]
         edge = np.ones((len(ranked), 1), dtype=np.bool_)
@@ -53,13 +54,13 @@ class Rankings:
     def __call__(self, weights: Ints) -> Values:
         ranked = weights[self._order]
         hits = ranked * self._positive
-        positives, called = _sums(hits), _sums(ranked)
-        found = np.take_along_axis(positives, self._through, axis=1)  # at or above each place's score
-        taken = np.take_along_axis(called, self._through, axis=1)
+        positives, all_rows = _sums(hits), _sums(ranked)
+        found = np.take_along_axis(positives, self._through, axis=1)  # positives at or above each place's score
+        taken = np.take_along_axis(all_rows, self._through, axis=1)  # rows at or above each place's score
         above = np.take_along_axis(positives, self._before, axis=1)
         all_positives = positives[:, -1:].astype(np.float64)
-        all_negatives = called[:, -1:] - all_positives
-        all_positives[(all_positives == 0) | (all_negatives == 0)] = np.nan  # nothing is defined
+        all_negatives = all_rows[:, -1:] - all_positives
+        all_positives[(all_positives == 0) | (all_negatives == 0)] = np.nan  # no metric is defined
         with np.errstate(divide="ignore", invalid="ignore"):
             area = ((ranked - hits) * (above + found)).sum(axis=1, keepdims=True) / (2 * all_positives * all_negatives)
             values = {"auc": area, "average_precision": (hits * (found / np.maximum(taken, 1))).sum(1, keepdims=True)}
@@ -72,43 +73,43 @@ class Rankings:
 
 
 class ScoredLabels:
-    """Classification: each row has scores for all labels, and the labels that are true of it.
+    """Measure of a classification: the metrics of `Rankings`, and those of the predicted labels.
 
     Args:
-        truth: (n, L), which labels are true.
+        truth: (n, L), the labels of each row.
         scores: (n, L), higher is likelier.
-        thresholds: (L,) above or at which a score is a yes; None means one label a row, the one that scores highest.
-            NaN leaves a label without the metrics that need a decision.
+        thresholds: (L,), a label is predicted if its score is at or above the threshold; NaN leaves the label without
+            the metrics of predictions. None: each row has one label, and the highest score is the prediction.
     """
 
     def __init__(self, truth: Flags, scores: Floats, thresholds: Floats | None = None) -> None:
         self._rankings = Rankings(truth, scores)
         self._truth = truth.T.astype(np.int64)  # (L, n)
         if thresholds is None:
-            called = np.zeros(truth.shape, dtype=np.bool_)
-            called[np.arange(len(scores)), scores.argmax(axis=1)] = True
+            predicted = np.zeros(truth.shape, dtype=np.bool_)
+            predicted[np.arange(len(scores)), scores.argmax(axis=1)] = True
             self._undecided = np.zeros(truth.shape[1], dtype=np.bool_)
         else:
-            called = scores >= thresholds
+            predicted = scores >= thresholds
             self._undecided = np.isnan(thresholds)
-        self._called = called.T.astype(np.int64)
-        self._exclusive = thresholds is None
+        self._predicted = predicted.T.astype(np.int64)
+        self._one_label = thresholds is None
 
     def __call__(self, weights: Ints) -> Values:
         return self._rankings(weights) | self._decisions(weights)
 
     def _decisions(self, weights: Ints) -> Values:
         true = self._truth @ weights
-        called = self._called @ weights
-        hits = (self._truth * self._called) @ weights
+        predicted = self._predicted @ weights
+        hits = (self._truth * self._predicted) @ weights
         total = weights.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             sensitivity = hits / true
-            specificity = 1 - (called - hits) / (total - true)
-            f1 = np.where(true > 0, 2 * hits / (true + called), np.nan)  # it speaks of labels that occur
+            specificity = 1 - (predicted - hits) / (total - true)
+            f1 = np.where(true > 0, 2 * hits / (true + predicted), np.nan)  # NaN for labels without rows
             values: Values = {"f1": f1, "specificity": specificity}
-            if self._exclusive:
-                values["balanced_accuracy"] = sensitivity  # whose mean over the labels it is
+            if self._one_label:
+                values["balanced_accuracy"] = sensitivity  # its mean over the labels is the balanced accuracy
                 values["accuracy"] = np.atleast_1d(hits.sum() / total)
             else:
                 values |= {"sensitivity": sensitivity, "balanced_accuracy": (sensitivity + specificity) / 2}
@@ -118,7 +119,11 @@ class ScoredLabels:
 
 
 class RowValues:
-    """A value a row, averaged: a query's precision, or a prediction's error. NaN rows do not count."""
+    """Measure of one value per row, such as the precision of a query: the weighted mean. NaN values do not count.
+
+    Args:
+        values: metric -> (n,).
+    """
 
     def __init__(self, values: dict[str, Floats]) -> None:
         self._values = {name: np.nan_to_num(value) for name, value in values.items()}
@@ -133,23 +138,29 @@ class RowValues:
 
 
 def _sums(ranked: Ints) -> Ints:
-    """(L, n + 1): of the first none, one, two, ... places."""
+    """(L, n + 1), the sums of the first 0, 1, 2, ... places."""
     sums = np.zeros((len(ranked), ranked.shape[1] + 1), dtype=np.int64)
     np.cumsum(ranked, axis=1, out=sums[:, 1:])
     return sums
 
 
 def macro(values: Floats) -> Floats:
-    """The mean along the last axis over the labels that have a value; NaN if none has."""
-    known = np.isfinite(values)
+    """The mean along the last axis over the labels that have a value; NaN if no label has."""
+    defined = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        mean: Floats = np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
+        mean: Floats = np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1)
     return mean
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Rows whose likeliest label has about the same probability: their mean probability, and how many are right."""
+    """Rows whose likeliest label has about the same probability.
+
+    Attributes:
+        rows: number of rows.
+        confidence: mean probability of the likeliest label.
+        right: share of rows that have the likeliest label, 0 to 1.
+    """
 
     rows: int
     confidence: float
@@ -157,12 +168,12 @@ class CalibrationBin:
 
 
 def calibration(truth: Flags, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[CalibrationBin]:
-    """Equally wide bins of the likeliest label's probability, the empty ones left out (Guo et al. 2017).
+    """Bins of equal width over the likeliest label's probability, without the empty ones (Guo et al. 2017).
 
     Args:
-        truth: (n, L), one true label a row.
-        probabilities: (n, L), rows sum to one.
-        bins: how many.
+        truth: (n, L), one true label per row.
+        probabilities: (n, L), rows sum to 1.
+        bins: number of bins between 0 and 1.
     """
     chosen = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(chosen)), chosen]
@@ -176,5 +187,5 @@ def calibration(truth: Flags, probabilities: Floats, bins: int = CALIBRATION_BIN
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
-    """How far probabilities are from shares, on average over rows: 0 is perfect."""
+    """Mean over the rows of the difference between a bin's mean probability and its share of right rows; 0 is best."""
     return sum(part.rows * abs(part.confidence - part.right) for part in bins) / sum(part.rows for part in bins)

@@ -1,4 +1,4 @@
-"""Every metric again for parts of the rows, such as women and men: counts, values, differences from the rest."""
+"""Metrics of subgroups, such as women and men: counts, values, and differences from all other rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,18 +10,22 @@ from model.evaluation.statistics.bootstrap import Measure, Resampling, estimates
 from model.evaluation.statistics.metrics import Flags, Floats, Ints, Values
 
 MISSING = "(none)"
-MOST_VALUES = 30
-BANDS = 4
-FEWEST_ROWS = 10  # of a subgroup, and in it of a label, whose metrics and intervals are worth a look
+MOST_VALUES = 30  # of a column whose values are the subgroups
+BANDS = 4  # of a column with many numbers
+FEWEST_ROWS = 10  # a subgroup or a label with fewer rows gets no metrics: its intervals would be too narrow
 
-Parts = dict[str, Flags]  # subgroup -> (n,) its rows
+Parts = dict[str, Flags]  # subgroup -> (n,), True for its rows
 
 
 def parts_of(column: str, values: Sequence[str]) -> Parts:
-    """The subgroups that a column makes: one a value, or, of numbers with many values, four bands of about equal size.
+    """The subgroups of a column: one per value, or, for more than `MOST_VALUES` numbers, four bands of similar size.
+
+    Args:
+        column: name of the column, for the error message.
+        values: n values; an empty one belongs to the subgroup `MISSING`.
 
     Raises:
-        ManifestError: too many values that are no numbers.
+        ManifestError: the column has too many values, and not all of them are numbers.
     """
     distinct = sorted(set(values))
     if len(distinct) > MOST_VALUES:
@@ -42,18 +46,18 @@ def parts_of(column: str, values: Sequence[str]) -> Parts:
 def describe_parts(
     measure: Measure, parts: Parts, resampling: Resampling, truth: Flags | None = None, prefix: str = ""
 ) -> dict[str, Any]:
-    """Each subgroup's rows, groups, metrics, and their differences from all other rows, with intervals.
+    """JSON object of each subgroup: its number of rows and groups, its metrics, and their differences from other rows.
 
-    A difference is the mean over the labels that are defined on both sides, so that a subgroup is not called better for
-    having only the easy labels. Both sides are drawn together. Labels of few rows are left out, because a bootstrap of
-    few rows makes intervals that are too narrow.
+    A difference is the mean over the labels that are defined both in the subgroup and in the other rows. Otherwise a
+    subgroup that has only the easy labels would look better. Each bootstrap draw gives the values of both. Labels with
+    fewer than `FEWEST_ROWS` rows are left out, because a bootstrap of few rows gives intervals that are too narrow.
 
     Args:
-        measure: of all rows.
-        parts: see `parts_of`.
-        resampling: of all rows.
-        truth: (n, L) which labels each row has, where the measure has a value a label.
-        prefix: see `metrics_json`.
+        measure: measure of all n rows.
+        parts: subgroup -> (n,), as `parts_of` returns it.
+        resampling: bootstrap of all n rows.
+        truth: (n, L), the labels of each row, if the measure has one value per label; otherwise None.
+        prefix: text before the name of a metric that is averaged over labels.
     """
     return {
         name: {"rows": int(rows.sum()), "groups": resampling.groups_among(rows.astype(np.int64))}
@@ -68,14 +72,14 @@ def _describe_part(
     if rows.sum() < FEWEST_ROWS:
         return {"note": f"fewer than {FEWEST_ROWS} rows"}
     labels = np.zeros((len(rows), 0), dtype=np.bool_) if truth is None else truth
-    known = labels[rows].sum(axis=0) >= FEWEST_ROWS
-    known_to_both = known & (labels[~rows].sum(axis=0) >= FEWEST_ROWS)
+    enough = labels[rows].sum(axis=0) >= FEWEST_ROWS
+    enough_in_both = enough & (labels[~rows].sum(axis=0) >= FEWEST_ROWS)
     inside = rows.astype(np.int64)
 
     def both(weights: Ints) -> tuple[Values, Values]:
         own, rest = measure(weights * inside), measure(weights * (1 - inside))
         difference = {name: own[name] - rest[name] for name in own}
-        return _only(own, known), _only(difference, known_to_both)
+        return _only(own, enough), _only(difference, enough_in_both)
 
     own, difference = both(np.ones_like(inside))
     drawn = [both(draw) for draw in resampling.weights()]
@@ -87,10 +91,10 @@ def _describe_part(
     return {"metrics": described}
 
 
-def _only(values: Values, known: Flags) -> Values:
-    """The values, with NaN for labels that are not known well enough."""
+def _only(values: Values, enough: Flags) -> Values:
+    """The values, with NaN for labels that do not have enough rows."""
     return {
-        name: np.where(known, value, np.nan) if len(value) == len(known) else value for name, value in values.items()
+        name: np.where(enough, value, np.nan) if len(value) == len(enough) else value for name, value in values.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Where to draw the line between yes and no."""
+"""Thresholds of scores, chosen by their sensitivity and specificity."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,10 @@ from model.optional_dependencies import extra
 
 @dataclass(frozen=True)
 class Threshold:
-    """Scores at or above it are a yes; what that gave on the rows that it was chosen on."""
+    """A threshold, with its sensitivity and specificity on the rows that it was chosen on.
+
+    A score at or above the threshold is positive.
+    """
 
     threshold: float
     sensitivity: float
@@ -18,7 +21,15 @@ class Threshold:
 
 
 def youden_threshold(positive: Flags, scores: Floats) -> Threshold | None:
-    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950); None if a class is missing."""
+    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950).
+
+    Args:
+        positive: (n,), True for positive rows.
+        scores: (n,), higher is likelier.
+
+    Returns:
+        None if all rows are positive or none is.
+    """
     if positive.all() or not positive.any():
         return None
     false_rate, true_rate, thresholds = _curve(positive, scores)
@@ -26,7 +37,16 @@ def youden_threshold(positive: Flags, scores: Floats) -> Threshold | None:
 
 
 def sensitivity_threshold(positive: Flags, scores: Floats, sensitivity: float = 0.9) -> Threshold | None:
-    """The highest threshold with at least this sensitivity; None if a class is missing."""
+    """The highest threshold with at least this sensitivity.
+
+    Args:
+        positive: (n,), True for positive rows.
+        scores: (n,), higher is likelier.
+        sensitivity: 0 to 1.
+
+    Returns:
+        None if all rows are positive or none is.
+    """
     if positive.all() or not positive.any():
         return None
     false_rate, true_rate, thresholds = _curve(positive, scores)
@@ -35,7 +55,7 @@ def sensitivity_threshold(positive: Flags, scores: Floats, sensitivity: float = 
 
 def _curve(positive: Flags, scores: Floats) -> tuple[Floats, Floats, Floats]:
     false_rate, true_rate, thresholds = extra("sklearn.metrics").roc_curve(positive, scores, drop_intermediate=False)
-    return false_rate[1:], true_rate[1:], thresholds[1:]  # the first calls nothing, at a threshold of infinity
+    return false_rate[1:], true_rate[1:], thresholds[1:]  # the first threshold is infinity
 
 
 def _at(place: int, false_rate: Floats, true_rate: Floats, thresholds: Floats) -> Threshold:

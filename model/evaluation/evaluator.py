@@ -1,16 +1,15 @@
-"""One evaluation under way: task by task into the report."""
+"""Evaluator: runs the tasks of an evaluation and adds each to the report."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from model.data.manifest import BadRow, Row
+from model.data.manifest import Row
 from model.embedder import Embedder
 from model.errors import ManifestError
-from model.evaluation.classification import Classification, describe, worst_mistakes
+from model.evaluation.classification import WORST_MISTAKES, Classification, describe, worst_mistakes
 from model.evaluation.labels import Labels, truth_of
 from model.evaluation.options import (
     CLASSIFICATION_TASKS,
@@ -37,22 +36,36 @@ from model.evaluation.tasks import (
     zero_shot,
 )
 
-WORST = 25
-
 
 @dataclass
 class Evaluation:
-    """A report, and what its pictures are drawn from."""
+    """An evaluation: the report, and the data for its pictures.
+
+    Attributes:
+        report: the content of report.json, without the facts on model, data and options.
+        test_rows: the embedded test rows.
+        labels: the labels of the evaluation.
+        classifications: task -> scored labels.
+        predictions: true and predicted values of the regression, (n,) each; None without a regression.
+    """
 
     report: dict[str, Any]
     test_rows: EmbeddedRows
     labels: Labels
     classifications: dict[str, Classification] = field(default_factory=dict)
-    predictions: tuple[Floats, Floats] | None = None  # the regression's true and predicted values
+    predictions: tuple[Floats, Floats] | None = None
 
 
 class Evaluator:
-    """One evaluation under way: fills the report, task by task."""
+    """Runs the tasks of an evaluation and adds each to its report.
+
+    Args:
+        evaluation: the evaluation to complete.
+        embedder: the model, for the texts.
+        train_rows: the embedded training rows; may be empty.
+        prompts: the prompts of every label.
+        options: what to evaluate.
+    """
 
     def __init__(
         self,
@@ -64,11 +77,16 @@ class Evaluator:
     ) -> None:
         self._evaluation, self._embedder, self._prompts, self._options = evaluation, embedder, prompts, options
         labels = self._labels = evaluation.labels
-        self._test_rows, self._left_out = divide(evaluation.test_rows, labels.problem)
-        self._train_rows, _ = divide(train_rows, labels.problem)
+        self._test_rows, self._left_out = evaluation.test_rows.divide(labels.problem)
+        self._train_rows, _ = train_rows.divide(labels.problem)
         self._all_train_rows = train_rows
 
     def run(self) -> None:
+        """Run the tasks of the options, or all tasks that the data allow.
+
+        Raises:
+            ManifestError: the manifest lacks what a task needs.
+        """
         several = len(self._labels.names) > 1
         possible = [
             *(CLASSIFICATION_TASKS if several else ()),
@@ -105,8 +123,8 @@ class Evaluator:
         if test_rows.rows and labels.names:
             self._add("image-to-image", test_rows, image_to_image(test_rows, labels))
             self._add("prompt-to-image", test_rows, prompt_to_image(self._embedder, test_rows, labels, self._prompts))
-        described, _ = divide(
-            self._evaluation.test_rows, lambda row: "" if row.columns.get("text", "").strip() else "no text"
+        described, _ = self._evaluation.test_rows.divide(
+            lambda row: "" if row.columns.get("text", "").strip() else "the row has no text"
         )
         if described.rows:
             self._add("text-to-image", described, text_to_image(self._embedder, described))
@@ -114,19 +132,20 @@ class Evaluator:
     def _regress(self) -> None:
         target = self._options.target
         if not target:
-            raise ManifestError("regression needs --target, the column of numbers")
+            raise ManifestError("the task regression needs --target, the name of a column of numbers")
 
         def problem(row: Row) -> str:
-            return "" if math.isfinite(number_of(row.columns.get(target, ""))) else f"{target} is no number"
+            finite = math.isfinite(number_of(row.columns.get(target, "")))
+            return "" if finite else f"the column {target} has no number"
 
-        test_rows, left_out = divide(self._evaluation.test_rows, problem)
-        train_rows, _ = divide(self._all_train_rows, problem)
+        test_rows, left_out = self._evaluation.test_rows.divide(problem)
+        train_rows, _ = self._all_train_rows.divide(problem)
         if not test_rows.rows:
             raise ManifestError(f"no row has a number in the column {target}")
         truth, predicted, naive = regression(test_rows, train_rows, target, self._options.seed)
         self._evaluation.predictions = truth, predicted
         errors = np.abs(predicted - truth)
-        worst = np.argsort(-errors, kind="stable")[:WORST]
+        worst = np.argsort(-errors, kind="stable")[:WORST_MISTAKES]
         report = {
             "target": target,
             "learnt_from": self._learnt_from(train_rows),
@@ -147,7 +166,7 @@ class Evaluator:
         report: dict[str, Any] | None = None,
         prefix: str = "",
     ) -> None:
-        """Put a task into the report, with its metrics if it lacks them, and those of the subgroups."""
+        """Add a task to the report, with its metrics, unless `report` has them, and the metrics of its subgroups."""
         resampling = self._resampling(test_rows)
         found = dict(report or {})
         if "metrics" not in found:
@@ -172,10 +191,3 @@ class Evaluator:
 
     def _learnt_from(self, train_rows: EmbeddedRows) -> str:
         return f"{len(train_rows.rows)} training rows" if train_rows.rows else f"{FOLDS}-fold cross-validation by group"
-
-
-def divide(rows: EmbeddedRows, problem: Callable[[Row], str]) -> tuple[EmbeddedRows, list[BadRow]]:
-    """The rows without a problem, and the others with theirs."""
-    problems = [problem(row) for row in rows.rows]
-    kept = rows.take([place for place, reason in enumerate(problems) if not reason])
-    return kept, [BadRow(row.number, reason) for row, reason in zip(rows.rows, problems, strict=True) if reason]
