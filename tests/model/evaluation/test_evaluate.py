@@ -1,4 +1,4 @@
-"""Whole evaluations of an engine whose embeddings are colours."""
+"""Evaluations of an engine whose embeddings are colours."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def with_labels(manifest: Manifest, label: Callable[[int, str], str]) -> Manifes
     return replace(manifest, rows=rows)
 
 
-def test_colours_are_told_apart_by_every_task(tmp_path: Path) -> None:
+def test_every_task_tells_the_colours_apart(tmp_path: Path) -> None:
     options = replace(FEW, target="age", by=("sex", "site"))
     tasks = report_of(colour_manifest(tmp_path), options)["tasks"]
     for task in ("zero-shot", "knn", "linear-probe"):
@@ -72,7 +72,7 @@ def test_mistakes_name_the_row_of_the_manifest(tmp_path: Path) -> None:
     assert [(entry["row"], entry["label"], entry["called"]) for entry in mistake] == [(18, "red", "blue")]
 
 
-def test_training_rows_of_a_judged_group_or_image_are_dropped(tmp_path: Path) -> None:
+def test_training_rows_that_share_a_group_or_image_with_a_test_row_are_dropped(tmp_path: Path) -> None:
     test_rows = colour_manifest(tmp_path, 30)
     train = read_manifest(write_manifest(tmp_path, 40, split="train", seed=5))
     first = replace(train.rows[0], columns=dict(train.rows[0].columns) | {"group": "test0g3"})
@@ -84,7 +84,7 @@ def test_training_rows_of_a_judged_group_or_image_are_dropped(tmp_path: Path) ->
     assert report["tasks"]["knn"]["learnt_from"] == "38 training rows"
 
 
-def test_the_split_test_is_judged_and_train_is_learnt_from(tmp_path: Path) -> None:
+def test_the_splits_test_and_train_choose_the_rows(tmp_path: Path) -> None:
     rows = [*colour_manifest(tmp_path, 6).rows, *colour_manifest(tmp_path, 8, split="train").rows]
     manifest = Manifest(tmp_path / "both.csv", tuple(rows))
     assert [len(part) for part in choose_rows(manifest, "")] == [6, 8]
@@ -93,14 +93,16 @@ def test_the_split_test_is_judged_and_train_is_learnt_from(tmp_path: Path) -> No
         choose_rows(manifest, "val")
 
 
-def test_several_labels_a_row(tmp_path: Path) -> None:
+def test_several_labels_per_row(tmp_path: Path) -> None:
     manifest = with_labels(colour_manifest(tmp_path, 30), lambda _, label: "blue|cold" if label == "blue" else label)
     prompts = as_prompts({label: {"present": label, "absent": f"no {label}"} for label in COLOURS} | {"cold": "blue"})
     tasks = report_of(manifest, replace(FEW, multi_label=True), prompts=prompts)["tasks"]
     zero_shot = tasks["zero-shot"]
     assert "confusion" not in zero_shot
     assert zero_shot["metrics"]["macro_auc"]["value"] == 1
-    assert zero_shot["metrics"]["macro_f1"]["value"] is None  # no label "cold" without prompts for its absence
+    assert (
+        zero_shot["metrics"]["macro_f1"]["value"] is None
+    )  # "cold" has no prompts for its absence, so there are no thresholds
     assert tasks["linear-probe"]["metrics"]["balanced_accuracy"]["value"] == 1
     assert tasks["knn"]["metrics"]["macro_f1"]["value"] == 1
 
@@ -139,7 +141,7 @@ def test_zero_shot_by_itself(tmp_path: Path) -> None:
         (replace(FEW, tasks=("knn",), label_column="none"), "at least two labels"),
     ],
 )
-def test_what_a_task_lacks_is_said(tmp_path: Path, options: EvaluationOptions, sentence: str) -> None:
+def test_the_error_names_what_a_task_lacks(tmp_path: Path, options: EvaluationOptions, sentence: str) -> None:
     with pytest.raises(ManifestError, match=sentence):
         report_of(colour_manifest(tmp_path, 12), options)
 
@@ -153,7 +155,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         extra("sklearn.metrics")
 
 
-def test_folds_keep_groups_whole_and_deal_out_labels() -> None:
+def test_folds_keep_groups_whole_and_share_labels_evenly() -> None:
     truth = np.eye(2, dtype=bool)[[0] * 80 + [1] * 20]
     groups = [row // 2 for row in range(100)]
     folds = fold_of_rows(groups, truth, seed=0)
@@ -161,7 +163,7 @@ def test_folds_keep_groups_whole_and_deal_out_labels() -> None:
     assert [int(truth[folds == fold, 1].sum()) for fold in range(5)] == [4] * 5
 
 
-def test_no_row_is_scored_by_what_learnt_from_it() -> None:
+def test_no_row_is_scored_by_a_fit_that_includes_it() -> None:
     folds = np.array([0, 1, 2, 0])
 
     def learn_and_score(learn: Any, score: Any) -> Any:

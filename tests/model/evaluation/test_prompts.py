@@ -1,4 +1,4 @@
-"""Prompts in the forms that a file may have."""
+"""Prompts in each form of file, and their embeddings."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from model.evaluation.prompts import LabelPrompts, read_prompts
 from model.evaluation.zero_shot import label_features
 from tests.support.colour_engine import ColourEngine
 
-WANTED = {"a": LabelPrompts(("one", "two")), "b": LabelPrompts(("three",), ("no three",))}
+EXPECTED = {"a": LabelPrompts(("one", "two")), "b": LabelPrompts(("three",), ("no three",))}
 FORMS = {
     "prompts.json": '{"a": ["one", "two"], "b": {"present": "three", "absent": "no three"}}',
     "prompts.yaml": "a: [one, two]\nb: {present: three, absent: [no three]}\n",
@@ -22,13 +22,13 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_reads_the_same(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(FORMS[name])
-    assert read_prompts(tmp_path / name) == WANTED
+    assert read_prompts(tmp_path / name) == EXPECTED
 
 
 @pytest.mark.parametrize(
     "text", ["", "[1, 2]", "{a: 1}", "{a: []}", "{a: ['']}", "{a: {presnet: x}}", "{a: {absent: x}}", "{a: [", "\0"]
 )
-def test_anything_else_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+def test_other_forms_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "prompts.yaml").write_text(text)
     with pytest.raises(ManifestError, match="prompts"):
         read_prompts(tmp_path / "prompts.yaml")

@@ -1,4 +1,4 @@
-"""Retrieval metrics, worked out by hand."""
+"""Retrieval metrics against values computed by hand."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def angles(*degrees: float) -> np.ndarray:
 
 
 def test_image_to_image_by_hand() -> None:
-    """The query at 0 degrees finds 10 (other), 20 (same), 30 (same): precision 1/2 and 2/3 at its finds."""
+    """The query at 0 degrees ranks 10 (other label), 20 (same), 30 (same): precision 1/2 and 2/3 at relevant images."""
     truth = np.eye(2, dtype=bool)[[0, 1, 0, 0]]
     values = image_queries(angles(0, 10, 20, 30), truth, [None] * 4)
     assert values["mean_average_precision"][0] == pytest.approx((1 / 2 + 2 / 3) / 2)
@@ -21,10 +21,10 @@ def test_image_to_image_by_hand() -> None:
     assert values["precision@5"][0] == pytest.approx(2 / 5)
     assert values["recall@5"][0] == 1
     assert values["hit@1"].tolist()[2:] == [0, 1]
-    assert np.isnan(values["hit@1"][1])  # nothing shares its label
+    assert np.isnan(values["hit@1"][1])  # no other image has its label
 
 
-def test_images_of_the_querys_group_are_no_finds() -> None:
+def test_images_of_the_querys_group_are_not_searched() -> None:
     truth = np.eye(2, dtype=bool)[[0, 0, 1, 0]]
     values = image_queries(angles(0, 1, 20, 40), truth, ["a", "a", None, None])
     assert values["hit@1"][0] == 0
@@ -38,7 +38,7 @@ def test_text_to_image_by_hand() -> None:
     assert values["recall@1"].tolist() == [0, 1]
 
 
-def test_a_weight_stands_for_that_many_images() -> None:
+def test_a_weight_counts_as_that_many_images() -> None:
     rng = np.random.default_rng(0)
     similarity, relevant, weights = (
         rng.random((3, 20)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Intervals: whole groups are drawn, and the same seed draws the same."""
+"""Intervals from a bootstrap that draws whole groups."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_an_interval_is_as_wide_as_theory_says() -> None:
-    """The mean of 400 rows of variance 1 has a standard error of 0.05."""
+    """The mean of 400 rows with variance 1 has a standard error of 0.05."""
     values = np.random.default_rng(0).standard_normal(400)
     metric = Resampling([None] * 400, 1000).estimate(RowValues({"mean": values}))["mean"].macro
     assert metric.value == pytest.approx(values.mean())
     assert metric.high - metric.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
 
 
-def test_rows_that_repeat_within_a_group_add_no_certainty() -> None:
+def test_repeated_rows_in_a_group_do_not_narrow_the_interval() -> None:
     values = np.repeat(np.random.default_rng(0).standard_normal(40), 10)
     groups = np.repeat(np.arange(40), 10).tolist()
     by_group = Resampling(groups).estimate(RowValues({"mean": values}))["mean"].macro
@@ -38,6 +38,6 @@ def test_rows_that_repeat_within_a_group_add_no_certainty() -> None:
     assert by_group.high - by_group.low > 2.5 * (by_row.high - by_row.low)
 
 
-def test_what_is_undefined_is_null() -> None:
+def test_undefined_values_are_null() -> None:
     found = Resampling([None, None], 3).estimate(RowValues({"mean": np.array([np.nan, np.nan])}))
     assert metrics_json(found) == {"mean": {"value": None, "interval": [None, None]}}

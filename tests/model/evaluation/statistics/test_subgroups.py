@@ -1,4 +1,4 @@
-"""Subgroups: how a column divides rows, and how a part is compared with the rest."""
+"""Subgroups from a column, and their comparison with all other rows."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from model.evaluation.statistics.metrics import RowValues, ScoredLabels
 from model.evaluation.statistics.subgroups import MISSING, describe_parts, parts_of
 
 
-def test_a_subgroup_a_value() -> None:
+def test_one_subgroup_per_value() -> None:
     parts = parts_of("sex", ["f", "m", "", "f"])
     assert {name: rows.tolist() for name, rows in parts.items()} == {
         MISSING: [False, False, True, False],
@@ -31,17 +31,17 @@ def test_many_words_are_refused() -> None:
 
 def test_a_difference_is_to_all_other_rows_with_an_interval() -> None:
     errors = np.array([1.0] * 20 + [3.0] * 40)
-    sides = np.arange(60) < 20
-    found = describe_parts(RowValues({"error": errors}), {"left": sides, "right": ~sides}, Resampling([None] * 60, 100))
-    left = found["left"]["metrics"]["error"]
+    left = np.arange(60) < 20
+    found = describe_parts(RowValues({"error": errors}), {"left": left, "right": ~left}, Resampling([None] * 60, 100))
+    error = found["left"]["metrics"]["error"]
     assert found["left"]["rows"] == 20
-    assert left["value"] == 1
-    assert left["difference"] == {"value": -2, "interval": [-2, -2]}
+    assert error["value"] == 1
+    assert error["difference"] == {"value": -2, "interval": [-2, -2]}
     assert found["right"]["metrics"]["error"]["difference"]["value"] == 2
 
 
-def test_a_difference_is_over_the_labels_that_both_sides_have() -> None:
-    """The left side has only label 0, always found; the right side finds 0 always and 1 never: they do not differ."""
+def test_a_difference_is_over_the_labels_that_both_parts_have() -> None:
+    """Label 0 is always right, and label 1 never; the left part has only label 0. Over label 0 the parts are equal."""
     truth = np.eye(2, dtype=bool)[[0] * 10 + [0] * 10 + [1] * 10]
     scores = np.tile([1.0, 0.0], (30, 1))
     left = np.arange(30) < 10
@@ -52,7 +52,7 @@ def test_a_difference_is_over_the_labels_that_both_sides_have() -> None:
 
 
 def test_labels_of_few_rows_are_left_out() -> None:
-    """Label 1 has nine rows on the left, all missed; only label 0 counts there."""
+    """Label 1 has nine rows in the left part, all of them wrong; only label 0 counts there."""
     truth = np.eye(2, dtype=bool)[[0] * 20 + [1] * 9 + [0] * 10 + [1] * 10]
     scores = np.tile([1.0, 0.0], (49, 1))
     parts = {"left": np.arange(49) < 29, "right": np.arange(49) >= 29}
@@ -63,7 +63,7 @@ def test_labels_of_few_rows_are_left_out() -> None:
     assert values["right"]["difference"]["value"] == 0
 
 
-def test_a_tiny_subgroup_is_counted_and_not_judged() -> None:
+def test_a_tiny_subgroup_has_counts_and_no_metrics() -> None:
     few = np.arange(30) < 9
     found = describe_parts(RowValues({"error": np.ones(30)}), {"few": few}, Resampling([None] * 30, 5))
     assert found["few"] == {"rows": 9, "groups": 9, "note": "fewer than 10 rows"}

@@ -1,4 +1,4 @@
-"""Thresholds, worked out by hand."""
+"""Thresholds against values computed by hand."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ SCORES = np.array([0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.3, 0.1, 0.5, 0.
 
 
 def test_youden_takes_the_largest_sum() -> None:
-    """At 0.6: 8 of 10 found and no false alarm."""
+    """At 0.6: 8 of 10 positives and no negative."""
     assert youden_threshold(POSITIVE, SCORES) == Threshold(0.6, 0.8, 1.0)
 
 
 def test_90_percent_sensitivity_takes_the_highest_threshold_that_has_it() -> None:
-    """The ninth positive is at 0.3, below three of five negatives."""
+    """The ninth positive is at 0.3, below three of the five negatives."""
     found = sensitivity_threshold(POSITIVE, SCORES)
     assert found is not None
     assert (found.threshold, found.sensitivity) == (0.3, 0.9)
