@@ -1,110 +1,160 @@
-"""Every setting of the service: an environment variable of that name, and a flag of `medimageinsight serve`."""
+"""Settings of the service: environment variables, and flags of `medimageinsight serve`.
 
+Each setting is read from `MEDIMAGEINSIGHT_<NAME>`, or else from the bare variable `<NAME>`. A flag wins over both.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+PREFIX = "MEDIMAGEINSIGHT_"
 MIB = 1024 * 1024
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(BaseSettings):
     """The service's settings, read once at start."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix=PREFIX)
 
     model: str = Field(
         "",
-        description="release folder, weights file, or Hugging Face id (owner/name or owner/name@revision); "
-        "unset, the embedded demonstration model",
+        description="Release folder, weights file, or Hugging Face id (owner/name or owner/name@revision); "
+        "empty serves the embedded demonstration model",
     )
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    host: str = Field("127.0.0.1", description="Address or host name to listen on; 0.0.0.0 listens on all addresses")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free port")
+    device: str = Field("auto", description="Device of the model: auto, cpu, cuda, cuda:N or mps")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="of the encoders; auto is float32 on a CPU, bfloat16 (else float16) on CUDA; answers are float32",
+        description="Number format of the encoders; auto takes bfloat16 on CUDA, float16 on a GPU without bfloat16, "
+        "and float32 elsewhere; embeddings are always float32",
     )
-    threads: int = Field(0, ge=0, description="torch's threads on a CPU; 0 takes every CPU that the process may use")
+    threads: int = Field(0, ge=0, description="Threads of torch on a CPU; 0 takes every CPU that the process may use")
     decode_threads: int = Field(
-        0, ge=0, description="threads that decode and resize images; 0 takes as many as CPUs, at most 8"
+        0, ge=0, description="Threads that decode and resize images; 0 takes one per CPU, at most 8"
     )
     max_batch_size: int = Field(
-        0, ge=0, description="images in one device call; 0 takes 32 on a GPU and, on a CPU, what one forward pass takes"
+        0,
+        ge=0,
+        description="Largest number of images per device call; 0 takes 32 on a GPU, and the size of one forward pass "
+        "on a CPU",
     )
     text_batch_tokens: int = Field(
-        0, ge=0, description="tokens, padding included, in one device call; 0 takes 16384 on a GPU, 1024 on a CPU"
+        0,
+        ge=0,
+        description="Largest number of tokens per device call, padding included; 0 takes 16384 on a GPU, 1024 on a CPU",
     )
     concurrent_batches: int = Field(
         0,
         ge=0,
-        description="batches that a CPU computes at once, sharing its threads, when there are several; "
-        "0 takes as many as threads, at most 4; a GPU takes one",
+        description="Largest number of batches that a CPU computes at once, with its threads divided among them; "
+        "0 takes one per thread, at most 4; a GPU always computes one",
     )
     batch_wait_ms: float = Field(
-        0.0, ge=0, le=1000, description="how long a free device waits for more entries before it starts a batch"
+        0.0,
+        ge=0,
+        le=1000,
+        description="Milliseconds that a free device waits for more entries before it starts a batch",
     )
     api_keys: SecretStr = Field(
-        SecretStr(""), description="keys that clients must send, separated by commas; none lets everybody in"
+        SecretStr(""), description="Keys that clients must send, separated by commas; empty allows every client"
     )
     api_keys_file: Path | None = Field(
-        None, description="file with such keys, one a line, read again when it changes; for mounted secrets"
+        None, description="File with one key per line, read again when it changes; for mounted secrets"
     )
     cors_origins: str = Field(
-        "", description="origins, separated by commas, whose pages may call the service from a browser; * for all"
+        "",
+        description="Origins, separated by commas, whose pages may call the service from a browser; * allows all",
     )
     url_allowlist: str = Field(
         "",
-        description="hosts (by https) and URL prefixes, separated by commas, from which an image given by its URL is "
-        "fetched; none refuses every URL",
+        description="Host names (for https) and URL prefixes, separated by commas, from which images given by URL are "
+        "fetched; empty refuses every URL",
     )
     url_timeout_s: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="seconds for such an image to arrive, with all redirects"
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that fetching an image by its URL may take, redirects included",
     )
     queue_size: PositiveInt = Field(
-        1024, description="rows admitted at once, queued and running; beyond it requests get 429"
+        1024, description="Largest number of rows admitted at once, queued and running; beyond it, requests get 429"
     )
     queue_bytes: PositiveInt = Field(
         512 * MIB,
-        description="bytes of request bodies, and of images behind URLs, held at once; beyond it requests get 429",
+        description="Largest number of bytes of request bodies and fetched images held at once; beyond it, requests "
+        "get 429",
     )
     max_concurrent_requests: PositiveInt = Field(
-        1024, description="requests whose body is there, decoded and answered at once; beyond it they get 429"
+        1024, description="Largest number of requests in flight whose body has arrived; beyond it, requests get 429"
     )
-    text_cache_size: int = Field(10_000, ge=0, description="text embeddings remembered; 0 turns the cache off")
-    max_rows: PositiveInt = Field(1024, description="rows in one request; at most queue_size")
+    text_cache_size: int = Field(10_000, ge=0, description="Number of text embeddings kept in memory; 0 keeps none")
+    max_rows: PositiveInt = Field(1024, description="Largest number of rows per request; at most queue_size")
     max_body_bytes: PositiveInt = Field(
-        64 * MIB, description="bytes in one request body, and in it and the images behind its URLs"
+        64 * MIB, description="Largest number of bytes per request: its body and the images behind its URLs"
     )
     max_image_pixels: Annotated[PositiveInt, Field(le=89_478_485)] = Field(
-        64_000_000, description="pixels in one image, read from its header"
+        64_000_000, description="Largest number of pixels per image, read from its header"
     )
     max_text_chars: PositiveInt = Field(
-        200_000, description="characters in one text; what is past the context length is cut"
+        200_000,
+        description="Largest number of characters per text; tokens beyond the context length are cut off",
     )
-    body_timeout_s: float = Field(60.0, gt=0, description="seconds for a request body to arrive")
+    body_timeout_s: float = Field(60.0, gt=0, description="Seconds within which a request body must arrive")
     request_timeout_s: float = Field(
         300.0,
         gt=0,
-        description="seconds for a request to be answered, once its body is there; "
-        "the header x-request-timeout-ms shortens it",
+        description="Seconds within which a request is answered after its body has arrived; the header "
+        "x-request-timeout-ms can shorten it",
     )
     device_timeout_s: float = Field(
-        300.0, gt=0, description="seconds that one device call may take before the service says that it is not ready"
+        300.0, gt=0, description="Seconds that one device call may take before the service reports that it is not ready"
     )
     unhealthy_exit_s: float = Field(
-        60.0, ge=0, description="seconds beyond that after which the process ends with status 1, to be restarted"
+        60.0,
+        ge=0,
+        description="Seconds after device_timeout_s at which a process with a hanging device ends with status 1, so "
+        "that it is restarted",
     )
     drain_timeout_s: float = Field(
-        300.0, gt=0, allow_inf_nan=False, description="seconds that a stopping server gives the requests in flight"
+        300.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that a stopping server waits for the requests in flight",
     )
-    cache_dir: Path = Field(Path("~/.cache/medimageinsight"), description="where downloaded models are kept")
-    offline: bool = Field(False, description="never download a model: a Hugging Face id must be in cache_dir already")
+    cache_dir: Path = Field(
+        Path("~/.cache/medimageinsight"), description="Folder for downloaded models and for embeddings of the commands"
+    )
+    offline: bool = Field(
+        False, description="Never download a model: one given by Hugging Face id must already be in cache_dir"
+    )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="one JSON object a line, or text; auto is text where the log goes to a terminal"
+        "auto",
+        description="Format of the log: json (one object per line) or text; auto takes text on a terminal, otherwise "
+        "json",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (named by pydantic-settings)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read flags first, then prefixed variables, then bare variables."""
+        return init_settings, env_settings, EnvSettingsSource(settings_cls, env_prefix="")
 
     @model_validator(mode="after")
     def _rows_fit_the_queue(self) -> Self:
@@ -121,8 +171,52 @@ class Settings(BaseSettings):
         return self
 
 
+def variable_of(name: str) -> str | None:
+    """The environment variable that a setting is read from: the prefixed one, else the bare one, else None."""
+    are_set = {variable.upper() for variable in os.environ}
+    return next((variable for variable in (PREFIX + name.upper(), name.upper()) if variable in are_set), None)
+
+
+def value_of(variable: str) -> str:
+    """The value of an environment variable, whose name may be written in any case."""
+    return next(value for name, value in os.environ.items() if name.upper() == variable)
+
+
+def foreign_variables(names: Collection[str]) -> dict[str, str]:
+    """Settings whose environment variable another program has set, each with a sentence that says so.
+
+    Conda exports HOST=x86_64-conda-linux-gnu. Kubernetes exports MEDIMAGEINSIGHT_PORT=tcp://10.0.0.1:8000 into every
+    pod of a namespace that has a Service called medimageinsight.
+
+    Args:
+        names: the settings that are looked at.
+    """
+    found: dict[str, str] = {}
+    host, port = variable_of("host"), variable_of("port")
+    if "host" in names and host == "HOST" and not resolves(value_of(host)):
+        found["host"] = (
+            f"HOST={value_of(host)} is ignored: it is neither an address nor a host name that can be resolved "
+            f"(set {PREFIX}HOST to choose the address)"
+        )
+    if "port" in names and port and _SERVICE_LINK.match(value_of(port)):
+        found["port"] = (
+            f"{port}={value_of(port)} is ignored: it is the link to a Service, set by Kubernetes or Docker "
+            "(--port chooses the port)"
+        )
+    return found
+
+
+def resolves(host: str) -> bool:
+    """Whether `host` is an IP address or a host name that this machine can resolve."""
+    try:
+        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 class _TracesSettings(BaseSettings):
-    """What of OpenTelemetry's standard variables decides whether traces are sent; the rest is its own to read."""
+    """OpenTelemetry's standard variables that decide whether traces are sent. OpenTelemetry reads the others itself."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
@@ -133,7 +227,7 @@ class _TracesSettings(BaseSettings):
 
 
 def wants_traces() -> bool:
-    """Whether the standard variables name an endpoint for traces, and none of them turns it off."""
+    """Whether the standard variables name an endpoint for traces, and none of them turns traces off."""
     settings = _TracesSettings()
     is_named = settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
     return bool(is_named) and not settings.otel_sdk_disabled and settings.otel_traces_exporter == "otlp"

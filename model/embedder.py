@@ -1,170 +1,194 @@
-"""Files and texts to embeddings, many at a time, through the cache if there is one."""
+"""Embeddings of many images and texts, through a cache on disk."""
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.data.manifest import ImageSource
+from model.data.image_source import ImageSource
 from model.embedding_cache import Embedding, EmbeddingCache
-from model.errors import InvalidInput
+from model.errors import ImageDecodeError, InvalidInput
 from model.imaging.preprocessing import Standardization
 
-if TYPE_CHECKING:
-    from model.engine import EmbeddingEngine, Pixels
+T = TypeVar("T")
+KeyedImage = tuple[bytes, ImageSource]
 
-Item = TypeVar("Item")
-
-BATCH_SIZE = 32
-BATCHES_AHEAD = 2  # decoded while one is embedded
-_LOGIT_SCALE = b"logit_scale"
+READING_THREADS = 4
+SHOWN_CHARS = 60  # of a text in an error message
+_LOGIT_SCALE_KEY = b"logit_scale"
 
 
 @dataclass(frozen=True)
 class EmbeddedImages:
-    """Embeddings of the readable files, and what is wrong with the others."""
+    """Embeddings of the readable images, and the reasons why the others are unreadable.
 
-    features: NDArray[np.float32]  # (readable, D), of unit norm
-    positions: list[int]  # (readable,), where each stands in the list that was asked for
-    digests: list[bytes]  # (readable,), equal where the bytes are
-    refused: dict[int, str] = field(default_factory=dict)  # position -> sentence
+    Attributes:
+        features: (n, D) float32 of unit norm; (0, 1) if no image is readable.
+        positions: (n,), the position of each embedded image in the list that was given.
+        digests: (n,), equal where two images have the same bytes.
+        refused: position -> sentence, for each unreadable image.
+    """
+
+    features: NDArray[np.float32]
+    positions: list[int]
+    digests: list[bytes]
+    refused: dict[int, str] = field(default_factory=dict)
 
 
-class Embedder:
-    """An engine that is loaded only when the cache lacks something.
+class Embedder(ABC):
+    """Embeds images and texts in order. What the cache holds is not computed again, nor is any input computed twice.
 
     Args:
-        load_engine: gives the engine; called at most once.
-        cache: None embeds everything anew.
-        standardization: as for `EmbeddingEngine.preprocess_image`.
-        progress: whether a bar is shown.
+        cache: keeps every embedding as soon as it is computed; default None keeps nothing.
+        standardization: first step of the preprocessing; None skips it.
+        progress: whether to show progress bars; default False.
     """
 
     def __init__(
         self,
-        load_engine: "Callable[[], EmbeddingEngine]",
         *,
         cache: EmbeddingCache | None = None,
         standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
         progress: bool = False,
     ) -> None:
-        self._load_engine = load_engine
-        self._engine: EmbeddingEngine | None = None
         self._cache, self._standardization, self._progress = cache, standardization, progress
 
-    @property
-    def engine(self) -> "EmbeddingEngine":
-        if self._engine is None:
-            self._engine = self._load_engine()
-        return self._engine
+    @abstractmethod
+    def compute_images(self, images: Sequence[KeyedImage]) -> Iterator[Mapping[bytes, Embedding | str]]:
+        """Yield key -> embedding, or the sentence that says why the image is unreadable; batch by batch."""
+
+    @abstractmethod
+    def compute_texts(self, texts: Sequence[str]) -> Iterator[Sequence[Embedding]]:
+        """Yield the embeddings of the texts in order, batch by batch.
+
+        Raises:
+            InvalidInput: a text cannot be embedded; the sentence quotes it.
+        """
+
+    @abstractmethod
+    def compute_logit_scale(self) -> float:
+        """The model's log temperature."""
 
     @property
     def logit_scale(self) -> float:
         """The model's log temperature."""
-        known = self._cache.get([_LOGIT_SCALE]) if self._cache else {}
-        if _LOGIT_SCALE in known:
-            return float(known[_LOGIT_SCALE][0])
-        if self._cache:
-            self._cache.put({_LOGIT_SCALE: np.array([self.engine.logit_scale], dtype=np.float32)})
-        return self.engine.logit_scale
+        found = self._cache.get([_LOGIT_SCALE_KEY]) if self._cache else {}
+        if _LOGIT_SCALE_KEY in found:
+            return float(found[_LOGIT_SCALE_KEY][0])
+        computed = self.compute_logit_scale()
+        self._keep({_LOGIT_SCALE_KEY: np.array([computed], dtype=np.float32)})
+        return computed
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts, in order: (n, D).
+        """Embed texts, in order: (n, D) float32 of unit norm.
 
         Raises:
-            TextInvalid: a text is no Unicode.
+            InvalidInput: a text cannot be embedded; the sentence quotes it.
         """
         keys = [_key(b"text", text.encode("utf-8", "surrogatepass")) for text in texts]
         known = self._cache.get(dict.fromkeys(keys)) if self._cache else {}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        for part in _parts(list(missing.items()), BATCH_SIZE):
-            features = self.engine.embed_texts([self.engine.tokenize(text) for _, text in part])
-            known |= self._keep(dict(zip((key for key, _ in part), features, strict=True)))
+        waiting = iter(missing)
+        with self._bar("texts", len(missing)) as bar:
+            for batch in self.compute_texts(list(missing.values())):
+                known |= self._keep({next(waiting): embedding for embedding in batch})
+                bar.update(len(batch))
         return np.stack([known[key] for key in keys])
 
-    def images(self, images: Sequence[ImageSource]) -> EmbeddedImages:
-        """Embed images; the unreadable ones are named in the answer, and the others go on."""
-        refused: dict[int, str] = {}
-        keys: dict[int, bytes] = {}
-        for position, image in enumerate(images):
-            try:
-                keys[position] = _key(repr(self._standardization).encode(), image.read())
-            except (InvalidInput, OSError) as error:
-                refused[position] = _sentence(error)
+    def images(self, images: Sequence[ImageSource], *, strict: bool = False) -> EmbeddedImages:
+        """Embed images, in order.
+
+        Args:
+            images: where their bytes lie.
+            strict: whether an unreadable image ends the call; default False leaves it out of the embeddings.
+
+        Raises:
+            ImageDecodeError: an image is unreadable and `strict`; the sentence names the file.
+        """
+        keys, refused = self._keys_of(images, strict=strict)
         known = self._cache.get(dict.fromkeys(keys.values())) if self._cache else {}
         missing = {key: images[position] for position, key in keys.items() if key not in known}
-        embedded, unreadable = self._embed(missing)
-        known |= embedded
+        computed, unreadable = self._compute_missing(missing, strict=strict)
+        known |= computed
         refused |= {position: unreadable[key] for position, key in keys.items() if key in unreadable}
         positions = [position for position, key in keys.items() if key in known]
         features = np.stack([known[keys[position]] for position in positions]) if positions else np.empty((0, 1))
-        return EmbeddedImages(
-            features.astype(np.float32),
-            positions,
-            [keys[position] for position in positions],
-            dict(sorted(refused.items())),
-        )
+        digests = [keys[position] for position in positions]
+        return EmbeddedImages(features.astype(np.float32), positions, digests, dict(sorted(refused.items())))
 
-    def _embed(self, missing: dict[bytes, ImageSource]) -> tuple[dict[bytes, Embedding], dict[bytes, str]]:
-        """Decode in a pool while the device works; returns embeddings, and sentences for what is unreadable."""
-        embedded: dict[bytes, Embedding] = {}
+    def _keys_of(self, images: Sequence[ImageSource], *, strict: bool) -> tuple[dict[int, bytes], dict[int, str]]:
+        """The cache key per position, and the sentence per position whose bytes cannot be read."""
+        keys: dict[int, bytes] = {}
+        refused: dict[int, str] = {}
+        with ThreadPoolExecutor(READING_THREADS) as pool:
+            for position, key in enumerate(pool.map(self._key_of_image, images)):
+                if isinstance(key, bytes):
+                    keys[position] = key
+                else:
+                    refused[position] = key
+                    _check(images[position], key, strict=strict)
+        return keys, refused
+
+    def _compute_missing(
+        self, missing: Mapping[bytes, ImageSource], *, strict: bool
+    ) -> tuple[dict[bytes, Embedding], dict[bytes, str]]:
+        """Embeddings by key, and sentences by key of what is unreadable."""
+        computed: dict[bytes, Embedding] = {}
         unreadable: dict[bytes, str] = {}
-        if not missing:
-            return embedded, unreadable
-        bar = tqdm(total=len(missing), desc="images", unit="image", disable=not self._progress)
-        with ThreadPoolExecutor(self.engine.cpus) as pool, bar:
-            for batch in _ahead(pool, self._decode, _parts(list(missing.items()), BATCH_SIZE)):
-                readable = {key: pixels for key, pixels in batch if not isinstance(pixels, str)}
-                unreadable |= {key: problem for key, problem in batch if isinstance(problem, str)}
-                if readable:
-                    features = self.engine.embed_images([self.engine.stage_images(list(readable.values()))])
-                    embedded |= self._keep(dict(zip(readable, features, strict=True)))
+        with self._bar("images", len(missing)) as bar:
+            for batch in self.compute_images(list(missing.items())):
+                problems = {key: problem for key, problem in batch.items() if isinstance(problem, str)}
+                for key, problem in problems.items():
+                    _check(missing[key], problem, strict=strict)
+                unreadable |= problems
+                computed |= self._keep({key: found for key, found in batch.items() if not isinstance(found, str)})
                 bar.update(len(batch))
-        return embedded, unreadable
+        return computed, unreadable
 
-    def _decode(self, key: bytes, image: ImageSource) -> "tuple[bytes, Pixels | str]":
+    def _key_of_image(self, image: ImageSource) -> bytes | str:
+        """The cache key of an image, or the sentence that says why its bytes cannot be read."""
         try:
-            return key, self.engine.preprocess_image(image.read(), self._standardization)
+            return _key(repr(self._standardization).encode(), image.read())
         except (InvalidInput, OSError) as error:
-            return key, _sentence(error)
+            return sentence_of(error)
 
     def _keep(self, embeddings: dict[bytes, Embedding]) -> dict[bytes, Embedding]:
         if self._cache:
             self._cache.put(embeddings)
         return embeddings
 
+    def _bar(self, unit: str, total: int) -> "tqdm[None]":
+        return tqdm(total=total, desc=unit, unit=unit.removesuffix("s"), disable=not self._progress or not total)
 
-def _sentence(error: InvalidInput | OSError) -> str:
+
+def sentence_of(error: InvalidInput | OSError) -> str:
+    """Why an image is unreadable, in one sentence."""
     if isinstance(error, OSError):
         return f"the file cannot be read: {error.strerror or type(error).__name__}"
     return str(error)
 
 
-def _key(kind: bytes, content: bytes) -> bytes:
-    return hashlib.sha256(hashlib.sha256(kind).digest() + content).digest()
+def shortened(text: str) -> str:
+    """The beginning of a text in quotes, for an error message."""
+    return repr(text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}...")
 
 
-def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:
+def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in order, `size` at a time; the last part may be smaller."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
 
-def _ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[bytes, ImageSource], Item],
-    parts: Iterator[list[tuple[bytes, ImageSource]]],
-) -> Iterator[list[Item]]:
-    """The results of each part in order, with the calls of the next parts under way before a part is asked for."""
-    waiting: deque[list[Future[Item]]] = deque()
-    for part in parts:
-        waiting.append([pool.submit(function, *item) for item in part])
-        if len(waiting) > BATCHES_AHEAD:
-            yield [future.result() for future in waiting.popleft()]
-    while waiting:
-        yield [future.result() for future in waiting.popleft()]
+def _check(image: ImageSource, problem: str, *, strict: bool) -> None:
+    if strict:
+        raise ImageDecodeError(f"{image.path}: {problem}")
+
+
+def _key(kind: bytes, content: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(kind).digest() + content).digest()

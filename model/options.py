@@ -8,7 +8,7 @@ The command line makes its flags from these fields. This module imports nothing 
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -43,18 +43,22 @@ class Flag:
     comma_separated: bool = False
     path: Literal["", "file", "folder"] = ""
 
-    def problem(self, value: float) -> str:
-        """What the number must be, if it is outside the bounds; empty if it is inside."""
-        bounds = (
+    @property
+    def bounds(self) -> list[tuple[str, float, Callable[[float, float], bool]]]:
+        """The bounds that are set: in words, as a number, and the comparison that a value must fulfil."""
+        named = (
             ("at least", self.least, operator.ge),
             ("above", self.above, operator.gt),
             ("at most", self.most, operator.le),
             ("below", self.below, operator.lt),
         )
-        given = [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
-        if all(holds(value, bound) for _, bound, holds in given):
+        return [(words, bound, holds) for words, bound, holds in named if bound is not None]
+
+    def problem(self, value: float) -> str:
+        """What the number must be, if it is outside the bounds; empty if it is inside."""
+        if all(holds(value, bound) for _, bound, holds in self.bounds):
             return ""
-        return " and ".join(f"{words} {bound:g}" for words, bound, _ in given)
+        return " and ".join(f"{words} {bound:g}" for words, bound, _ in self.bounds)
 
 
 def flag(help: str, **details: Any) -> Mapping[str, Flag]:

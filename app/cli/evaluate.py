@@ -13,6 +13,7 @@ from model.data.manifest import Manifest, check_images, read_manifest
 from model.devices import pick_device, pick_dtype
 from model.embedder import Embedder
 from model.embedding_cache import EmbeddingCache, fingerprint
+from model.engine_embedder import EngineEmbedder
 from model.evaluation.evaluate import evaluate
 from model.evaluation.options import EvaluationOptions
 from model.evaluation.prompts import read_prompts
@@ -71,7 +72,7 @@ def open_embedder(settings: Settings, *, plain: bool, no_cache: bool) -> tuple[E
         folder = settings.cache_dir.expanduser() / "embeddings"
         cache = EmbeddingCache(folder, fingerprint(release, device.type, str(dtype)))
     standardization = None if plain else Standardization()
-    embedder = Embedder(
+    embedder = EngineEmbedder(
         lambda: load_engine(settings).engine, cache=cache, standardization=standardization, progress=True
     )
     return embedder, release

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.data.manifest import Manifest, Row
 from model.embedder import Embedder
+from model.engine_embedder import EngineEmbedder
 from model.errors import ManifestError
 from model.evaluation.classification import describe
 from model.evaluation.evaluator import Evaluation, Evaluator
@@ -100,7 +101,9 @@ def evaluate_zero_shot(
     Raises:
         ManifestError: all rows are left out.
     """
-    embedder = engine if isinstance(engine, Embedder) else Embedder(lambda: engine, standardization=standardization)
+    embedder = (
+        engine if isinstance(engine, Embedder) else EngineEmbedder(lambda: engine, standardization=standardization)
+    )
     label_prompts = as_prompts(prompts)
     labels = Labels(tuple(label_prompts), one_label=True, column=label_column)
     embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from model.checkpoints.release_folder import find_release_folder
-from model.data.manifest import ImageSource
-from model.embedder import Embedder
+from model.data.image_source import ImageSource
 from model.embedding_cache import EmbeddingCache, fingerprint
 from model.engine import EmbeddingEngine
+from model.engine_embedder import EngineEmbedder
 from model.errors import CheckpointError
 from model.imaging.preprocessing import Standardization
 from tests.support.colour_engine import ColourEngine, png
@@ -26,29 +26,29 @@ def red(tmp_path: Path) -> Path:
 
 
 def test_a_second_run_loads_no_model(tmp_path: Path, red: Path) -> None:
-    first = Embedder(ColourEngine, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
+    first = EngineEmbedder(ColourEngine, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
     texts, images, scale = first.texts(["red"]), first.images([ImageSource(red)]), first.logit_scale
-    second = Embedder(never, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
+    second = EngineEmbedder(never, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
     assert (second.texts(["red"]) == texts).all()
     assert (second.images([ImageSource(red)]).features == images.features).all()
     assert second.logit_scale == scale
 
 
 def test_another_model_preprocessing_or_content_is_embedded_anew(tmp_path: Path, red: Path) -> None:
-    Embedder(ColourEngine, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
+    EngineEmbedder(ColourEngine, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
     with pytest.raises(AssertionError):
-        Embedder(never, cache=EmbeddingCache(tmp_path, "n" * 64)).images([ImageSource(red)])
-    plain = Embedder(never, cache=EmbeddingCache(tmp_path, "m" * 64), standardization=None)
+        EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "n" * 64)).images([ImageSource(red)])
+    plain = EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "m" * 64), standardization=None)
     with pytest.raises(AssertionError):
         plain.images([ImageSource(red)])
     red.write_bytes(png((201, 0, 0)))
     with pytest.raises(AssertionError):
-        Embedder(never, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
+        EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
 
 
 def test_equal_files_are_embedded_once(red: Path) -> None:
     engine = ColourEngine()
-    embedded = Embedder(lambda: engine).images([ImageSource(red)] * 40)
+    embedded = EngineEmbedder(lambda: engine).images([ImageSource(red)] * 40)
     assert engine.embedded == 1
     assert embedded.features.shape == (40, 3)
 
@@ -57,13 +57,13 @@ def test_many_files_keep_their_order(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.png" for number in range(150)]
     for number, file in enumerate(files):
         file.write_bytes(png((number + 1, 100, 0)))
-    features = Embedder(ColourEngine).images([ImageSource(file) for file in files]).features
+    features = EngineEmbedder(ColourEngine).images([ImageSource(file) for file in files]).features
     assert (np.diff(features[:, 0]) > 0).all()
 
 
 def test_unreadable_files_are_named_and_the_others_go_on(tmp_path: Path, red: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
-    embedded = Embedder(ColourEngine).images(
+    embedded = EngineEmbedder(ColourEngine).images(
         [ImageSource(tmp_path / name) for name in ("gone.png", red.name, "text.png")]
     )
     assert embedded.positions == [1]
@@ -86,10 +86,10 @@ def test_a_fingerprint_is_of_weights_config_vocabulary_and_variant(small_release
 def test_the_real_engine_gives_the_same_through_the_embedder(engine: EmbeddingEngine, red: Path) -> None:
     pixels = engine.preprocess_image(red.read_bytes(), Standardization())
     direct = engine.embed_images([engine.stage_images([pixels])])
-    assert np.abs(Embedder(lambda: engine).images([ImageSource(red)]).features - direct).max() < 1e-6
+    assert np.abs(EngineEmbedder(lambda: engine).images([ImageSource(red)]).features - direct).max() < 1e-6
     assert (
         np.abs(
-            Embedder(lambda: engine).texts(["chest x-ray"]) - engine.embed_texts([engine.tokenize("chest x-ray")])
+            EngineEmbedder(lambda: engine).texts(["chest x-ray"]) - engine.embed_texts([engine.tokenize("chest x-ray")])
         ).max()
         < 1e-6
     )

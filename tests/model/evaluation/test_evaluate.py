@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.data.manifest import Manifest, read_manifest
-from model.embedder import Embedder
+from model.engine_embedder import EngineEmbedder
 from model.errors import ExtraMissing, ManifestError
 from model.evaluation.evaluate import evaluate, evaluate_zero_shot
 from model.evaluation.options import EvaluationOptions
@@ -24,7 +24,7 @@ FEW = EvaluationOptions(samples=8)
 
 
 def report_of(manifest: Manifest, options: EvaluationOptions = FEW, **given: Any) -> dict[str, Any]:
-    return evaluate(Embedder(ColourEngine), manifest, options, **given).report
+    return evaluate(EngineEmbedder(ColourEngine), manifest, options, **given).report
 
 
 def with_labels(manifest: Manifest, label: Callable[[int, str], str]) -> Manifest:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.embedder import Embedder
+from model.engine_embedder import EngineEmbedder
 from model.errors import ManifestError
 from model.evaluation.prompts import LabelPrompts, read_prompts
 from model.evaluation.zero_shot import label_features
@@ -41,5 +41,5 @@ def test_a_csv_without_its_columns_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_is_the_mean_of_unit_vectors_made_unit_again() -> None:
-    features = label_features(Embedder(ColourEngine), [("red", "green"), ("blue",)])
+    features = label_features(EngineEmbedder(ColourEngine), [("red", "green"), ("blue",)])
     assert features == pytest.approx(np.array([[0.5**0.5, 0.5**0.5, 0], [0, 0, 1]]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.embedder import Embedder
+from model.engine_embedder import EngineEmbedder
 from model.evaluation.evaluate import evaluate
 from model.evaluation.options import EvaluationOptions
 from model.evaluation.report.report import HTML_FILE, JSON_FILE, write_report
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for row in manifest.rows
     )
-    evaluation = evaluate(Embedder(ColourEngine), replace(manifest, rows=rows), OPTIONS)
+    evaluation = evaluate(EngineEmbedder(ColourEngine), replace(manifest, rows=rows), OPTIONS)
     write_report(evaluation, FACTS, folder / "out")
     return folder / "out"
 
@@ -95,6 +95,6 @@ def test_the_same_evaluation_writes_the_same_bytes(tmp_path: Path) -> None:
     manifest = colour_manifest(tmp_path, 18, noise=90)
     for name in ("one", "same"):
         options = replace(OPTIONS, tasks=("zero-shot",), by=("sex",))
-        write_report(evaluate(Embedder(ColourEngine), manifest, options), {}, tmp_path / name)
+        write_report(evaluate(EngineEmbedder(ColourEngine), manifest, options), {}, tmp_path / name)
     for file in (JSON_FILE, HTML_FILE):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "same" / file).read_bytes()
