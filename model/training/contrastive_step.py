@@ -1,9 +1,10 @@
-"""One step's loss and gradients over a batch that may be larger than memory and spread over processes.
+"""Loss and gradients of one step, for a batch that may exceed the memory and may be divided among processes.
 
-The contrastive loss compares every image of the batch with every text, so the batch must stay whole: accumulating the
-losses of parts of it would be another objective. As in GradCache (Gao et al. 2021, arXiv:2101.06983) the features of
-all parts are computed first without a graph, then the loss and its gradient with respect to the features, and then
-each part again with a graph and the same random numbers, to carry that gradient on into the weights.
+The contrastive loss compares every image of the batch with every text. The sum of the losses of parts of a batch would
+be another objective. So, as in GradCache (Gao et al. 2021, arXiv:2101.06983):
+1. All parts are encoded to features, without a graph.
+2. The loss of the whole batch and its gradient with respect to the features are computed.
+3. Each part is encoded again, with a graph and the same random numbers, and its gradient is carried to the weights.
 """
 
 from collections.abc import Sequence
@@ -19,11 +20,11 @@ from model.training.distributed import World
 from model.training.losses import positive_pairs, unicl_loss
 
 Chunk = tuple[Tensor, Tensor, Tensor]  # pixels, input_ids, attention_mask
-Features = tuple[Tensor, Tensor]  # of images, of texts
+Features = tuple[Tensor, Tensor]  # of images (n, D), of texts (m, D)
 
 
 class Towers(nn.Module):
-    """Both encoders as one call, which is what DistributedDataParallel wraps; `logit_scale` stays outside."""
+    """Both encoders as one module, for DistributedDataParallel; without `logit_scale`."""
 
     def __init__(self, model: MedImageInsight) -> None:
         super().__init__()
@@ -36,7 +37,17 @@ class Towers(nn.Module):
 
 
 class ContrastiveStep:
-    """Leaves in the parameters' `.grad` the gradient of the whole batch's UniCL loss, the same on every rank."""
+    """Adds the gradient of the whole batch's UniCL loss to the parameters' `.grad`, the same on every rank.
+
+    Args:
+        model: model in train mode, on its device.
+        world: the processes that share the batch.
+        chunk_size: number of images to encode at once; 0 encodes all images of this rank at once.
+        recompute: True encodes each chunk twice. False keeps the graphs of all chunks in memory. With several processes
+            each chunk is always encoded twice: DistributedDataParallel allows one forward and backward pass at a time.
+        autocast: dtype of the encoders' matrix products in mixed precision; None for float32.
+        scaler: scaler of the loss if `autocast` is float16, otherwise None.
+    """
 
     def __init__(
         self,
@@ -48,15 +59,6 @@ class ContrastiveStep:
         autocast: torch.dtype | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
-        """Args:
-        model: in train mode, on its device.
-        world: the processes that share the batch.
-        chunk_size: images that go through the encoder at once; 0 takes all of this rank's.
-        recompute: encode each chunk twice instead of keeping all chunks' graphs in memory. With several processes
-            that is always done: DistributedDataParallel follows one forward and backward pass at a time.
-        autocast: the dtype of the encoders' matrix products under mixed precision.
-        scaler: of the loss, where that dtype is float16.
-        """
         self._model, self._world, self._chunk_size = model, world, chunk_size
         self._recompute = recompute or world.size > 1
         self._device = model.logit_scale.device
@@ -68,16 +70,18 @@ class ContrastiveStep:
     def __call__(
         self, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, text_of: Tensor, labels: Tensor, texts: Tensor
     ) -> Tensor:
-        """Add up the gradients.
+        """Add the gradients of one batch.
 
         Args:
-            pixels: (B, 3, H, W) this rank's images.
-            input_ids, attention_mask: (U, L) this rank's different texts.
-            text_of: (B,) which of the U texts belongs to an image.
-            labels, texts: (B,) see `positive_pairs`; `texts` counts alike on all ranks.
+            pixels: (B, 3, H, W), this rank's images.
+            input_ids: (U, L), token ids of this rank's distinct texts.
+            attention_mask: (U, L), True for tokens, False for padding.
+            text_of: (B,), index of each image's text among the U texts.
+            labels: (B,), label numbers, the same on all ranks; see `positive_pairs`.
+            texts: (B,), text numbers, the same on all ranks; see `positive_pairs`.
 
         Returns:
-            The loss of the whole batch, without a graph.
+            The loss of the whole batch, a scalar without a graph.
         """
         chunks = self._chunks(pixels, input_ids, attention_mask)
         recompute = self._recompute and len(chunks) > 1
@@ -96,13 +100,13 @@ class ContrastiveStep:
                     self._set_random_state(random_state)
                     parts[number] = self._encode(chunk)
                 self._carry_back(parts[number], gradient)
-                parts[number] = (loss, loss)  # lets the graph go
+                parts[number] = (loss, loss)  # frees the graph
         return loss
 
     def _loss(
         self, images: Sequence[Tensor], texts: Sequence[Tensor], text_of: Tensor, labels: Tensor, text_numbers: Tensor
     ) -> tuple[Tensor, list[Features]]:
-        """The loss, with the gradient of `logit_scale` stored and those of the chunks' features returned."""
+        """The loss, and its gradient for each chunk's features. Adds the gradient of `logit_scale` to its `.grad`."""
         image_leaves = [part.detach().requires_grad_() for part in images]
         text_leaves = [part.detach().requires_grad_() for part in texts]
         gather = self._world.gather
@@ -117,13 +121,16 @@ class ContrastiveStep:
         return loss.detach(), gradients
 
     def _carry_back(self, features: Features, gradients: Features) -> None:
-        # DistributedDataParallel averages over the ranks, where the sum is wanted.
+        # DistributedDataParallel averages over the ranks, but the gradient is the sum: see `World.gather`.
         pairs = [(f, g * self._world.size) for f, g in zip(features, gradients, strict=True) if f.requires_grad]
         if pairs:
             torch.autograd.backward([f for f, _ in pairs], [g for _, g in pairs])
 
     def _chunks(self, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor) -> list[Chunk]:
-        """Images in chunks, and as many chunks of texts; each gets a text at least, so that all weights take part."""
+        """Chunks of images, and the same number of chunks of texts.
+
+        Each chunk has at least one text, because DistributedDataParallel expects a gradient for every weight.
+        """
         count = -(-len(pixels) // (self._chunk_size or len(pixels)))
         if missing := max(0, count - len(input_ids)):
             input_ids = torch.cat([input_ids, input_ids[:1].expand(missing, -1)])
@@ -137,9 +144,9 @@ class ContrastiveStep:
             images, texts = self._towers(*chunk)
         return images, texts
 
-    def _unsynchronised(self, wanted: bool) -> AbstractContextManager[None]:
-        """DistributedDataParallel exchanges gradients in the last chunk's backward pass only."""
-        if wanted and isinstance(self._towers, DistributedDataParallel):
+    def _unsynchronised(self, enabled: bool) -> AbstractContextManager[None]:
+        """Context in which DistributedDataParallel does not exchange gradients, as only the last chunk needs it."""
+        if enabled and isinstance(self._towers, DistributedDataParallel):
             return self._towers.no_sync()
         return nullcontext()
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model, as `torchrun` starts them."""
+"""Training of one model by several processes that `torchrun` starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,32 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among all that train together."""
+    """This process among all processes of a training.
+
+    Attributes:
+        rank: number of this process, from 0.
+        size: number of processes.
+    """
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_main(self) -> bool:
+        """Whether this process writes the files and talks to the user."""
         return self.rank == 0
 
     def gather(self, local: Tensor) -> Tensor:
-        """Every rank's rows, in order of rank; gradients flow into this rank's own.
+        """The rows of all ranks, in the order of the ranks; only this rank's own rows get gradients.
 
-        All ranks compute the same loss from the gathered rows. A row's gradient is therefore complete on the rank that
-        owns it, and what other ranks' rows contribute to the loss is counted exactly once in all.
+        All ranks compute the same loss from the gathered rows. So the gradient of a row is complete on the rank that
+        owns the row, and the sum over the ranks counts each row once.
+
+        Args:
+            local: (n, ...), with the same shape on every rank.
+
+        Returns:
+            (size * n, ...).
         """
         if self.size == 1:
             return local
@@ -34,6 +46,7 @@ class World:
         return torch.cat(parts)
 
     def gather_objects(self, local: Any) -> list[Any]:
+        """The objects of all ranks, in the order of the ranks."""
         if self.size == 1:
             return [local]
         parts: list[Any] = [None] * self.size
@@ -41,25 +54,26 @@ class World:
         return parts
 
     def average_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over the ranks."""
+        """Replace each tensor by its mean over the ranks, in place."""
         if self.size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
                 tensor.div_(self.size)
 
     def barrier(self) -> None:
+        """Wait until all ranks are here."""
         if self.size > 1:
             dist.barrier()
 
 
 def join_world(device: str) -> tuple[World, str]:
-    """Join the processes that `torchrun` started, alone if it did not; leave with `leave_world`.
+    """Join the processes that `torchrun` started; `leave_world` ends this. Without `torchrun`, the size is 1.
 
     Args:
-        device: as `model.devices.pick_device` takes it; "auto" and "cuda" become this process's own GPU.
+        device: name of a device, as `model.devices.pick_device` takes it. "auto" and "cuda" mean this process's GPU.
 
     Returns:
-        This process's place, and its device's name.
+        This process, and the name of its device.
     """
     if not dist.is_available() or not (dist.is_initialized() or dist.is_torchelastic_launched()):
         return World(), device
@@ -73,6 +87,6 @@ def join_world(device: str) -> tuple[World, str]:
 
 
 def leave_world() -> None:
-    """Part from the other processes."""
+    """Leave the process group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

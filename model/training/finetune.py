@@ -1,4 +1,4 @@
-"""Fine-tuning with the UniCL objective, as MedImageInsight was trained, or training such a model from scratch."""
+"""Fine-tuning with the UniCL objective, with which MedImageInsight was trained, and training from scratch."""
 
 import json
 import shutil
@@ -19,8 +19,9 @@ from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import TrainingError
 from model.training.batches.augmentation import Augmentation
-from model.training.batches.loader import Normaliser, TextBatcher, TrainingSet
+from model.training.batches.loader import Normaliser, TextBatcher
 from model.training.batches.rows import TrainingRows, read_rows
+from model.training.batches.training_set import TrainingSet
 from model.training.distributed import World, join_world, leave_world
 from model.training.log import CURVES_FILE, TrainingLog, draw_curves
 from model.training.optimisation import freeze
@@ -31,22 +32,26 @@ from model.training.validation import Validation
 
 RECORD_FILE = "training.json"
 STATE_FOLDER = "state"
-MOST_LISTED = 20  # bad rows that are said one by one
+MOST_LISTED = 20  # bad rows that are reported one by one
 
 
 def finetune(options: FinetuneOptions, *, say: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
-    """Train, and write a release folder that the service loads.
+    """Train a model and write a release folder that the service can load.
 
     Args:
-        options: what to do.
-        say: is told, a line at a time, what a person should know: rows that are left out, mostly.
+        options: the options of the training.
+        say: called with each line for the user: numbers of rows, bad rows, the step that a training resumes after.
 
     Returns:
-        What `training.json` holds: options, versions, data, and the last metrics.
+        The content of `training.json`: options, versions, data and the last metrics. Empty on all ranks but the first.
 
     Raises:
-        TrainingInterrupted: a signal came; call again with `resume`.
-        TrainingError, ManifestError, CheckpointError, ConfigError, DeviceError: each says in one sentence why.
+        TrainingInterrupted: SIGTERM or Ctrl-C was received; the option `resume` continues the training.
+        TrainingError: the options do not fit together, or the training cannot continue.
+        ManifestError: a file of rows, or a row of it, cannot be used.
+        CheckpointError: the weights of the model cannot be used.
+        ConfigError: the config of the model cannot be used.
+        DeviceError: the device is not available.
     """
     world, device = join_world(options.device)
     try:
@@ -58,10 +63,10 @@ def finetune(options: FinetuneOptions, *, say: Callable[[str], object] = lambda 
 def _finetune(
     options: FinetuneOptions, world: World, device: torch.device, say: Callable[[str], object]
 ) -> dict[str, Any]:
-    finished = _check_out(options)
+    finished = _finished_record(options)
     if finished is not None:
         return finished
-    world.barrier()  # nobody writes into the folder before all have looked at it
+    world.barrier()  # no rank writes to the folder before all have checked it
     torch.set_num_threads(options.threads or available_cpus())
     release = find_release_folder(options.model)
     config = read_config(release.config)
@@ -77,7 +82,7 @@ def _finetune(
     state_folder.mkdir(parents=True, exist_ok=True)
     world.barrier()
     if options.resume and trainer.resume(state_folder, fingerprint):
-        say(f"going on after step {trainer.progress.step} of {trainer.plan.steps}")
+        say(f"resuming after step {trainer.progress.step} of {trainer.plan.steps}")
     log = None
     if world.is_main:
         log = TrainingLog(options.out, after_step=trainer.progress.step, tensorboard=options.tensorboard)
@@ -88,39 +93,47 @@ def _finetune(
     best = state_folder / "best"
     trainer.run(log, state_folder, fingerprint, partial(save, best))
     record: dict[str, Any] = {}
-    if world.is_main and log:
+    if log:
         log.close()
-        weights = save(options.out, trainer.best_model)
+        weights = save(options.out, trainer.result)
         if (best / "vision_model" / WEIGHTS_FILE).is_file():
             (best / "vision_model" / WEIGHTS_FILE).replace(weights)
         record = record_of(options, release, base_sha256, data, trainer, log)
         draw_curves(log.records, options.out / CURVES_FILE)
-        unfinished = options.out / f"{RECORD_FILE}.partial"
-        unfinished.write_text(json.dumps(record, indent=2), encoding="utf-8")
-        unfinished.replace(options.out / RECORD_FILE)
+        _write_record(record, options.out / RECORD_FILE)
         shutil.rmtree(state_folder)
     world.barrier()
     return record
 
 
+def _write_record(record: dict[str, Any], path: Path) -> None:
+    """Write the record to a new file, then rename it: a training with a record is finished."""
+    partial_file = path.with_name(f"{path.name}.partial")
+    partial_file.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    partial_file.replace(path)
+
+
 def _describe(data: TrainingRows, say: Callable[[str], object]) -> None:
-    for use, manifest in (("to learn from", data.train), ("held out", data.val)):
+    for use, manifest in (("training", data.train), ("validation", data.val)):
         if manifest:
             left_out = f", {len(manifest.bad_rows)} bad rows left out" if manifest.bad_rows else ""
-            say(f"{manifest.path.name}: {len(manifest.rows)} rows {use}{left_out}")
+            say(f"{manifest.path.name}: {len(manifest.rows)} {use} rows{left_out}")
             for bad in manifest.bad_rows[:MOST_LISTED]:
                 say(f"  row {bad.number}: {bad.reason}")
             if len(manifest.bad_rows) > MOST_LISTED:
-                say(f"  and {len(manifest.bad_rows) - MOST_LISTED} more; training.json will list them all")
+                say(f"  and {len(manifest.bad_rows) - MOST_LISTED} more; {RECORD_FILE} will list all of them")
     if data.shared_groups:
-        say(f"{len(data.shared_groups)} groups stand on both sides: the validation will look better than it is")
+        say(
+            f"{len(data.shared_groups)} groups have both training and validation rows: "
+            "the validation will look better than it is"
+        )
 
 
-def _check_out(options: FinetuneOptions) -> dict[str, Any] | None:
-    """What `training.json` says if this training is already finished.
+def _finished_record(options: FinetuneOptions) -> dict[str, Any] | None:
+    """The content of `training.json` if the training to resume is already finished, otherwise None.
 
     Raises:
-        TrainingError: the folder holds something else.
+        TrainingError: without `resume`, the folder holds an interrupted training or a model.
     """
     record = options.out / RECORD_FILE
     if options.resume:
@@ -129,13 +142,14 @@ def _check_out(options: FinetuneOptions) -> dict[str, Any] | None:
             return finished
         return None
     if (options.out / STATE_FOLDER).exists():
-        raise TrainingError(f"{options.out} holds an interrupted training: add --resume, or name another folder")
+        raise TrainingError(f"{options.out} holds an interrupted training; add --resume, or name another folder")
     if (options.out / CONFIG_FILE).exists() or (options.out / "vision_model").exists():
-        raise TrainingError(f"{options.out} already holds a model: name another folder")
+        raise TrainingError(f"{options.out} already holds a model; name another folder")
     return None
 
 
 def _autocast(options: FinetuneOptions, device: torch.device) -> torch.dtype | None:
+    """The dtype of mixed precision; None for float32."""
     if options.mixed_precision == "off" or (options.mixed_precision == "auto" and device.type != "cuda"):
         return None
     if options.mixed_precision not in ("auto", "bfloat16", "float16"):
@@ -156,12 +170,12 @@ def _trainable(
     options: FinetuneOptions,
     device: torch.device,
 ) -> MedImageInsight:
-    """The model in train mode, its weights in memory of their own."""
+    """The model in train mode, with the options on drop path, frozen parameters and checkpointing applied."""
     if options.drop_path is not None:
         config = replace(config, image=replace(config.image, drop_path_rate=options.drop_path))
     model = load_model(release.weights, config, tokenizer.vocabulary_size, device=device, dtype=torch.float32)
     for parameter in model.parameters():
-        parameter.data = parameter.data.clone()  # the file is mapped into memory, read-only
+        parameter.data = parameter.data.clone()  # the loaded weights are a read-only map of the file
     model.requires_grad_(True).train()
     freeze(model, options.freeze)
     if options.gradient_checkpointing:
@@ -192,7 +206,7 @@ def _trainer(
         strict=options.strict,
     )
     if options.cache_pixels and options.workers:
-        training_set.fill_cache()  # before the processes part, so that they share it
+        training_set.fill_cache()  # before the loading processes start, so that they share it
     normalise = Normaliser(image.image_mean, image.image_std, model.logit_scale.device)
     batch_texts = TextBatcher(tokenizer)
     validation = None

@@ -1,4 +1,4 @@
-"""What a training writes while it runs: metrics.jsonl, TensorBoard events where it is installed, and training.png."""
+"""Log of a training: metrics.jsonl, TensorBoard events if TensorBoard is installed, and the curves in training.png."""
 
 import json
 import math
@@ -11,7 +11,13 @@ METRICS_FILE, CURVES_FILE = "metrics.jsonl", "training.png"
 
 
 class TrainingLog:
-    """Metrics by step, one JSON object a line; a resumed training first drops what it will write again."""
+    """Metrics by step, as one JSON object per line, and as TensorBoard events.
+
+    Args:
+        folder: folder of the files.
+        after_step: last finished step. Later records are deleted, because a resumed training writes them again.
+        tensorboard: whether to write TensorBoard events, if TensorBoard is installed.
+    """
 
     def __init__(self, folder: Path, *, after_step: int, tensorboard: bool) -> None:
         self._path = folder / METRICS_FILE
@@ -26,6 +32,7 @@ class TrainingLog:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=after_step + 1)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Add the metrics of a step."""
         record = {"step": step, **metrics}
         self.records.append(record)
         with self._path.open("a", encoding="utf-8") as stream:
@@ -40,7 +47,7 @@ class TrainingLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The records of a metrics.jsonl; a last line that a kill cut short is left out."""
+    """The records of a metrics.jsonl, up to a line that is incomplete because the process was killed."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
@@ -51,7 +58,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curves(records: list[dict[str, float]], path: Path) -> bool:
-    """Draw the losses, the accuracy, the learning rate and the temperature; False where matplotlib is not installed."""
+    """Draw losses, accuracies, learning rate and temperature to a PNG file. Returns False if matplotlib is missing."""
     if not find_spec("matplotlib"):
         return False
     from matplotlib.figure import Figure
@@ -77,7 +84,7 @@ def draw_curves(records: list[dict[str, float]], path: Path) -> bool:
 
 
 class Interval:
-    """Means over the steps between two lines of the log."""
+    """Means over the steps between two records of the log."""
 
     def __init__(self) -> None:
         self._losses: list[float] = []
@@ -85,12 +92,14 @@ class Interval:
         self._images, self._start = 0, time.perf_counter()
 
     def add(self, loss: float, norm: float, images: int) -> None:
+        """Add a step: its loss, the norm of its gradient, and its number of images."""
         self._losses.append(loss)
-        if math.isfinite(norm):  # float16 overflows now and then: such a step is left out
+        if math.isfinite(norm):  # not finite if float16 overflowed, and then the step is skipped
             self._norms.append(norm)
         self._images += images
 
     def means(self) -> dict[str, float]:
+        """Mean loss, mean norm of the gradient, and images per second."""
         return {
             "loss": sum(self._losses) / len(self._losses),
             "gradient_norm": sum(self._norms) / max(1, len(self._norms)),

@@ -1,4 +1,4 @@
-"""What moves the weights: which parameters are trained and how fast, the schedule, and the moving average."""
+"""Optimiser: trained parameters, their learning rates and schedule, and the moving average of the weights."""
 
 import copy
 import math
@@ -13,12 +13,17 @@ from model.checkpoints.checkpoint import release_key
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
 
-MAX_LOGIT_SCALE = math.log(100)  # as in CLIP: a temperature of at least 0.01
+MAX_LOGIT_SCALE = math.log(100)  # a temperature of at least 0.01, as in CLIP
 _EMBEDDINGS = ("positional_embedding", "token_embedding.weight")
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Stop training the parameters whose released name matches one of these regular expressions (`re.search`).
+    """Exclude parameters from the training.
+
+    Args:
+        model: model to change.
+        patterns: regular expressions; a parameter is frozen if one of them is found in its name in the released
+            checkpoint.
 
     Raises:
         TrainingError: a pattern matches nothing, or nothing is left to train.
@@ -26,12 +31,14 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     for name in _matching(model, patterns):
         model.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise TrainingError("every parameter is frozen: nothing is left to train")
+        raise TrainingError("every parameter is frozen, so nothing is left to train")
 
 
 def decays(model: nn.Module) -> dict[str, bool]:
-    """Whether weight decay applies, by parameter name: not to biases, norms, depth-wise convolutions, embeddings and
-    `logit_scale`."""
+    """Whether weight decay applies, by parameter name.
+
+    It does not apply to biases, norms, depth-wise convolutions, embeddings and `logit_scale`.
+    """
     depthwise = {
         f"{name}.weight"
         for name, module in model.named_modules()
@@ -51,14 +58,15 @@ def build_optimizer(
     betas: tuple[float, float],
     learning_rates: Mapping[str, float],
 ) -> AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over the parameters that are trained.
+    """AdamW (Loshchilov and Hutter 2019) for the parameters that are not frozen.
 
     Args:
-        model: with frozen parameters marked, see `freeze`.
-        learning_rate: at the schedule's peak.
-        weight_decay: see `decays`.
-        betas: of the moments' moving averages.
-        learning_rates: regular expression over released names -> peak; the first that matches counts.
+        model: model, after `freeze`.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of the parameters that `decays` names.
+        betas: decay rates of AdamW's two moving averages.
+        learning_rates: regular expression over names in the released checkpoint -> peak learning rate; the first match
+            counts.
 
     Raises:
         TrainingError: a pattern matches nothing.
@@ -78,7 +86,14 @@ def build_optimizer(
 
 
 def schedule(step: int, *, steps: int, warmup_steps: int, minimum: float) -> float:
-    """The share of the peak learning rate at a step (from 0): linear warm-up, then half a cosine down to `minimum`."""
+    """The learning rate at a step, as a share of its peak: linear warm-up, then half a cosine.
+
+    Args:
+        step: number of the step, from 0.
+        steps: number of steps of the training.
+        warmup_steps: number of steps of the warm-up.
+        minimum: share at the end of the cosine.
+    """
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
@@ -86,19 +101,26 @@ def schedule(step: int, *, steps: int, warmup_steps: int, minimum: float) -> flo
 
 
 def set_learning_rate(optimizer: AdamW, share: float) -> None:
+    """Set each group's learning rate to a share of its peak."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
 
 
 @torch.no_grad()
 def clamp_logit_scale(model: MedImageInsight) -> None:
+    """Clamp `logit_scale` to the range from 0 to `MAX_LOGIT_SCALE`, in place."""
     model.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
 
 
 class MovingAverage:
-    """An exponential moving average of a model's trained weights, as a model of its own in eval mode.
+    """Exponential moving average of a model's trained weights, as a second model in eval mode.
 
-    Early on the decay is (1 + step) / (10 + step), so that a short training is not dominated by its start.
+    The decay of the first steps is (1 + step) / (10 + step), so that the initial weights do not dominate the average of
+    a short training.
+
+    Args:
+        model: the model that is trained.
+        decay: largest decay per step, at least 0 and below 1.
     """
 
     def __init__(self, model: MedImageInsight, decay: float) -> None:
@@ -112,11 +134,11 @@ class MovingAverage:
                 self._trained.append(parameter)
                 self._averages.append(averages[name])
             else:
-                averages[name].data = parameter.data  # frozen: one copy is enough
+                averages[name].data = parameter.data  # frozen weights are shared
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step number `step`, counted from 1."""
+        """Add the weights after a step, counted from 1, to the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averages, self._trained, 1 - decay)
 
@@ -128,10 +150,10 @@ def _matching(model: nn.Module, patterns: Sequence[str]) -> list[str]:
         try:
             matches = [name for name, key in names.items() if re.search(pattern, key)]
         except re.error as error:
-            raise TrainingError(f"the pattern {pattern!r} is no regular expression: {error}") from error
+            raise TrainingError(f"the pattern {pattern!r} is not a regular expression: {error}") from error
         if not matches:
             raise TrainingError(
-                f"the pattern {pattern!r} matches no parameter; names are those of the released checkpoint, "
+                f"the pattern {pattern!r} matches no parameter; it must match names of the released checkpoint, "
                 "such as image_encoder.blocks.3 or lang_encoder"
             )
         found += matches

@@ -1,4 +1,4 @@
-"""What makes a training what it is: the fingerprint that a resumption must agree with, and `training.json`."""
+"""Fingerprint and record of a training: its identity for a resumption, and the content of `training.json`."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from model.training.log import TrainingLog
 from model.training.options import FinetuneOptions
 from model.training.trainer import Trainer
 
-# What may change between an interrupted training and its resumption.
+# Options that may change between an interrupted training and its resumption.
 _NOT_IN_FINGERPRINT = (
     *("out", "resume", "device", "threads", "workers", "chunk_size", "recompute", "strict", "tensorboard"),
     *("log_every", "eval_every", "save_every", "keep_best"),
@@ -25,6 +25,7 @@ _PACKAGES = ("medimageinsight-server", "torch", "torchvision", "timm", "numpy", 
 
 
 def fingerprint_of(options: FinetuneOptions, data: TrainingRows, base_sha256: str) -> str:
+    """Hash of what identifies a training: options (without `_NOT_IN_FINGERPRINT`), training rows and base weights."""
     kept = {name: value for name, value in options.as_dict().items() if name not in _NOT_IN_FINGERPRINT}
     rows = [(str(row.image), row.label, row.texts) for row in data.train.rows]
     return hashlib.sha256(json.dumps([kept, rows, base_sha256], sort_keys=True).encode()).hexdigest()
@@ -38,6 +39,16 @@ def record_of(
     trainer: Trainer,
     log: TrainingLog,
 ) -> dict[str, Any]:
+    """The content of `training.json`.
+
+    Args:
+        options: the options of the training.
+        release: the base model.
+        base_sha256: SHA-256 of the base model's weights.
+        data: the training and validation rows.
+        trainer: the finished trainer.
+        log: its log.
+    """
     validations = [record for record in log.records if "val_loss" in record]
     record = {
         "options": options.as_dict(),

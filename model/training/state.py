@@ -1,7 +1,7 @@
-"""What a training needs to go on where it stopped: weights, their average, the optimiser and the step.
+"""Saved state of a training, to resume from: weights, their moving average, the optimiser and the step.
 
-No random number generator is kept: the draws of a step, what happens to each of its images and the dropped paths are
-functions of the seed and the step (see `model.training.batches.sampling`), so the step says it all.
+No state of a random number generator is saved. All random numbers of a step depend only on the seed and the step: its
+draws, the changes of its images, and the dropped paths.
 """
 
 import os
@@ -24,12 +24,20 @@ STATE_FILE = "training_state.pt"
 
 @dataclass
 class Progress:
-    """How far a training is."""
+    """Progress of a training.
 
-    step: int = 0  # steps done
+    Attributes:
+        step: number of finished steps.
+        best_step: step of the best validation so far.
+        best_score: score of the best validation so far; higher is better.
+        unreadable_rows: numbers of the rows with an unreadable image, which other rows replaced.
+        seconds: time of all finished steps, without validation and loading of images.
+    """
+
+    step: int = 0
     best_step: int = 0
     best_score: float = float("-inf")
-    unreadable_rows: list[int] = field(default_factory=list)  # whose image could not be read, where others stood in
+    unreadable_rows: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -42,7 +50,7 @@ def save_state(
     optimizer: AdamW,
     scaler: GradScaler | None,
 ) -> None:
-    """Write the state beside the old one and put it in its place, so that a kill leaves one or the other whole."""
+    """Write the state to a new file, then rename it. So a killed process leaves a complete state, old or new."""
     state = {
         "fingerprint": fingerprint,
         "progress": vars(progress),
@@ -67,7 +75,7 @@ def load_state(
     optimizer: AdamW,
     scaler: GradScaler | None,
 ) -> Progress:
-    """Put a saved state back into freshly built objects.
+    """Load a saved state into new objects.
 
     Raises:
         TrainingError: the file is unreadable, or belongs to a training with other data or options.
@@ -76,27 +84,28 @@ def load_state(
         state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
         saved = state["fingerprint"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{folder / STATE_FILE} cannot be read: train anew into another folder") from error
+        raise TrainingError(f"{folder / STATE_FILE} cannot be read; start a new training in another folder") from error
     if saved != fingerprint:
         raise TrainingError(
             f"{folder} holds a training with other data or options; "
-            "resume with the same ones, or train anew into another folder"
+            "resume with the same data and options, or start a new training in another folder"
         )
-    _put_back(state["model"], model)
+    _load_weights(state["model"], model)
     if average:
-        _put_back(state["average"], average.model)
+        _load_weights(state["average"], average.model)
     optimizer.load_state_dict(state["optimizer"])
     if scaler:
         scaler.load_state_dict(state["scaler"])
     return Progress(**state["progress"])
 
 
-def _trained(model: nn.Module, marked: nn.Module) -> dict[str, torch.Tensor]:
-    names = [name for name, parameter in marked.named_parameters() if parameter.requires_grad]
+def _trained(model: nn.Module, trained: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of `model` for the parameters that are not frozen in `trained`."""
+    names = [name for name, parameter in trained.named_parameters() if parameter.requires_grad]
     return {name: model.get_parameter(name).detach() for name in names}
 
 
 @torch.no_grad()
-def _put_back(tensors: dict[str, torch.Tensor], model: nn.Module) -> None:
+def _load_weights(tensors: dict[str, torch.Tensor], model: nn.Module) -> None:
     for name, tensor in tensors.items():
         model.get_parameter(name).copy_(tensor)

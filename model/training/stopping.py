@@ -1,4 +1,4 @@
-"""Signals that end a long run at its next good moment instead of at once."""
+"""Signals that end a training after the current step instead of at once."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set, inside the block; outside the main thread nothing sets it."""
+    """Context with an event that SIGTERM and Ctrl-C set. Outside the main thread nothing sets the event."""
     stopping = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopping

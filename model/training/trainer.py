@@ -1,4 +1,4 @@
-"""The training loop: steps, moving average, metrics, and a state to resume from."""
+"""Training loop: steps, moving average, metrics, validation, and the state that a training resumes from."""
 
 import math
 import sys
@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError, TrainingInterrupted
-from model.training.batches.loader import Batch, Normaliser, TextBatcher, TrainingSet, load_batches
-from model.training.batches.sampling import BatchSampler, batch_shares, derived_seed
+from model.training.batches.loader import Batch, Normaliser, TextBatcher, load_batches
+from model.training.batches.sampling import BatchSampler, batch_shares, derived_seed, strata_of
+from model.training.batches.training_set import TrainingSet
 from model.training.contrastive_step import ContrastiveStep
 from model.training.distributed import World
 from model.training.log import Interval, TrainingLog
@@ -30,7 +31,7 @@ SaveBest = Callable[[MedImageInsight], object]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, and how often what."""
+    """Length of a training, and numbers of steps between validations and between saved states."""
 
     steps: int
     steps_per_epoch: float
@@ -46,7 +47,21 @@ class Plan:
 
 
 class Trainer:
-    """One training, on one or several processes."""
+    """One training, on one or several processes.
+
+    Args:
+        options: the options of the training.
+        model: model in train mode, on its device, with the parameters of `options.freeze` frozen.
+        training_set: the training rows.
+        batch_texts: converts texts to the text encoder's input.
+        normalise: converts pixels to the image encoder's input.
+        validation: the validation rows; None for no validation.
+        world: the processes of the training.
+        autocast: dtype of mixed precision; None for float32.
+
+    Raises:
+        TrainingError: the options of the sampling or of the learning rates do not fit the rows or the model.
+    """
 
     def __init__(
         self,
@@ -59,23 +74,16 @@ class Trainer:
         world: World,
         autocast: torch.dtype | None,
     ) -> None:
-        """Args:
-        options: what was asked for.
-        model: on its device, in train mode, frozen where `options.freeze` says so.
-        training_set: the rows that are learned from.
-        batch_texts, normalise: make the encoders' input.
-        validation: held-out rows, or None.
-        world: the processes that take part.
-        autocast: the dtype of mixed precision, or None.
-        """
+        if options.shares and not options.sample_by:
+            raise TrainingError("shares need sample_by, the column of their values")
         self.options, self.model, self.world, self.validation = options, model, world, validation
         self.plan = Plan.of(options, len(training_set.rows))
         self.progress = Progress()
-        self.shares = batch_shares(*self._strata(options, training_set))
+        self._strata = strata_of(training_set.rows, options.sample_by)
+        self.shares = batch_shares(self._strata, options.shares)
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self._training_set, self._batch_texts, self._normalise = training_set, batch_texts, normalise
-        self._autocast = autocast
-        self._device = model.logit_scale.device
+        self._autocast, self._device = autocast, model.logit_scale.device
         self._optimizer = build_optimizer(
             model,
             learning_rate=options.learning_rate,
@@ -87,15 +95,15 @@ class Trainer:
         self._scaler = GradScaler(self._device.type) if autocast == torch.float16 else None
 
     @property
-    def best_model(self) -> MedImageInsight:
-        """The model that is evaluated and saved."""
+    def result(self) -> MedImageInsight:
+        """The model to evaluate and save: the moving average, or the trained model if there is no average."""
         return self.average.model if self.average else self.model
 
     def resume(self, folder: Path, fingerprint: str) -> bool:
-        """Take up the state in `folder`; False if there is none.
+        """Load the state in `folder`. Returns False if there is none.
 
         Raises:
-            TrainingError: see `load_state`.
+            TrainingError: the state is unreadable or belongs to another training.
         """
         if not (folder / STATE_FILE).is_file():
             return False
@@ -106,14 +114,14 @@ class Trainer:
         """Train until the last step.
 
         Args:
-            log: where metrics go; None on all ranks but the main one.
-            folder: where the state is kept.
-            fingerprint: what the state must agree with when it is resumed.
-            save_best: called with the model whenever its validation is the best so far.
+            log: log of the metrics on the main rank; None on the other ranks.
+            folder: folder of the state.
+            fingerprint: identity of the training; only a training with the same one can resume the state.
+            save_best: called with the model after each validation that is the best so far.
 
         Raises:
-            TrainingInterrupted: SIGTERM or Ctrl-C came; the state is saved.
-            TrainingError: the loss is no longer finite.
+            TrainingInterrupted: SIGTERM or Ctrl-C was received; the state is saved.
+            TrainingError: the loss or the gradient is not finite.
         """
         step = ContrastiveStep(
             self.model,
@@ -124,47 +132,37 @@ class Trainer:
             scaler=self._scaler,
         )
         interval = Interval()
-        with (
-            stopping_on_signals() as stopping,
-            tqdm(
-                total=self.plan.steps,
-                initial=self.progress.step,
-                desc="training",
-                unit="step",
-                disable=not self.world.is_main,
-            ) as bar,
-        ):
+        with stopping_on_signals() as stopping, self._progress_bar() as bar:
             for batch in self._batches():
                 loss, norm = self._step(step, batch)
                 interval.add(loss, norm, self.options.batch_size)
-                done = self.progress.step
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                if log and (done % self.options.log_every == 0 or done == self.plan.steps):
-                    log.write(done, self._metrics(interval))
+                if log and self._is_due(self.options.log_every):
+                    log.write(self.progress.step, self._metrics(interval))
                     interval = Interval()
-                if self.validation and (done % self.plan.eval_every == 0 or done == self.plan.steps):
-                    self._validate(log, save_best, bar)
-                stop = self._heed(stopping.is_set(), batch.unreadable)
-                if stop or done % self.plan.save_every == 0 or done == self.plan.steps:
-                    self._save(folder, fingerprint)
-                if stop and done < self.plan.steps:
-                    raise TrainingInterrupted(f"stopped after step {done} of {self.plan.steps}: go on with --resume")
+                if self.validation and self._is_due(self.plan.eval_every):
+                    self._validate(self.validation, log, save_best, bar)
+                stop = self._synchronise(stopping.is_set(), batch.unreadable)
+                if (stop or self._is_due(self.plan.save_every)) and self.world.is_main:
+                    save_state(
+                        folder, fingerprint, self.progress, self.model, self.average, self._optimizer, self._scaler
+                    )
+                if stop and self.progress.step < self.plan.steps:
+                    raise TrainingInterrupted(
+                        f"stopped after step {self.progress.step} of {self.plan.steps}; continue with --resume"
+                    )
 
-    def _strata(self, options: FinetuneOptions, training_set: TrainingSet) -> tuple[list[str], dict[str, float]]:
-        if not options.sample_by:
-            if options.shares:
-                raise TrainingError("shares need sample_by, the column whose values they are for")
-            return [""] * len(training_set.rows), {}
-        column = options.sample_by
-        strata = [row.label if column == "label" else row.columns.get(column, "") for row in training_set.rows]
-        if not any(strata):
-            raise TrainingError(f"no row has anything in the column {column!r} that is to be sampled by")
-        return strata, dict(options.shares)
+    def _is_due(self, every: int) -> bool:
+        return self.progress.step % every == 0 or self.progress.step == self.plan.steps
+
+    def _progress_bar(self) -> Any:
+        start, hidden = self.progress.step, not self.world.is_main
+        return tqdm(total=self.plan.steps, initial=start, desc="training", unit="step", disable=hidden)
 
     def _batches(self) -> Iterator[Batch]:
         sampler = BatchSampler(
-            self._strata(self.options, self._training_set)[0],
+            self._strata,
             self.shares,
             batch_size=self.options.batch_size,
             steps=self.plan.steps,
@@ -177,6 +175,7 @@ class Trainer:
         yield from load_batches(self._training_set, sampler, workers=self.options.workers, pin_memory=pin_memory)
 
     def _step(self, step: ContrastiveStep, batch: Batch) -> tuple[float, float]:
+        """One step. Returns the loss and the norm of the gradient."""
         start = time.perf_counter()
         options, progress = self.options, self.progress
         share = schedule(
@@ -184,6 +183,16 @@ class Trainer:
         )
         set_learning_rate(self._optimizer, share)
         torch.manual_seed(derived_seed(options.seed, "step", progress.step, self.world.rank))
+        loss = self._backward(step, batch)
+        norm = self._update()
+        progress.step += 1
+        if self.average:
+            self.average.update(progress.step)
+        progress.seconds += time.perf_counter() - start
+        return loss, norm
+
+    def _backward(self, step: ContrastiveStep, batch: Batch) -> float:
+        """Compute the gradients. Returns the loss."""
         texts, text_of = torch.unique(batch.texts, return_inverse=True)
         token_ids = self._batch_texts([self._training_set.texts[number] for number in texts])
         input_ids, attention_mask, text_of, labels, numbers = (
@@ -191,32 +200,32 @@ class Trainer:
         )
         loss = float(step(self._normalise(batch.pixels), input_ids, attention_mask, text_of, labels, numbers))
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} at step {progress.step + 1}: lower the learning rate")
+            raise TrainingError(f"the loss is {loss} at step {self.progress.step + 1}; lower the learning rate")
+        return loss
+
+    def _update(self) -> float:
+        """Clip the gradients and update the weights. Returns the norm of the gradient before clipping."""
         if self._scaler:
             self._scaler.unscale_(self._optimizer)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, options.gradient_clip or float("inf")))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.options.gradient_clip or float("inf")))
         if self._scaler:
-            self._scaler.step(self._optimizer)  # left out where float16 overflowed
+            self._scaler.step(self._optimizer)  # skips the step if float16 overflowed
             self._scaler.update()
         elif not math.isfinite(norm):
-            raise TrainingError(f"the gradient is {norm} at step {progress.step + 1}: lower the learning rate")
+            raise TrainingError(f"the gradient is {norm} at step {self.progress.step + 1}; lower the learning rate")
         else:
             self._optimizer.step()
         self._optimizer.zero_grad()
         clamp_logit_scale(self.model)
-        progress.step += 1
-        if self.average:
-            self.average.update(progress.step)
-        progress.seconds += time.perf_counter() - start
-        return loss, norm
+        return norm
 
-    def _heed(self, stopping: bool, unreadable: tuple[int, ...]) -> bool:
-        """Note all ranks' unreadable rows; whether any rank was told to stop."""
-        told = self.world.gather_objects((stopping, unreadable))
-        rows = {row for _, numbers in told for row in numbers}
+    def _synchronise(self, stopping: bool, unreadable: tuple[int, ...]) -> bool:
+        """Record the unreadable rows of all ranks. Returns whether any rank was told to stop."""
+        ranks = self.world.gather_objects((stopping, unreadable))
+        rows = {row for _, numbers in ranks for row in numbers}
         if rows - set(self.progress.unreadable_rows):
             self.progress.unreadable_rows = sorted(rows | set(self.progress.unreadable_rows))
-        return any(stop for stop, _ in told)
+        return any(stop for stop, _ in ranks)
 
     def _metrics(self, interval: Interval) -> dict[str, float]:
         return {
@@ -227,12 +236,10 @@ class Trainer:
             "unreadable_rows": len(self.progress.unreadable_rows),
         }
 
-    def _validate(self, log: TrainingLog | None, save_best: SaveBest, bar: Any) -> None:
-        if self.validation is None:
-            return
-        model = self.best_model
+    def _validate(self, validation: Validation, log: TrainingLog | None, save_best: SaveBest, bar: Any) -> None:
+        model = self.result
         was_training = model.training
-        metrics = self.validation(model.eval(), self._autocast)
+        metrics = validation(model.eval(), self._autocast)
         model.train(was_training)
         score = metrics.get("val_balanced_accuracy", -metrics["val_loss"])
         if score > self.progress.best_score:
@@ -243,7 +250,3 @@ class Trainer:
             log.write(self.progress.step, metrics)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             bar.write(f"step {self.progress.step}: {shown}", file=sys.stderr)
-
-    def _save(self, folder: Path, fingerprint: str) -> None:
-        if self.world.is_main:
-            save_state(folder, fingerprint, self.progress, self.model, self.average, self._optimizer, self._scaler)

@@ -1,4 +1,4 @@
-"""How good a model is while it trains: the loss, and zero-shot accuracy over the labels, on held-out rows."""
+"""Validation during a training: loss and zero-shot accuracy on held-out rows."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +10,29 @@ from torch import Tensor
 from model.data.manifest import Row
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
-from model.training.batches.loader import Normaliser, Sample, TextBatcher, TrainingSet, collate
+from model.training.batches.loader import Normaliser, TextBatcher, collate
 from model.training.batches.sampling import Draw
+from model.training.batches.training_set import Sample, TrainingSet
 from model.training.distributed import World
 from model.training.losses import NO_LABEL, positive_pairs, unicl_loss
 
-BATCH_SIZE = 32
+BATCH_SIZE = 32  # images
+TEXT_BATCH_SIZE = 128
 
 
 class Validation:
-    """Held-out rows, embedded again whenever it is asked how good a model is."""
+    """Held-out rows; each call embeds them with a model and returns its metrics.
+
+    Args:
+        rows: rows with texts and, for the accuracy, labels. The prompts of a label are all texts of its rows.
+        image_size: height and width of the model's images, in pixels.
+        normalise: converts pixels to the image encoder's input.
+        batch_texts: converts texts to the text encoder's input.
+        world: the processes that share the rows.
+        loss_batch_size: the loss is the mean over batches of this size, because the loss grows with the batch size.
+        cache_pixels: longest side, in pixels, of the decoded images that are kept in memory; 0 keeps none.
+        threads: number of threads that decode images.
+    """
 
     def __init__(
         self,
@@ -33,26 +46,28 @@ class Validation:
         cache_pixels: int,
         threads: int,
     ) -> None:
-        """Args:
-        rows: with texts and, for the accuracy, labels. A label's prompts are all texts of its rows.
-        image_size: height and width that the model takes.
-        normalise, batch_texts: as in training.
-        world: who shares the work.
-        loss_batch_size: the loss is the mean over batches of this size, since it grows with the batch.
-        cache_pixels: see `TrainingSet`.
-        threads: that decode images.
-        """
         self._set = TrainingSet(rows, image_size, (0, 0, 0), None, cache_pixels=cache_pixels, strict=True)
         self._normalise, self._batch_texts, self._world = normalise, batch_texts, world
         self._loss_batch_size, self._threads = loss_batch_size, threads
         self._labels = list(dict.fromkeys(row.label for row in rows if row.label))
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        self._order = order.tolist()  # the loss compares rows of one batch: neighbours in the file may be alike
+        # Random order, because the loss compares the rows of a batch, and neighbours in a file are often similar.
+        self._order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
         self._mine = self._order[world.rank :: world.size]
 
     @torch.inference_mode()
     def __call__(self, model: MedImageInsight, autocast: torch.dtype | None = None) -> dict[str, float]:
-        """`val_loss` and, where rows have labels, `val_accuracy` and `val_balanced_accuracy`, the same on all ranks."""
+        """Metrics of a model, the same on all ranks.
+
+        Args:
+            model: model in eval mode, on its device.
+            autocast: dtype of mixed precision; None for float32.
+
+        Returns:
+            `val_loss` and, if the rows have two labels or more, `val_accuracy` and `val_balanced_accuracy`, 0 to 1.
+
+        Raises:
+            TrainingError: no image can be read.
+        """
         device = model.logit_scale.device
         with torch.autocast(device.type, autocast or torch.bfloat16, enabled=autocast is not None):
             images = self._embed_images(model)
@@ -65,18 +80,21 @@ class Validation:
         labels = torch.tensor([numbers.get(row.label, NO_LABEL) for row in rows])
         first = {text: number for number, text in enumerate(self._set.texts)}
         text_numbers = torch.tensor([first[row.texts[0]] for row in rows])
-        losses, sizes = [], []
-        for part in torch.split(torch.arange(len(rows)), self._loss_batch_size):
+        loss = self._loss(images, texts[text_numbers], labels, text_numbers, model.logit_scale.detach().cpu())
+        return {"val_loss": loss} | self._zero_shot(images, texts, labels, first)
+
+    def _loss(self, images: Tensor, texts: Tensor, labels: Tensor, text_numbers: Tensor, logit_scale: Tensor) -> float:
+        """Mean loss per row, over batches of `loss_batch_size`."""
+        losses = []
+        for part in torch.split(torch.arange(len(images)), self._loss_batch_size):
             positives = positive_pairs(labels[part], text_numbers[part])
-            scale = model.logit_scale.detach().cpu()
-            losses.append(unicl_loss(images[part], texts[text_numbers[part]], positives, scale) * len(part))
-            sizes.append(len(part))
-        metrics = {"val_loss": float(torch.stack(losses).sum()) / sum(sizes)}
-        return metrics | self._zero_shot(images, texts, labels, first)
+            losses.append(unicl_loss(images[part], texts[part], positives, logit_scale) * len(part))
+        return float(torch.stack(losses).sum()) / len(images)
 
     def _zero_shot(
         self, images: Tensor, texts: Tensor, labels: Tensor, text_numbers: dict[str, int]
     ) -> dict[str, float]:
+        """Accuracy among the labels, whose prompts are averaged."""
         if len(self._labels) < 2:
             return {}
         wordings: dict[str, dict[str, None]] = {}
@@ -93,7 +111,7 @@ class Validation:
         return {"val_accuracy": float(right.float().mean()), "val_balanced_accuracy": balanced}
 
     def _embed_images(self, model: MedImageInsight) -> Tensor:
-        """(n, D) float32 on the CPU, in `self._order`; NaN where the image cannot be read."""
+        """(n, D) float32 on the CPU, in the order of `self._order`; NaN where the image cannot be read."""
         features = []
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(self._mine), BATCH_SIZE):
@@ -118,8 +136,9 @@ class Validation:
 
     def _embed_texts(self, model: MedImageInsight, texts: Sequence[str]) -> Tensor:
         device = model.logit_scale.device
+        """(texts, D) float32 on the CPU."""
         features = []
-        for start in range(0, len(texts), 4 * BATCH_SIZE):
-            input_ids, attention_mask = self._batch_texts(texts[start : start + 4 * BATCH_SIZE])
+        for start in range(0, len(texts), TEXT_BATCH_SIZE):
+            input_ids, attention_mask = self._batch_texts(texts[start : start + TEXT_BATCH_SIZE])
             features.append(model.encode_text(input_ids.to(device), attention_mask.to(device)).cpu())
         return torch.cat(features)

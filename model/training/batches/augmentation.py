@@ -1,7 +1,7 @@
-"""Pictures varied for training: a decoded image becomes another that shows the same finding.
+"""Random changes of training images that keep the finding visible.
 
-Nothing here flips by default: the side that a finding lies on is part of it. All randomness comes from torch's global
-generator, which the data loader seeds anew for every image.
+By default no image is flipped, because left or right is part of a finding. All random numbers come from torch's global
+generator; `TrainingSet` seeds it for each image.
 """
 
 import io
@@ -20,15 +20,15 @@ from model.training.options import EXTRA_AUGMENTATIONS, AugmentationOptions
 
 @dataclass(frozen=True)
 class Augmentation(AugmentationOptions):
-    """The options applied to images; it can be called from any data loader process."""
+    """Changes images at random, as the options say. Any process of the data loader can call it."""
 
     def __call__(self, image: Image.Image, size: tuple[int, int], fill: tuple[int, int, int]) -> NDArray[np.uint8]:
-        """Vary an image.
+        """Change an image at random.
 
         Args:
-            image: of mode "L" or "RGB".
-            size: height and width in pixels of what is returned.
-            fill: the RGB colour of what is erased or turned into view.
+            image: image of mode "L" or "RGB".
+            size: height and width of the result, in pixels.
+            fill: RGB colour of an erased rectangle.
 
         Returns:
             (height, width, 3) uint8.
@@ -56,7 +56,7 @@ class Augmentation(AugmentationOptions):
         return v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
 
     def _crop_box(self, image: Image.Image) -> tuple[float, float, float, float]:
-        """A random part of the image; its shape counts in the square that the model makes of every image."""
+        """Left, top, right and bottom of a random crop, in pixels. A ratio of 1 is that of the image's sides."""
         width, height = 1.0, 1.0
         for _ in range(10):
             area = _uniform(self.crop_area, 1)
@@ -78,12 +78,12 @@ def _happens(probability: float) -> bool:
 
 
 def _rotate(image: Image.Image) -> Image.Image:
-    """Turned by at most 15 degrees, as a probe or a patient is held otherwise; the corners become black."""
+    """Rotate by at most 15 degrees, like another position of the probe or the patient. The corners become black."""
     return image.rotate(_uniform(-15, 15), Image.Resampling.BILINEAR)
 
 
 def _rescale(image: Image.Image) -> Image.Image:
-    """Smaller, then back: the picture of a coarser device, or of a thumbnail."""
+    """Scale down and up again, like an image from a device with lower resolution, or a thumbnail."""
     share = _uniform(0.3, 0.9)
     kernels = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
     down, up = kernels[int(torch.randint(4, ()))], kernels[int(torch.randint(3, ()))]
@@ -108,7 +108,7 @@ def _jpeg(image: Image.Image) -> Image.Image:
 
 
 def _window(image: Image.Image) -> Image.Image:
-    """Another window and curve: values stretched or squeezed about a new centre, then a gamma."""
+    """Change the window (range of grey values) and the gamma."""
     values = np.asarray(image, np.float32) / 255
     low, high = _uniform(-0.25, 0.25), _uniform(0.75, 1.25)
     windowed = np.clip((values - low) / (high - low), 0, 1) ** math.exp(_uniform(-0.5, 0.5))

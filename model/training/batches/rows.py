@@ -1,9 +1,9 @@
-"""The rows that a fine-tuning learns from, and those that it is judged by."""
+"""Training rows and validation rows of a fine-tuning."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.data.azure_tsv import read_names, read_tsv
+from model.data.azure_tsv import read_class_names, read_tsv
 from model.data.manifest import Manifest, check_images, read_manifest
 from model.devices import available_cpus
 from model.errors import ManifestError, TrainingError
@@ -12,28 +12,38 @@ from model.training.options import FinetuneOptions
 
 @dataclass(frozen=True)
 class TrainingRows:
+    """The rows of a fine-tuning.
+
+    Attributes:
+        train: the rows to learn from.
+        val: the rows to validate on; None if there are none.
+    """
+
     train: Manifest
     val: Manifest | None
 
     @property
     def shared_groups(self) -> frozenset[str]:
-        """Groups (patients, say) with rows on both sides: what is known about them makes the validation too good."""
+        """Groups, such as patients, with training and validation rows. They make the validation look too good."""
         groups = [set(manifest.values("group")) if manifest else set() for manifest in (self.train, self.val)]
         return frozenset(groups[0] & groups[1] - {""})
 
 
 def read_rows(options: FinetuneOptions) -> TrainingRows:
-    """Read the rows to learn from and the held-out ones, their images' headers checked.
+    """Read the training and validation rows, and check the headers of their images.
+
+    The validation rows come from the options' validation files; without such files, from the split "val" of the data.
 
     Raises:
-        ManifestError: see `model.data.manifest`.
+        ManifestError: a file cannot be used; or, if `options.strict`, a row is bad or a group has both kinds of rows.
+        TrainingError: the options name no training data.
     """
     if options.data is not None:
         train = read_manifest(options.data, label_texts=options.label_texts, strict=options.strict)
     elif options.image_tsv is not None and options.text_tsv is not None:
         train = _read_tsv(options, options.image_tsv, options.text_tsv)
     else:
-        raise TrainingError("there is no training data")
+        raise TrainingError("the options name no training data")
     val = None
     if options.val is not None:
         val = read_manifest(options.val, label_texts=options.label_texts, strict=options.strict)
@@ -50,10 +60,10 @@ def read_rows(options: FinetuneOptions) -> TrainingRows:
     train = check_images(train, strict=options.strict, threads=threads)
     rows = TrainingRows(train, check_images(val, strict=options.strict, threads=threads) if val else None)
     if options.strict and rows.shared_groups:
-        raise ManifestError(f"{len(rows.shared_groups)} groups stand in the training and in the held-out rows")
+        raise ManifestError(f"{len(rows.shared_groups)} groups have both training and validation rows")
     return rows
 
 
 def _read_tsv(options: FinetuneOptions, image_tsv: Path, text_tsv: Path) -> Manifest:
-    names = read_names(options.label_file) if options.label_file else ()
+    names = read_class_names(options.label_file) if options.label_file else ()
     return read_tsv(image_tsv, text_tsv, class_names=names, label_texts=options.label_texts, strict=options.strict)

@@ -1,4 +1,4 @@
-"""Which images stand in which batch: a function of the seed and the step, so a resumed training repeats it."""
+"""Choice of the rows of each batch: a function of the seed and the step, so a resumed training repeats it."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,39 +8,59 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.manifest import Row
 from model.errors import TrainingError
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One place in a batch: which row, and the seed of everything random that happens to it."""
+    """One row in a batch.
 
-    row: int  # index into the rows
+    Attributes:
+        row: index into the rows.
+        seed: seed of the row's random changes and of its choice of a text.
+    """
+
+    row: int
     seed: int
 
 
 def derived_seed(*parts: object) -> int:
-    """A seed of 63 bits that depends on nothing but these values."""
+    """A seed of 63 bits that depends only on these values."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-def batch_shares(strata: Sequence[str], shares: Mapping[str, float]) -> dict[str, float]:
-    """The share of a batch that each stratum gets; they add up to 1.
-
-    Args:
-        strata: each row's stratum (its source or its label, say).
-        shares: stratum -> share. What is left goes to the strata that are not named, by their numbers of rows; if
-            every stratum is named the shares are only weights of each other; with none named all are equal.
+def strata_of(rows: Sequence[Row], column: str) -> list[str]:
+    """The stratum of each row: its value in a column. Without a column, all rows are of the stratum "".
 
     Raises:
-        TrainingError: a share is not positive, a name is no stratum, or the shares leave nothing for the others.
+        TrainingError: no row has a value in the column.
+    """
+    if not column:
+        return [""] * len(rows)
+    strata = [row.label if column == "label" else row.columns.get(column, "") for row in rows]
+    if not any(strata):
+        raise TrainingError(f"no row has a value in the column {column!r} of sample_by")
+    return strata
+
+
+def batch_shares(strata: Sequence[str], shares: Mapping[str, float]) -> dict[str, float]:
+    """The share of each stratum in a batch; the shares add up to 1.
+
+    Args:
+        strata: the stratum of each row, such as its source or its label.
+        shares: stratum -> share. The other strata divide the rest in proportion to their numbers of rows. If all
+            strata have a share, the shares are scaled to add up to 1. If none has, all strata get equal shares.
+
+    Raises:
+        TrainingError: a share is not positive, is for an unknown stratum, or nothing is left for the other strata.
     """
     counts = {name: strata.count(name) for name in sorted(set(strata))}
     if unknown := set(shares) - set(counts):
-        raise TrainingError(f"a share is given for {_listed(unknown)}, but the rows only have {_listed(set(counts))}")
+        raise TrainingError(f"the shares name {_listed(unknown)}, but the rows have only {_listed(set(counts))}")
     if any(share <= 0 for share in shares.values()):
-        raise TrainingError("shares must be above 0; leave rows out of the data instead")
+        raise TrainingError("a share must be above 0; to leave out a stratum, remove its rows from the data")
     if not shares:
         return dict.fromkeys(counts, 1 / len(counts))
     if len(shares) == len(counts):
@@ -53,10 +73,24 @@ def batch_shares(strata: Sequence[str], shares: Mapping[str, float]) -> dict[str
 
 
 class BatchSampler:
-    """Batches of draws, from any step on.
+    """Batches of draws, starting at any step.
 
-    Every stratum is gone through in shuffled order, again and again. How many of a batch a stratum gets is its share
-    of the batch rounded up or down at random, so that the share is exact in the long run.
+    The rows of a stratum are drawn in random order; when all have been drawn, a new random order starts. The number of
+    a stratum's rows in a batch is its share of the batch, rounded up or down at random. Its mean over many batches is
+    the exact share.
+
+    Args:
+        strata: the stratum of each row.
+        shares: the share of every stratum, as `batch_shares` returns them.
+        batch_size: number of rows per batch, over all processes.
+        steps: number of batches, including those before `start`.
+        seed: seed of the training.
+        start: first step to return.
+        rank: number of this process, from 0; it gets its part of each batch.
+        ranks: number of processes.
+
+    Raises:
+        TrainingError: `batch_size` is not a multiple of `ranks`.
     """
 
     def __init__(
@@ -71,17 +105,8 @@ class BatchSampler:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Args:
-        strata: each row's stratum.
-        shares: of every stratum, see `batch_shares`.
-        batch_size: of all ranks together.
-        steps: batches in all, the ones before `start` included.
-        seed: of the whole training.
-        start: the first step that is wanted.
-        rank: whose part of each batch is wanted, of `ranks`.
-        """
         if batch_size % ranks:
-            raise TrainingError(f"a batch of {batch_size} cannot be shared evenly by {ranks} processes")
+            raise TrainingError(f"a batch of {batch_size} cannot be divided evenly among {ranks} processes")
         names = sorted(set(strata))
         self._members = [np.flatnonzero(np.array([stratum == name for stratum in strata])) for name in names]
         self._ends = np.cumsum([shares[name] for name in names])
@@ -103,7 +128,7 @@ class BatchSampler:
                 yield [draws[place] for place in shuffled[self._part]]
 
     def _counts(self, step: int) -> NDArray[np.int64]:
-        """Systematic sampling: evenly spaced points behind one random start, counted by stratum."""
+        """Number of rows per stratum, by systematic sampling: evenly spaced points after one random start."""
         start = np.random.default_rng(derived_seed(self._seed, "counts", step)).random()
         points = (np.arange(self._batch_size) + start) / self._batch_size
         chosen = np.searchsorted(self._ends, points * self._ends[-1], side="right")

@@ -25,7 +25,7 @@ WEIGHTS = "vision_model/model.safetensors"
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """The models are too small to share among threads."""
+    """Run torch on one thread: the models are too small for more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -67,7 +67,7 @@ def test_chunks_that_are_encoded_twice_drop_the_same_paths_both_times(tmp_path: 
     assert_alike(found[0], found[1], 1e-6)
     torch.manual_seed(6)
     other = loss_and_gradients(fresh(release), World(), chunk_size=4)
-    assert not torch.equal(other["loss"], found[0]["loss"])  # paths are dropped at all
+    assert not torch.equal(other["loss"], found[0]["loss"])  # shows that paths are dropped
 
 
 def test_gradient_checkpointing_changes_no_gradient(release: Path) -> None:

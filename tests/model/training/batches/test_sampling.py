@@ -48,7 +48,7 @@ def test_ranks_part_the_batch_of_one_process_among_them() -> None:
     whole = list(sampler({}))
     parts = zip(sampler({}, rank=0, ranks=2), sampler({}, rank=1, ranks=2), strict=True)
     assert [first + second for first, second in parts] == whole
-    with pytest.raises(TrainingError, match="shared evenly by 3"):
+    with pytest.raises(TrainingError, match="evenly among 3"):
         sampler({}, ranks=3)
 
 
