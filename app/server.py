@@ -1,4 +1,4 @@
-"""Runs the application under uvicorn in this very process, and turns its end into an exit status."""
+"""The uvicorn server in this process: signals, draining and the exit status."""
 
 import asyncio
 import gc
@@ -14,8 +14,8 @@ from typing import NoReturn
 import click
 import uvicorn
 
+from app.errors import KeysUnusable
 from app.main import create_app
-from app.middleware.api_keys import KeysUnusable
 from app.remote_images.allowlist import AllowListUnusable
 from app.service import Service
 from app.settings import Settings
@@ -23,12 +23,23 @@ from app.telemetry.logging_setup import set_up_logging
 
 logger = logging.getLogger("medimageinsight")
 EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2
-BACKLOG = 2048  # connections that wait to be accepted, as uvicorn's default
-CLOSING_S = 2  # for connections to be closed once nothing is in flight
+BACKLOG = 2048  # connections that wait to be accepted; the default of uvicorn
+CLOSING_S = 2  # for closing the connections after the last request in flight
 
 
 class DrainingServer(uvicorn.Server):
-    """On the first signal new requests are refused and those in the house answered; a second one ends at once."""
+    """A server that drains: on the first signal it refuses new requests and answers those in flight.
+
+    A second signal ends the process at once.
+
+    Args:
+        config: the configuration of uvicorn.
+        service: the service whose requests are drained.
+        drain_timeout_s: seconds that the requests in flight get.
+
+    Attributes:
+        status: exit status of the process; 1 if requests in flight were given up.
+    """
 
     def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float) -> None:
         super().__init__(config)
@@ -43,7 +54,7 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002, uvicorn's names
         if self._service.stopping:
-            logger.warning("stopped by a second signal; requests in flight are lost")
+            logger.warning("a second signal ends the process; the requests in flight are lost")
             end(EXIT_UNCLEAN)
         self._service.stopping = True
         if self._loop is None:
@@ -66,11 +77,12 @@ class DrainingServer(uvicorn.Server):
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; requests in flight are finished.
+    """Serve until SIGTERM or SIGINT, and answer the requests in flight before returning.
 
     Returns:
-        0 after a clean stop; 1 when requests in flight had to be given up; 2 when the model could not be loaded or the
-        port not be bound. A device that hangs, and a second signal, end the process with 1 from within.
+        Exit status: 0 after a clean stop, 1 if requests in flight were given up, 2 if the keys, the URL allow list,
+        the address, the port or the model cannot be used. A hanging device or a second signal ends the process with
+        status 1 inside this call.
     """
     set_up_logging(settings.log_level, settings.log_format)
     _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
@@ -95,34 +107,40 @@ def run(settings: Settings) -> int:
         settings.drain_timeout_s,
     )
     _on_stop_signal(server.handle_exit)
-    # What is there by now lives as long as the process. The garbage collector's walks over its half million objects
-    # would stop every request for 150 ms, several times a minute under load.
+    # The half million objects that exist by now live as long as the process. Without the freeze, the garbage collector
+    # visits them several times per minute under load, and stops every request for 150 ms.
     service.on_ready = gc.freeze
     service.on_failure = lambda: setattr(server, "should_exit", True)
     service.on_unhealthy = lambda: end(EXIT_UNCLEAN)
     try:
         listening = _listen(settings)
-    except OSError as error:
-        click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {error.strerror}", err=True)
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not a valid host name"
+        click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {reason}", err=True)
         return EXIT_BAD_START
     logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
     if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
-        logger.warning("no API_KEYS are set: whoever reaches %s may ask", settings.host)
+        logger.warning("no API keys are set: every client that reaches %s is answered", settings.host)
     server.run(sockets=[listening])
     return end(EXIT_BAD_START if service.failure else server.status)
 
 
 def end(status: int) -> NoReturn:
-    """End the process without the interpreter's own end.
+    """End the process without the interpreter's shutdown.
 
-    That waits for threads, of which one may hang in the device, and aborts in threads that import torch meanwhile.
+    The shutdown waits for threads, one of which may hang in the device, and aborts if a thread is importing torch.
     """
     logging.shutdown()
     os._exit(status)
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A bound socket: the port answers, or is refused, before the model is touched."""
+    """A socket that accepts connections: a port that cannot be had is reported before the model is loaded.
+
+    Raises:
+        OSError: the address or the port cannot be used.
+        UnicodeError: the host name is malformed.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 PREFIX = "MEDIMAGEINSIGHT_"
 MIB = 1024 * 1024
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -204,6 +205,28 @@ def foreign_variables(names: Collection[str]) -> dict[str, str]:
             "(--port chooses the port)"
         )
     return found
+
+
+def unusable_bare_variables(names: Collection[str]) -> dict[str, str]:
+    """Settings whose bare variable holds a text that cannot be one, each with a sentence: MODEL=gpt-4, DEVICE=tty1.
+
+    Both settings are texts of any form, so that their types reject nothing.
+
+    Args:
+        names: the settings that are looked at.
+    """
+    found: dict[str, str] = {}
+    for name, is_usable, needed in (
+        ("model", _may_be_a_model, "neither an existing path nor a Hugging Face id"),
+        ("device", _DEVICE.fullmatch, "not one of auto, cpu, cuda, cuda:N and mps"),
+    ):
+        if name in names and variable_of(name) == name.upper() and not is_usable(value_of(name.upper())):
+            found[name] = f"{value_of(name.upper())!r} is {needed}"
+    return found
+
+
+def _may_be_a_model(value: str) -> bool:
+    return value == "" or "/" in value or Path(value).expanduser().exists()
 
 
 def resolves(host: str) -> bool:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,7 @@ class Embedder(ABC):
             self._cache.put(embeddings)
         return embeddings
 
-    def _bar(self, unit: str, total: int) -> "tqdm[None]":
+    def _bar(self, unit: str, total: int) -> "tqdm[NoReturn]":
         return tqdm(total=total, desc=unit, unit=unit.removesuffix("s"), disable=not self._progress or not total)
 
 

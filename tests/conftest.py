@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 from model.engine import EmbeddingEngine
 from tests.parity.make_checkpoint import make_checkpoint
 
@@ -50,4 +50,5 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the settings of the shell that started it."""
     for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+        for variable in (name.upper(), PREFIX + name.upper()):
+            monkeypatch.delenv(variable, raising=False)

@@ -1,116 +1,174 @@
-"""What `medimageinsight adapter train` and `adapter apply` do."""
+"""The commands `adapter train` and `adapter apply`: a classifier on a model's embeddings."""
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.commands import image_files
-from app.cli.evaluate import open_embedder, read_rows
-from app.settings import Settings
-from model.data.manifest import BadRow, ImageSource, Row
-from model.embedder import Embedder
-from model.errors import CheckpointError, ImageDecodeError, ManifestError
-from model.evaluation.labels import Labels, find_labels
-from model.evaluation.rows import EmbeddedRows, embed_rows
-from model.heads.adapter import FACTS_FILE, Adapter, load_adapter
-from model.heads.adapter_training import train_adapter
+from app.cli.options import (
+    FILE,
+    FOLDER,
+    api_key,
+    dataclass_options,
+    example,
+    no_cache,
+    plain,
+    server,
+    settings_options,
+    take_options,
+    take_settings,
+)
+from model.errors import CheckpointError, ManifestError
 from model.heads.options import AdapterOptions
+
+if TYPE_CHECKING:
+    from model.data.manifest import BadRow, Row
+    from model.embedder import Embedder
+    from model.evaluation.labels import Labels
+    from model.evaluation.rows import EmbeddedRows
+    from model.heads.adapter import Adapter
 
 THRESHOLDS = ("sensitivity_90", "youden")
 
 
-def run_adapter_train(
-    options: AdapterOptions,
-    settings: Settings,
-    *,
+@click.group(
+    epilog=example(
+        "medimageinsight adapter train --model FOLDER --data train.csv --out adapter/",
+        "medimageinsight adapter apply --model FOLDER adapter/ images/ -o predictions.csv",
+    )
+)
+def adapter() -> None:
+    """Train a classifier on a model's embeddings, and apply it."""
+
+
+@adapter.command(epilog=example("medimageinsight adapter train --model FOLDER --data train.csv --out adapter/"))
+@settings_options("model")
+@click.option(
+    "--data",
+    required=True,
+    type=FILE,
+    help="CSV or Parquet file with the column path, the labels, and optionally split and group",
+)
+@click.option(
+    "--val", type=FILE, help="File like --data to validate on; without it, its split val or a fifth of the groups"
+)
+@click.option("--out", required=True, type=FOLDER, help="Folder for adapter.safetensors and adapter.json")
+@click.option(
+    "--label-column",
+    default="label",
+    show_default=True,
+    metavar="COLUMN",
+    help="Column with the labels of a row; several are separated by |",
+)
+@click.option(
+    "--multi-label/--single-label",
+    default=None,
+    help="Whether a row may have several labels; without it, the labels decide",
+)
+@dataclass_options(AdapterOptions)
+@plain
+@no_cache
+@click.option("--strict", is_flag=True, help="Stop at a bad row; otherwise bad rows are listed and left out")
+@server
+@api_key
+@settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
+def train(
     data: Path,
     val: Path | None,
     out: Path,
     label_column: str,
     multi_label: bool | None,
-    plain: bool,
-    no_cache: bool,
     strict: bool,
+    plain: bool,
+    **given: Any,
 ) -> None:
-    """Learn an adapter from a manifest's labels and write it.
+    """Train a classifier on the labels of a manifest. Needs medimageinsight-server[train]."""
+    from app.cli.embedders import list_left_out, open_embedder, read_rows
+    from model.evaluation.labels import find_labels
+    from model.heads.adapter_training import train_adapter
 
-    Raises:
-        MedImageInsightError: the model or the manifest cannot be used.
-    """
+    settings, options = take_settings(given), take_options(AdapterOptions, given)
     manifest = read_rows(data, strict=strict)
     rows = list(manifest.with_split("train").rows if "train" in manifest.splits else manifest.rows)
     validation_rows = list(read_rows(val, strict=strict).rows if val else manifest.with_split("val").rows)
     labels = find_labels(rows, label_column, (), multi_label)
-    embedder, release = open_embedder(settings, plain=plain, no_cache=no_cache)
-    known, bad = _embed_labelled(embedder, rows, labels)
-    validation, bad_validation = _embed_labelled(embedder, validation_rows, labels)
-    for row in [*manifest.bad_rows, *bad, *bad_validation]:
-        click.echo(f"left out row {row.number}: {row.reason}", err=True)
-    if not known.rows:
-        raise ManifestError(f"{data.name} has no row to learn from in the column {label_column}")
-    model = {"name": release.name, "weights_sha256": release.weights_sha256(), "plain": plain}
-    adapter = train_adapter(known, labels, options, validation=validation, model=model, progress=True)
-    adapter.save(out)
-    click.echo(json.dumps({"labels": adapter.labels, "sizes": adapter.sizes, **adapter.training}, indent=2))
+    with open_embedder(settings, plain=plain, **given) as model:
+        train_rows, bad = _embed_labelled(model.embedder, rows, labels)
+        validation, bad_validation = _embed_labelled(model.embedder, validation_rows, labels)
+        facts = {"name": model.name, "weights_sha256": model.weights_sha256(), "plain": plain}
+    list_left_out((f"row {row.number}", row.reason) for row in (*manifest.bad_rows, *bad, *bad_validation))
+    if not train_rows.rows:
+        raise ManifestError(f"{data.name} has no usable row with a label in the column {label_column}")
+    trained = train_adapter(train_rows, labels, options, validation=validation, model=facts, progress=True)
+    trained.save(out)
+    click.echo(json.dumps({"labels": trained.labels, "sizes": trained.sizes, **trained.training}, indent=2))
 
 
-def run_adapter_apply(
-    adapter_folder: Path, paths: Sequence[Path], output: Path, settings: Settings, *, no_cache: bool, strict: bool
-) -> None:
-    """Write a CSV file with every image's probabilities, and whether they reach the labels' thresholds.
+@adapter.command(epilog=example("medimageinsight adapter apply --model FOLDER adapter/ images/ -o predictions.csv"))
+@settings_options("model")
+@click.argument("adapter", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write"
+)
+@no_cache
+@click.option("--strict", is_flag=True, help="Stop at an unreadable image; otherwise it is listed and left out")
+@server
+@api_key
+@settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
+def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, **given: Any) -> None:
+    """Classify image files, and folders of them, with the adapter in the folder ADAPTER.
 
-    Raises:
-        CheckpointError: the adapter is unusable, or belongs to another model.
-        ImageDecodeError: an image is unreadable and `strict`.
+    The CSV file has one row per image, with the probability of each label and whether it reaches the label's
+    thresholds.
     """
-    adapter = load_adapter(adapter_folder)
-    embedder, release = open_embedder(settings, plain=bool(adapter.model.get("plain")), no_cache=no_cache)
-    if release.weights_sha256() != adapter.model.get("weights_sha256"):
-        trained_on = adapter.model.get("name", "another model")
-        raise CheckpointError(
-            f"the adapter was trained on other weights than those of {release.name} ({trained_on}, see {FACTS_FILE})"
-        )
+    from app.cli.embedders import image_files, list_left_out, open_embedder
+    from model.data.image_source import ImageSource
+    from model.heads.adapter import FACTS_FILE, load_adapter
+
+    loaded = load_adapter(adapter)
     files = list(image_files(paths))
-    embedded = embedder.images([ImageSource(file) for file in files])
-    for position, reason in embedded.refused.items():
-        if strict:
-            raise ImageDecodeError(f"{files[position]}: {reason}")
-        click.echo(f"left out {files[position]}: {reason}", err=True)
-    scores = adapter.probabilities(embedded.features).tolist() if embedded.positions else []
+    settings = take_settings(given)
+    with open_embedder(settings, plain=bool(loaded.model.get("plain")), **given) as model:
+        if model.weights_sha256() != loaded.model.get("weights_sha256"):
+            trained_on = loaded.model.get("name", "another model")
+            raise CheckpointError(
+                f"the adapter was trained on other weights than those of {model.name} ({trained_on}, see {FACTS_FILE})"
+            )
+        images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
+    list_left_out((files[position], reason) for position, reason in images.refused.items())
+    scores = loaded.probabilities(images.features).tolist() if images.positions else []
     with output.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(_columns(adapter))
-        for position, row in zip(embedded.positions, scores, strict=True):
-            writer.writerow([files[position], *_cells(adapter, row)])
-    click.echo(f"{output}: {len(embedded.positions)} images, {len(embedded.refused)} left out", err=True)
+        writer.writerow(_columns(loaded))
+        for position, row in zip(images.positions, scores, strict=True):
+            writer.writerow([files[position], *_cells(loaded, row)])
+    click.echo(f"{output}: {len(images.positions)} images, {len(images.refused)} left out", err=True)
 
 
-def _embed_labelled(embedder: Embedder, rows: list[Row], labels: Labels) -> tuple[EmbeddedRows, list[BadRow]]:
+def _embed_labelled(embedder: "Embedder", rows: "list[Row]", labels: "Labels") -> "tuple[EmbeddedRows, list[BadRow]]":
+    """Embed the rows whose label can be used; returns the other rows, and those with unreadable images, as bad rows."""
+    from model.data.manifest import BadRow
+    from model.evaluation.rows import embed_rows
+
     problems = [BadRow(row.number, labels.problem(row)) for row in rows if labels.problem(row)]
     embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])
     return embedded, [*problems, *bad]
 
 
-def _columns(adapter: Adapter) -> list[str]:
+def _columns(adapter: "Adapter") -> list[str]:
+    """The header of the CSV file."""
     likeliest = ["label"] if adapter.one_label else []
-    return [
-        "path",
-        *likeliest,
-        *(f"{label}{end}" for label in adapter.labels for end in ("", *map(_suffix, THRESHOLDS))),
-    ]
+    ends = ("", *(f" at {threshold}" for threshold in THRESHOLDS))
+    return ["path", *likeliest, *(f"{label}{end}" for label in adapter.labels for end in ends)]
 
 
-def _suffix(threshold: str) -> str:
-    return f" at {threshold}"
-
-
-def _cells(adapter: Adapter, scores: list[float]) -> list[Any]:
+def _cells(adapter: "Adapter", scores: list[float]) -> list[Any]:
+    """The cells of one image: the likeliest label, then per label its probability and one 0 or 1 per threshold."""
     cells: list[Any] = [adapter.labels[scores.index(max(scores))]] if adapter.one_label else []
     for label, score in zip(adapter.labels, scores, strict=True):
-        known = [adapter.thresholds.get(label, {}).get(kind) for kind in THRESHOLDS]
-        cells += [f"{score:.6f}", *("" if one is None else int(score >= one["threshold"]) for one in known)]
+        thresholds = [adapter.thresholds.get(label, {}).get(kind) for kind in THRESHOLDS]
+        cells += [f"{score:.6f}", *("" if one is None else int(score >= one["threshold"]) for one in thresholds)]
     return cells

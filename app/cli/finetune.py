@@ -1,46 +1,43 @@
-"""What `medimageinsight finetune` does."""
+"""The command `finetune`: a model trained on images with texts or labels."""
 
 from typing import Any
 
 import click
 
-from app.inference.model_loader import find_model
-from app.settings import Settings
-from model.data.manifest import read_label_texts
-from model.training.finetune import finetune
-from model.training.options import AugmentationOptions, FinetuneOptions
-
-_AUGMENTATION = ("extra", "erase", "horizontal_flip", "vertical_flip")
+from app.cli.options import dataclass_options, example, settings_options, take_options, take_settings
+from model.training.options import FinetuneOptions
 
 
-def run_finetune(flags: dict[str, Any], settings: Settings) -> None:
-    """Fine-tune the model that the settings name.
+@click.command(
+    epilog=example(
+        "medimageinsight finetune --model lion-ai/MedImageInsights --data train.csv --val val.csv --out my-model",
+        "torchrun --no-python --nproc-per-node 8 medimageinsight finetune --data train.csv --out my-model",
+    )
+)
+@settings_options("model")
+@dataclass_options(FinetuneOptions)
+@settings_options("device", "threads", "cache_dir", "offline")
+def finetune(**given: Any) -> None:
+    """Fine-tune a model with the UniCL objective, and write it as a release folder.
 
-    Raises:
-        MedImageInsightError: see `model.training.finetune.finetune`.
+    Several processes share each batch if torchrun starts them.
     """
-    record = finetune(_options(flags, settings), say=lambda line: click.echo(line, err=True))
+    from app.inference.model_loader import find_model
+    from model.data.label_texts import read_label_texts
+    from model.training.finetune import finetune as train
+
+    settings = take_settings(given)
+    label_texts = given.pop("label_texts")
+    options = take_options(
+        FinetuneOptions,
+        given,
+        model=find_model(settings),
+        label_texts=read_label_texts(label_texts) if label_texts else {},
+        device=settings.device,
+        threads=settings.threads,
+    )
+    record = train(options, say=lambda line: click.echo(line, err=True))
     if record:  # only the first of several processes has one
         validation = record["last_validation"] or {}
         shown = "".join(f", {name} {value:.4f}" for name, value in validation.items() if name != "step")
-        click.echo(f"{flags['out']}: {record['steps']} steps{shown}", err=True)
-
-
-def _options(flags: dict[str, Any], settings: Settings) -> FinetuneOptions:
-    given = {name: value for name, value in flags.items() if value is not None}
-    varied: dict[str, Any] = {name: given.pop(name) for name in _AUGMENTATION if name in given}
-    if "crop_area" in given:
-        varied["crop_area"] = given.pop("crop_area")
-    if given.pop("no_trivial_augment", False):
-        varied["trivial_augment"] = False
-    if "label_texts" in given:
-        given["label_texts"] = read_label_texts(given["label_texts"])
-    return FinetuneOptions(
-        model=find_model(settings),
-        augmentation=AugmentationOptions(**varied),
-        recompute=not given.pop("keep_graphs", False),
-        tensorboard=not given.pop("no_tensorboard", False),
-        device=settings.device,
-        threads=settings.threads,
-        **given,
-    )
+        click.echo(f"{options.out}: {record['steps']} steps{shown}", err=True)

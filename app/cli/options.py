@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 import click
 
-from app.settings import PREFIX, Settings, foreign_variables, variable_of
+from app.settings import PREFIX, Settings, foreign_variables, unusable_bare_variables, variable_of
 from model.options import Flag, flag_of
 
 Options = TypeVar("Options")
@@ -75,10 +75,13 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     for name, sentence in foreign_variables(asked).items():
         click.echo(f"medimageinsight: warning: {sentence}", err=True)
         values[name] = Settings.model_fields[name].default
+    problems = [_problem((name,), sentence, given) for name, sentence in unusable_bare_variables(asked).items()]
+    if problems:
+        raise click.UsageError("; ".join(problems))
     try:
         return Settings(**values)
     except ValidationError as error:
-        problems = [_problem(problem["loc"], problem["msg"], given) for problem in error.errors()]
+        problems = [_problem(found["loc"], found["msg"], given) for found in error.errors()]
         raise click.UsageError("; ".join(problems)) from None
 
 
@@ -124,8 +127,8 @@ def _problem(place: tuple[int | str, ...], message: str, given: Mapping[str, Any
     if not place:
         return message
     name = str(place[0])
-    variable = variable_of(name)
-    if given.get(name) is not None or variable is None:
+    variable = None if given.get(name) is not None else variable_of(name)
+    if variable is None:
         return f"{_flag_name(name)}: {message}"
     if variable.startswith(PREFIX):
         return f"{variable}: {message}"
@@ -153,8 +156,8 @@ def _option(field: "dataclasses.Field[Any]", declared: Flag) -> Decorator:
         name = declared.name or (f"--no-{name[2:]}" if default else name)
     elif default not in (None, "", (), {}):
         attributes |= {"default": default, "show_default": True}
-    elif default == "":
-        attributes["default"] = ""
+    elif default in (None, ""):
+        attributes["default"] = default
     return click.option(name, field.name, **attributes)
 
 
@@ -168,13 +171,13 @@ def _value_of_type(annotation: Any, declared: Flag) -> dict[str, Any]:
         return {"default": "", "callback": partial(_comma_separated, declared.choices)}
     if declared.choices:
         return {"type": click.Choice(declared.choices)}
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) in (Mapping, dict):
         return {"multiple": True, "callback": _numbers_by_name}
     if get_origin(kind) is tuple:
         parts = get_args(kind)
         return {"multiple": True} if ... in parts else {"type": parts[0], "nargs": len(parts)}
     if kind in (int, float) and declared.bounds:
-        return {"type": _range(kind, declared)}
+        return {"type": _range(kind, declared), "metavar": declared.metavar or ("INTEGER" if kind is int else "NUMBER")}
     return {} if kind is bool else {"type": kind}
 
 

@@ -71,7 +71,7 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, small_release: Pat
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(("--tasks", "magic"), "'magic' is no task"), (("--split", "val"), "no usable row of the split")],
+    [(("--tasks", "magic"), "'magic' is not one of"), (("--split", "val"), "no usable row of the split")],
 )
 def test_wrong_options_end_in_a_sentence(
     folder: Path, small_release: Path, options: tuple[str, ...], sentence: str

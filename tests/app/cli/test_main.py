@@ -1,29 +1,32 @@
-"""The commands as a shell sees them: what they print, where, and with which status they end."""
+"""The commands as a shell sees them: output, error messages and exit status."""
 
 import json
-import os
+import shlex
 import subprocess
 import sys
 import time
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from app.cli.adapter import adapter
+from app.cli.download import download
+from app.cli.embed import embed
+from app.cli.evaluate import evaluate
+from app.cli.finetune import finetune
+from app.cli.info import info
 from app.cli.main import main
+from app.cli.serve import serve
 from model.errors import CheckpointError
+from tests.support.console_script import run_script
 from tests.support.samples import png
-from tests.support.servers.standin_hub import CONFIG, REPO, StandinHub
 
 
 def invoked(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-def in_a_shell(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app.cli.main", *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
 
 
 def test_the_console_script_is_this_one() -> None:
@@ -31,13 +34,28 @@ def test_the_console_script_is_this_one() -> None:
     assert script.load() is main
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["info"], ["download"], ["embed"]])
-def test_help_imports_nothing_heavy(command: list[str]) -> None:
+COMMANDS = {
+    (): main,
+    ("serve",): serve,
+    ("info",): info,
+    ("download",): download,
+    ("embed",): embed,
+    ("finetune",): finetune,
+    ("evaluate",): evaluate,
+    ("adapter",): adapter,
+    ("adapter", "train"): adapter.commands["train"],
+    ("adapter", "apply"): adapter.commands["apply"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     program = (
         "import sys; sys.argv[1:] = [*sys.argv[1:], '--help']\n"
         "from app.cli.main import main\n"
+        "heavy = ('torch', 'transformers', 'sklearn', 'PIL', 'numpy', 'fastapi', 'httpx2')\n"
         "try: main()\n"
-        "finally: print([name for name in ('torch', 'transformers', 'PIL', 'numpy', 'fastapi') if name in sys.modules])"
+        "finally: print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
@@ -45,10 +63,37 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
     assert done.stdout.endswith("[]\n")
 
 
+def test_every_command_is_tried_here() -> None:
+    groups = {(): main, ("adapter",): adapter}
+    assert {(*group, name) for group, of in groups.items() for name in of.commands} == COMMANDS.keys() - {()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_whose_flags_exist(command: tuple[str, ...]) -> None:
+    last_lines = invoked(*command, "--help").output.rstrip().rpartition("Example:\n")[2].strip().splitlines()
+    assert last_lines
+    for line in last_lines:
+        words = shlex.split(line)
+        words = words[words.index("medimageinsight") + 1 :]
+        assert tuple(words[: len(command)]) == command
+        shown = max((path for path in COMMANDS if tuple(words[: len(path)]) == path), key=len)
+        known = {flag for parameter in COMMANDS[shown].params for flag in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_text_is_a_phrase_of_its_own(command: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[command].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.help[0].isupper()
+            assert parameter.help.split()[0] not in ("Of", "At", "As", "And", "See", "The", "With", "Without")
+
+
 @pytest.mark.timing
 def test_help_is_quick() -> None:
     start = time.perf_counter()
-    assert in_a_shell("--help").returncode == 0
+    assert run_script("--help").returncode == 0
     assert time.perf_counter() - start < 5  # a third of a second on an idle machine
 
 
@@ -65,10 +110,10 @@ def test_the_notice_stands_in_the_help() -> None:
     [
         (["embed", "-o", "out.npz"], "name at least one PATH or --text"),
         (["embed", "--text", "a", "-o", "out.csv"], "--output must end in .npz or .parquet"),
-        (["embed", "--text", "a", "-o", "nowhere/out.npz"], "--output names a folder that does not exist"),
+        (["embed", "--text", "a", "-o", "nowhere/out.npz"], "--output names a file in a folder that does not exist"),
         (["embed", "--text", "a"], "Missing option '-o'"),
         (["embed", "nowhere.png", "-o", "out.npz"], "'nowhere.png' does not exist"),
-        (["embed", "--text", "a", "-o", "out.npz", "--max-batch-size", "-1"], "max_batch_size"),
+        (["embed", "--text", "a", "-o", "out.npz", "--max-batch-size", "-1"], "--max-batch-size: "),
         (["info"], "Missing argument 'MODEL'"),
         (["download"], "Missing argument 'ID'"),
         (["train"], "No such command 'train'"),
@@ -84,7 +129,7 @@ def test_usage_errors(arguments: list[str], sentence: str) -> None:
     ("arguments", "sentence"),
     [
         (["info", "/nowhere/at/all"], "no model at /nowhere/at/all"),
-        (["download", "not-an-id"], "'not-an-id' is no Hugging Face id; write owner/name or owner/name@revision"),
+        (["download", "not-an-id"], "'not-an-id' is not a Hugging Face id; write owner/name or owner/name@revision"),
     ],
 )
 def test_what_the_model_refuses_is_one_sentence_and_status_2(arguments: list[str], sentence: str) -> None:
@@ -96,7 +141,7 @@ def test_what_the_model_refuses_is_one_sentence_and_status_2(arguments: list[str
 
 
 def test_info_says_what_a_model_is_without_building_it(small_release: Path) -> None:
-    done = in_a_shell("info", small_release)
+    done = run_script("info", small_release)
     assert (done.returncode, done.stderr) == (0, "")
     facts = json.loads(done.stdout)
     assert facts["name"] == "2024.09.27"
@@ -106,33 +151,11 @@ def test_info_says_what_a_model_is_without_building_it(small_release: Path) -> N
     assert facts["text_encoder"]["context_length"] == 77
 
 
-def test_download_prints_the_folder_and_the_second_time_needs_no_transfer(tmp_path: Path) -> None:
-    with StandinHub() as hub:
-        commit = hub.publish(REPO, {CONFIG: b"a: 1\n", "2024.09.27/vision_model/weights.pt": b"w"}, tag="v1")
-        first = in_a_shell("download", f"{REPO}@v1", "--cache-dir", tmp_path, HF_ENDPOINT=hub.endpoint)
-        assert first.returncode == 0, first.stderr
-        folder = Path(first.stdout.strip())
-        assert folder.name == commit
-        assert (folder / CONFIG).read_bytes() == b"a: 1\n"
-        transfers = len(hub.fetched())
-        second = in_a_shell("download", f"{REPO}@v1", "--cache-dir", tmp_path, HF_ENDPOINT=hub.endpoint)
-        assert second.stdout == first.stdout
-        assert len(hub.fetched()) == transfers
-
-
-def test_a_download_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
-    with StandinHub() as hub:
-        done = in_a_shell("download", "nobody/nothing", "--cache-dir", tmp_path, HF_ENDPOINT=hub.endpoint)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "nobody/nothing is not on the Hugging Face hub" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_embed_in_a_process_of_its_own(small_release: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     out = tmp_path / "out.npz"
-    done = in_a_shell("embed", tmp_path / "a.png", "--text", "a", "-o", out, MODEL=str(small_release))
+    flags = ("--text", "a", "--cache-dir", tmp_path, "-o", out)
+    done = run_script("embed", tmp_path / "a.png", *flags, MODEL=str(small_release))
     assert done.returncode == 0, done.stderr
     assert f"{out}: 1 images, 1 texts" in done.stderr
     assert "images: 100%" in done.stderr  # the progress bar
@@ -142,6 +165,16 @@ def test_an_error_of_a_command_is_not_swallowed(monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: object) -> None:
         raise CheckpointError("the sentence")
 
-    monkeypatch.setattr("app.cli.commands.print_info", refuse)
+    monkeypatch.setattr("app.inference.model_loader.find_model", refuse)
     result = invoked("info", "x")
     assert (result.exit_code, result.stderr) == (2, "medimageinsight: the sentence\n")
+
+
+def test_a_folder_with_files_called_app_and_model_does_not_matter(tmp_path: Path, small_release: Path) -> None:
+    for name in ("app.py", "model.py", "medimageinsight.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong file was imported')\n")
+    done = run_script("info", small_release, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_script("embed", "--text", "a", "-o", "out.npz", "--no-cache", "--model", small_release, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.npz").is_file()

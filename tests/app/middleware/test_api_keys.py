@@ -1,8 +1,6 @@
 """Keys: who may ask what, and how they are rotated."""
 
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,13 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from app.errors import KeysUnusable
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
-from app.middleware.api_keys import OPEN_ROUTES, ApiKeys, KeysUnusable
+from app.middleware.api_keys import OPEN_ROUTES
+from app.middleware.key_store import ApiKeys
 from app.settings import Settings
 from model.engine import EmbeddingEngine
-from tests.support.samples import TEXT, assert_refused
-from tests.support.servers.server_process import PATIENCE_S, started
+from tests.support.console_script import run_script
+from tests.support.samples import TEXT, assert_refused, assert_text_vectors
+from tests.support.servers.server_process import started
 
 KEYS = {"api_keys": "first-key, second-key"}
 BODY = {"texts": [TEXT]}
@@ -41,7 +42,7 @@ async def asking(engine: EmbeddingEngine, **settings: Any) -> AsyncIterator[http
 )
 async def test_every_key_opens_in_both_headers(headers: dict[str, str], engine: EmbeddingEngine) -> None:
     async with asking(engine, **KEYS) as client:
-        assert (await client.post("/embed/text", json=BODY, headers=headers)).status_code == 200
+        assert_text_vectors(await client.post("/embed/text", json=BODY, headers=headers), engine, [TEXT])
 
 
 @pytest.mark.parametrize(
@@ -114,19 +115,19 @@ def test_a_file_without_keys_is_refused_at_the_start(content: bytes | None, reas
 @pytest.mark.parametrize("given", [",", " ", " , ,"])
 def test_keys_that_are_none_do_not_leave_the_door_open(given: str) -> None:
     with pytest.raises(KeysUnusable, match="API_KEYS holds no key"):
-        ApiKeys.of(Settings(api_keys=given))
-    assert ApiKeys.of(Settings(api_keys="")) is None
+        ApiKeys.from_settings(Settings(api_keys=given))
+    assert ApiKeys.from_settings(Settings(api_keys="")) is None
 
 
 def test_a_real_server_says_once_that_it_has_no_keys(small_release: Path) -> None:
     with started(small_release) as server:
         httpx.get(f"{server.url}/health/live")
-    assert len([line for line in server.log if "no API_KEYS are set: whoever reaches 127.0.0.1 may ask" in line]) == 1
+    sentence = "no API keys are set: every client that reaches 127.0.0.1 is answered"
+    assert len([line for line in server.log if sentence in line]) == 1
 
 
 def test_a_real_server_does_not_start_with_a_file_without_keys(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "app.cli.main", "serve", "--api-keys-file", str(tmp_path / "nothing")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = run_script("serve", "--api-keys-file", tmp_path / "nothing")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "the file of API keys" in done.stderr

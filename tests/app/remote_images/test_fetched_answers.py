@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +15,9 @@ from app.main import create_app
 from app.remote_images.addresses import Address
 from app.settings import Settings
 from model.engine import EmbeddingEngine
+from tests.support.console_script import run_script
 from tests.support.samples import TEXT, assert_close, assert_refused, encoded, image_vector, png, table, vectors
 from tests.support.servers.picture_server import ANSWERS, HOST, LOOPBACK, SILENT, answer, fetcher, picture_server
-from tests.support.servers.server_process import PATIENCE_S
 
 SECRET = "Q7patientQ7"
 
@@ -134,7 +132,6 @@ async def test_a_list_as_the_settings_have_it_leads_to_no_address_of_this_machin
 
 
 def test_a_server_does_not_start_with_a_list_that_is_none() -> None:
-    command = [sys.executable, "-m", "app.cli.main", "serve", "--url-allowlist", "images.example.org,*"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = run_script("serve", "--url-allowlist", "images.example.org,*")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "URL_ALLOWLIST's entry 2" in done.stderr

@@ -1,4 +1,4 @@
-"""A server as a subprocess on a free port: started, waited for, asked, measured, and always ended."""
+"""A server subprocess on a free port: start, readiness, requests, memory and CPU time, end."""
 
 import contextlib
 import http.client
@@ -17,17 +17,18 @@ from typing import Any, Self
 import psutil
 
 from tests.benchmarks.support.release import ROOT
+from tests.support.console_script import SCRIPT
 
 HOST = "127.0.0.1"
 POLL_S = 0.02
 READY_LIMIT_S, STOP_LIMIT_S = 300, 20
-# Each server runs as it comes: what this shell says about OpenMP reaches neither.
+# Removed from the environment of every server, so that each runs with its own defaults.
 OPENMP_VARIABLES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "OMP_PROC_BIND", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class ServerCommand:
-    """How to start a server; `{port}` in an argument becomes its port."""
+    """The command line and environment of a server. `{port}` in an argument is replaced by its port."""
 
     name: str
     argv: tuple[str, ...]
@@ -36,12 +37,12 @@ class ServerCommand:
 
 
 def our_command(model: Path, environment: dict[str, str] | None = None) -> ServerCommand:
-    argv = (sys.executable, "-m", "app.cli.main", "serve", "--model", str(model), "--host", HOST, "--port", "{port}")
+    argv = (SCRIPT, "serve", "--model", str(model), "--host", HOST, "--port", "{port}")
     return ServerCommand("ours", argv, environment or {})
 
 
 class Server:
-    """A running server, ready when the context is entered: `with Server(command, logs) as server`."""
+    """A server that runs for the duration of `with Server(command, logs) as server`, and is ready when it begins."""
 
     def __init__(self, command: ServerCommand, logs: Path) -> None:
         self.command, self.name = command, command.name
@@ -72,7 +73,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """SIGTERM, and then SIGKILL for what is left of its process group: some servers leave their workers behind."""
+        """Send SIGTERM, then SIGKILL to its process group, because some servers leave workers running."""
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_LIMIT_S)
@@ -81,10 +82,10 @@ class Server:
         self.process.wait()
 
     def ask(self, method: str, path: str, body: Any = None, timeout_s: float = 300) -> Any:
-        """The JSON of one answer.
+        """Send one request; returns the JSON of the answer.
 
         Raises:
-            RuntimeError: the status was not 200.
+            RuntimeError: the status is not 200.
         """
         status, answer = self._exchange(method, path, body, timeout_s)
         if status != http.client.OK:
@@ -92,12 +93,12 @@ class Server:
         return json.loads(answer)
 
     def peak_bytes(self) -> int:
-        """The most memory that the process and its children held at any time, each at its own worst (Linux only)."""
+        """The sum of the peak memory of the process and its children, in bytes (only on Linux)."""
         process = psutil.Process(self.process.pid)
         return sum(_peak_bytes(one.pid) for one in [process, *process.children(recursive=True)])
 
     def cpu_s(self) -> float:
-        """CPU time of the process so far, its children's not counted."""
+        """CPU seconds of the process so far, without its children."""
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
 
@@ -109,7 +110,7 @@ class Server:
                 if self._exchange("GET", self.command.ready_path, None, 5)[0] == http.client.OK:
                     return
             except OSError:
-                pass  # the port is not open yet
+                pass  # the server does not listen yet
             time.sleep(POLL_S)
         raise RuntimeError(f"{self.name} was not ready after {READY_LIMIT_S} s; its log:\n{self._log_tail()}")
 
@@ -135,7 +136,7 @@ def free_port() -> int:
 
 
 def end_on_sigterm() -> None:
-    """Turn SIGTERM into an exit that unwinds, so that the servers are ended then too."""
+    """Turn SIGTERM into SystemExit, so that `with` blocks end their servers."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -14,16 +14,18 @@ from typing import Any
 
 import httpx
 
+from tests.support.console_script import CHECKOUT, SCRIPT
+
 READY_WITHIN_S = 60
 
 
 def start_server(
-    model: Path | str, *, module: str = "app.cli.main", **settings: object
+    model: Path | str, *, module: str | None = None, **settings: object
 ) -> tuple[subprocess.Popen[str], str]:
-    """Start `medimageinsight serve` on a free port; returns the process and its URL as soon as it listens."""
-    environment = os.environ | {"MODEL": str(model), "PORT": "0", "LOG_FORMAT": "text"}
+    """Start `medimageinsight serve` on a free port, or `python -m module serve`; returns the process and its URL."""
+    environment = os.environ | CHECKOUT | {"MODEL": str(model), "PORT": "0", "LOG_FORMAT": "text"}
     environment |= {name.upper(): str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", module, "serve"]
+    command = [sys.executable, "-m", module, "serve"] if module else [SCRIPT, "serve"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:

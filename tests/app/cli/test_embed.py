@@ -1,7 +1,7 @@
-"""`embed`: files and texts into a file of vectors, equal to the engine's own."""
+"""The command `embed`: files and texts into one file of embeddings, equal to those of the engine or the server."""
 
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.commands import carry_out
 from app.cli.main import main
 from model.engine import EmbeddingEngine
-from model.errors import CheckpointError
 from tests.support.samples import assert_close, damaged, image_vector, picture, png, saved, text_vector
 from tests.support.servers.serving import serving
+
+KEY = "key"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder of pictures: 0.png, a/1.jpg, a/b/2.TIF, and two that are none."""
+    """A folder with the images 0.png, a/1.jpg and a/b/2.TIF, and a text file."""
     root = tmp_path / "scans"
     (root / "a" / "b").mkdir(parents=True)
     (root / "0.png").write_bytes(png())
@@ -33,14 +33,23 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spoiled(tree: Path) -> Path:
+    """The folder `tree` with two unreadable files that have the suffix of an image."""
     (tree / "a" / "cut.png").write_bytes(damaged())
     (tree / "a" / "text.jpeg").write_text("Jane Doe")
     return tree
 
 
 def embed(release: Path, output: Path, *arguments: str | Path) -> Result:
-    command = ["embed", *map(str, arguments), "-o", str(output), "--model", str(release), "--device", "cpu"]
+    """Embed with the model in this process; the cache is in the folder of the output."""
+    command = ["embed", *map(str, arguments), "-o", str(output), "--cache-dir", str(output.parent / "cache")]
+    command += ["--model", str(release), "--device", "cpu"]
     return CliRunner().invoke(main, command, catch_exceptions=False)
+
+
+def embed_with(url: str, output: Path, *arguments: str | Path) -> Result:
+    """Embed with a server; the cache is in the folder of the output."""
+    command = ["embed", *map(str, arguments), "-o", str(output), "--cache-dir", str(output.parent / "cache")]
+    return CliRunner().invoke(main, [*command, "--server", url, "--api-key", KEY], catch_exceptions=False)
 
 
 def arrays(output: Path) -> dict[str, Any]:
@@ -96,8 +105,8 @@ def test_unreadable_files_are_named_and_left_out(
     out = tmp_path / "out.npz"
     result = embed(small_release, out, spoiled, "--max-batch-size", "2")
     assert result.exit_code == 0
-    assert f"left out {spoiled}/a/cut.png: the PNG image is damaged or cut short" in result.output
-    assert f"left out {spoiled}/a/text.jpeg: the image cannot be read as any of" in result.output
+    assert f"left out {spoiled}/a/cut.png: the PNG image is damaged or cut short" in result.stderr
+    assert f"left out {spoiled}/a/text.jpeg: the image cannot be read as any of" in result.stderr
     assert "3 images, 2 left out, 0 texts" in result.stderr
     stored = arrays(out)
     assert [Path(path).name for path in stored["image_paths"]] == ["0.png", "1.jpg", "2.TIF"]
@@ -108,7 +117,7 @@ def test_unreadable_files_are_named_and_left_out(
 def test_a_file_that_the_system_does_not_give_is_left_out_too(tree: Path, tmp_path: Path, small_release: Path) -> None:
     result = embed(small_release, tmp_path / "out.npz", "/proc/self/mem", tree / "0.png")
     assert result.exit_code == 0
-    assert "left out /proc/self/mem: the file cannot be read (" in result.output
+    assert "left out /proc/self/mem: the file cannot be read: " in result.output
     assert len(arrays(tmp_path / "out.npz")["image_paths"]) == 1
 
 
@@ -137,6 +146,7 @@ def test_a_text_that_is_no_unicode_is_a_sentence(tmp_path: Path, small_release: 
     result = embed(small_release, tmp_path / "out.npz", "--text", "\udcff")
     assert result.exit_code == 2
     assert "half of a surrogate pair" in result.stderr
+    assert "the text '\\udcff'" in result.stderr
 
 
 def test_many_files_in_small_batches(tmp_path: Path, small_release: Path, engine: EmbeddingEngine) -> None:
@@ -150,6 +160,39 @@ def test_many_files_in_small_batches(tmp_path: Path, small_release: Path, engine
         assert_close(stored["image_features"][number], image_vector(engine, png(number)))
 
 
+def test_a_second_run_computes_nothing(
+    tree: Path, tmp_path: Path, small_release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert embed(small_release, tmp_path / "one.npz", tree, "--text", "a").exit_code == 0
+    monkeypatch.setattr("app.cli.embedders.load_engine", lambda _: pytest.fail("the model was loaded"))
+    assert embed(small_release, tmp_path / "two.npz", tree, "--text", "a").exit_code == 0
+    one, two = arrays(tmp_path / "one.npz"), arrays(tmp_path / "two.npz")
+    assert all((one[name] == two[name]).all() for name in one)
+
+
+def test_no_cache_keeps_nothing(tree: Path, tmp_path: Path, small_release: Path) -> None:
+    assert embed(small_release, tmp_path / "out.npz", tree, "--no-cache").exit_code == 0
+    assert not (tmp_path / "cache").exists()
+
+
+def test_texts_are_embedded_in_batches(
+    tmp_path: Path, small_release: Path, engine: EmbeddingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    embed_texts = EmbeddingEngine.embed_texts
+
+    def counted(self: EmbeddingEngine, token_ids: Any, **options: Any) -> Any:
+        sizes.append(len(token_ids))
+        return embed_texts(self, token_ids, **options)
+
+    monkeypatch.setattr(EmbeddingEngine, "embed_texts", counted)
+    texts = [f"text {number}" for number in range(40)]
+    words = [word for text in texts for word in ("--text", text)]
+    assert embed(small_release, tmp_path / "out.npz", *words).exit_code == 0
+    assert sizes[-2:] == [32, 8]  # before these, the warm-up
+    assert_close(arrays(tmp_path / "out.npz")["text_features"][39], text_vector(engine, "text 39"))
+
+
 def test_parquet_without_pyarrow_is_told_before_anything_is_computed(
     tmp_path: Path, small_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,42 +202,74 @@ def test_parquet_without_pyarrow_is_told_before_anything_is_computed(
     assert "install medimageinsight-server[parquet]" in result.stderr
 
 
-def test_a_server_may_do_the_work(tree: Path, small_release: Path, engine: EmbeddingEngine, tmp_path: Path) -> None:
-    output = tmp_path / "out.npz"
-    with serving(small_release, api_keys="key") as url:
-        command = ["embed", str(tree), "--text", "mri", "-o", str(output), "--server", url]
-        done = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": "key"}).invoke(main, command, catch_exceptions=False)
-        refused = CliRunner().invoke(main, command)
-        damaged_file = tree / "cut.png"
-        damaged_file.write_bytes(damaged())
-        bad = CliRunner().invoke(main, [*command, "--api-key", "key"])
-    gone = CliRunner().invoke(main, ["embed", "--text", "mri", "-o", str(output), "--server", "http://127.0.0.1:1"])
-    assert done.exit_code == 0, done.output
-    with np.load(output) as arrays:
-        assert [Path(path).name for path in arrays["image_paths"]] == ["0.png", "1.jpg", "2.TIF"]
-        assert_close(arrays["image_features"][0], image_vector(engine, png()))
-        assert_close(arrays["text_features"][0], text_vector(engine, "mri"))
-    assert (refused.exit_code, "A key is needed" in refused.output) == (2, True)
-    assert (bad.exit_code, f"{damaged_file}: item" in bad.output) == (2, True)
-    assert (gone.exit_code, "no server answers at http://127.0.0.1:1" in gone.output) == (2, True)
+@pytest.fixture(scope="module")
+def url(small_release: Path) -> Iterator[str]:
+    """The URL of a server with the small model, whose API key is `KEY`."""
+    with serving(small_release, api_keys=KEY, max_text_chars=100) as url:
+        yield url
 
 
-def test_a_downloaded_model_is_carried_out_with_checksums(small_release: Path, tmp_path: Path) -> None:
-    folder = carry_out(small_release, tmp_path / "usb" / "model")
-    done = subprocess.run(
-        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": OK") == len([path for path in small_release.rglob("*") if path.is_file()])
-    assert not any(path.is_symlink() for path in folder.rglob("*"))
-    with serving(folder, offline=True) as url:
-        assert httpx.get(f"{url}/health/ready").status_code == 200
+def test_a_server_gives_the_same_as_the_engine(
+    tree: Path, url: str, small_release: Path, engine: EmbeddingEngine, tmp_path: Path
+) -> None:
+    result = embed_with(url, tmp_path / "served.npz", tree, "--text", "mri")
+    assert result.exit_code == 0, result.output
+    served = arrays(tmp_path / "served.npz")
+    assert embed(small_release, tmp_path / "local.npz", tree, "--text", "mri").exit_code == 0
+    local = arrays(tmp_path / "local.npz")
+    assert served["image_paths"].tolist() == local["image_paths"].tolist()
+    assert_close(served["image_features"], local["image_features"])
+    assert_close(served["text_features"][0], text_vector(engine, "mri"))
+    assert served["logit_scale"] == local["logit_scale"]
 
 
-def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("kept")
-    done = CliRunner().invoke(main, ["download", "owner/name", "--to", str(tmp_path)])
-    assert (done.exit_code, "has something in it already" in done.output) == (2, True)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be written"):
-        carry_out(tmp_path, tmp_path / "file" / "model")
+def test_a_server_skips_the_standardization_too(tree: Path, url: str, engine: EmbeddingEngine, tmp_path: Path) -> None:
+    assert embed_with(url, tmp_path / "out.npz", tree / "0.png", "--plain").exit_code == 0
+    assert_close(arrays(tmp_path / "out.npz")["image_features"][0], image_vector(engine, png(), None))
+
+
+def test_a_server_is_not_asked_twice(tree: Path, url: str, tmp_path: Path) -> None:
+    def counters() -> dict[str, int]:
+        found: dict[str, int] = httpx.get(f"{url}/info", headers={"authorization": f"Bearer {KEY}"}).json()["counters"]
+        return found
+
+    assert embed_with(url, tmp_path / "one.npz", tree, "--text", "b").exit_code == 0
+    before = counters()
+    assert embed_with(url, tmp_path / "two.npz", tree, "--text", "b").exit_code == 0
+    assert {name: counters()[name] for name in ("images", "texts")} == {
+        name: before[name] for name in ("images", "texts")
+    }
+
+
+def test_with_a_server_unreadable_files_are_left_out_or_end_the_command(
+    spoiled: Path, url: str, engine: EmbeddingEngine, tmp_path: Path
+) -> None:
+    result = embed_with(url, tmp_path / "out.npz", spoiled)
+    assert result.exit_code == 0, result.output
+    assert f"left out {spoiled}/a/cut.png: " in result.stderr
+    assert "3 images, 2 left out, 0 texts" in result.stderr
+    assert_close(arrays(tmp_path / "out.npz")["image_features"][2], image_vector(engine, saved(picture(2), "TIFF")))
+    strict = embed_with(url, tmp_path / "strict.npz", spoiled, "--strict")
+    assert (strict.exit_code, f"medimageinsight: {spoiled}/a/cut.png: " in strict.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("has_images", [False, True])
+def test_a_text_that_the_server_refuses_is_named_and_no_image_is_blamed(
+    tree: Path, url: str, tmp_path: Path, has_images: bool
+) -> None:
+    long = "long " * 30
+    result = embed_with(url, tmp_path / "out.npz", *([tree] if has_images else []), "--text", "short", "--text", long)
+    assert result.exit_code == 2
+    assert "the text 'long long" in result.stderr
+    assert ".png" not in result.stderr
+
+
+def test_a_server_that_wants_another_key_or_is_not_there(tree: Path, url: str, tmp_path: Path) -> None:
+    command = ["embed", "--text", "mri", "-o", str(tmp_path / "out.npz"), "--no-cache", "--server"]
+    refused = CliRunner().invoke(main, [*command, url])
+    by_variable = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": KEY}).invoke(main, [*command, url])
+    gone = CliRunner().invoke(main, [*command, "http://127.0.0.1:1"])
+    assert (refused.exit_code, by_variable.exit_code, gone.exit_code) == (2, 0, 2)
+    assert "key" in refused.stderr
+    assert "http://127.0.0.1:1" in gone.stderr
+    assert gone.stderr.count("\n") == 1

@@ -1,0 +1,27 @@
+"""The command `serve`: the HTTP server, in this process."""
+
+import sys
+from typing import Any
+
+import click
+
+from app.cli.options import example, read_settings, settings_options
+
+
+@click.command(
+    epilog=example(
+        "medimageinsight serve --model lion-ai/MedImageInsights --host 0.0.0.0 --port 8000",
+        "MEDIMAGEINSIGHT_PORT=8080 medimageinsight serve",
+    )
+)
+@settings_options()
+def serve(**given: Any) -> None:
+    """Serve the model over HTTP, in this process, until SIGTERM or Ctrl-C.
+
+    Every flag is also an environment variable, named at the end of its line. The name without MEDIMAGEINSIGHT_ works
+    too; the prefixed name has priority, and a flag has priority over both.
+    """
+    settings = read_settings(given)
+    from app.server import run  # after the settings: a wrong one is reported at once
+
+    sys.exit(run(settings))

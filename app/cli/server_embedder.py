@@ -1,0 +1,85 @@
+"""Embedder with a server, through the client package."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from medimageinsight import Client, Failure, Refused, ServerUnreachable
+from model.embedder import Embedder, KeyedImage, in_parts, shortened
+from model.embedding_cache import Embedding, EmbeddingCache
+from model.errors import CheckpointError, InvalidInput
+from model.imaging.preprocessing import Standardization
+
+ITEMS_PER_CALL = 512  # of the client: enough for its parallel requests; the cache keeps the results of every call
+
+
+class ServerEmbedder(Embedder):
+    """Embeds with a server.
+
+    Args:
+        client: open client of the server.
+        cache, standardization, progress: as for `Embedder`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        cache: EmbeddingCache | None = None,
+        standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+        progress: bool = False,
+    ) -> None:
+        super().__init__(cache=cache, standardization=standardization, progress=progress)
+        self._client = client
+
+    def compute_logit_scale(self) -> float:
+        return float(self._client.info()["model"]["scaling_factor"])
+
+    def compute_texts(self, texts: Sequence[str]) -> Iterator[Sequence[Embedding]]:
+        for part in in_parts(texts, ITEMS_PER_CALL):
+            try:
+                embeddings = self._client.embed_texts(list(part))
+            except Refused as error:
+                if error.item is None:
+                    raise
+                raise InvalidInput(f"the text {shortened(part[error.item])}: {error}") from error
+            yield list(embeddings)
+
+    def compute_images(self, images: Sequence[KeyedImage]) -> Iterator[Mapping[bytes, Embedding | str]]:
+        params: dict[str, Any] = {} if self._standardization else {"image_standardization_jpeg_compression_ratio": 0}
+        for part in in_parts(images, ITEMS_PER_CALL):
+            failures: list[Failure] = []
+            # A whole file is handed over as its path: the client reads it when a request has room for it.
+            items = [image.path if image.offset < 0 else image.read() for _, image in part]
+            embeddings = self._client.embed_images(items, errors="skip", failures=failures, **params)
+            refused = {failure.item: failure.message for failure in failures}
+            yield {key: refused.get(item, embeddings[item]) for item, (key, _) in enumerate(part)}
+
+
+@contextmanager
+def open_client(url: str, api_key: str) -> Iterator[Client]:
+    """Open a client whose errors are those of `model`.
+
+    Args:
+        url: URL of the server.
+        api_key: API key for the server; empty sends none.
+
+    Raises:
+        CheckpointError: no server answers.
+        InvalidInput: the server refuses a request.
+    """
+    try:
+        with Client(url, api_key=api_key or None, progress=False) as client:
+            yield client
+    except Refused as error:
+        raise InvalidInput(f"the server refused a request: {error}") from error
+    except ServerUnreachable as error:
+        raise CheckpointError(str(error)) from error
+
+
+def fingerprint_of_server(info: Mapping[str, Any]) -> str:
+    """What determines the embeddings of a server: its model, device and number format, from `GET /info`."""
+    identity = json.dumps(["server", info["model"], info["device"], info["dtype"]], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()
