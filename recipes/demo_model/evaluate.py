@@ -1,8 +1,11 @@
-"""What the model card reports: the embedded model on the validation split, `python -m recipes.demo_model.evaluate`."""
+"""Evaluation of the model card: the demonstration model on the validation split.
+
+Run `python -m recipes.demo_model.evaluate build/demo-model/images/training.csv`.
+"""
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be set before torch is imported
 
 import argparse
 import json
@@ -15,14 +18,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model.data.manifest import ImageSource, Row, read_manifest
+from model.data.image_source import ImageSource
+from model.data.manifest import Row, read_manifest
 from model.engine import EmbeddingEngine
 from model.evaluation.evaluate import evaluate_zero_shot
 from recipes.demo_model.recipe import MODEL
 from recipes.demo_model.training_rows import SHARES
 
 LABELS = sorted({stratum.partition("/")[2] for stratum in SHARES})
-UNSPECIFIC = "x-ray chest"  # MedNIST's chest x-rays, of which nothing more is known
+UNSPECIFIC = "x-ray chest"  # MedNIST has no findings of its chest x-rays
 MODALITIES = {
     "ct": "ct",
     "mri": "mri",
@@ -31,7 +35,7 @@ MODALITIES = {
     "microscopy": "microscopy",
     "dermoscopy": "dermoscopy",
 }
-# Wordings that the model never saw.
+# Wordings that are not among the training texts.
 UNSEEN_WORDINGS = {
     "ct abdomen": "transverse computed tomography image through the abdomen",
     "ct chest": "thorax computed tomography, lungs",
@@ -53,38 +57,44 @@ UNSEEN_WORDINGS = {
 }
 
 
-def judge(engine: EmbeddingEngine, rows: Sequence[Row], work: Path) -> dict[str, dict[str, Any]]:
-    """Each test's metrics, by its name."""
-    told = [label for label in LABELS if label != UNSPECIFIC]
+def evaluate_all(engine: EmbeddingEngine, rows: Sequence[Row], folder: Path) -> dict[str, dict[str, Any]]:
+    """Metrics of each test, by its name.
+
+    Args:
+        engine: the model.
+        rows: rows of the validation split.
+        folder: folder for changed copies of the images.
+    """
+    specific = [label for label in LABELS if label != UNSPECIFIC]
     chest = ["x-ray chest no finding", "x-ray chest pneumonia"]
     breast = [label for label in LABELS if label.startswith("ultrasound breast")]
-    small = [row for row in rows if row.columns["source"] == "mednist"]
+    mednist = [row for row in rows if row.columns["source"] == "mednist"]
     same = {label: label for label in LABELS}
 
     def zero_shot(rows: Sequence[Row], prompts: Mapping[str, Any], column: str = "label") -> dict[str, Any]:
         return evaluate_zero_shot(engine, rows, prompts, label_column=column)
 
     tests = {
-        "16 labels": zero_shot(rows, _only(same, told)),
-        "17 labels, x-ray chest too": zero_shot(rows, same),
+        "16 labels": zero_shot(rows, _only(same, specific)),
+        "17 labels, with x-ray chest": zero_shot(rows, same),
         "modality, by its labels": zero_shot(rows, _labels_of_modalities(rows), "modality"),
-        "modality, by its word alone": zero_shot(rows, MODALITIES, "modality"),
+        "modality, by its name only": zero_shot(rows, MODALITIES, "modality"),
         "chest x-ray, pneumonia": zero_shot(rows, _only(same, chest)),
         "breast ultrasound": zero_shot(rows, _only(same, breast)),
         "skin": zero_shot(rows, {label: label for label in LABELS if label.startswith("dermoscopy")}),
         "blood": zero_shot(rows, {label: label for label in LABELS if label.startswith("blood")}),
-        "16 labels, unseen wordings": zero_shot(rows, _only(UNSEEN_WORDINGS, told)),
-        "MedNIST, among 17 labels": zero_shot(small, same),
+        "16 labels, unseen wordings": zero_shot(rows, _only(UNSEEN_WORDINGS, specific)),
+        "MedNIST, among 17 labels": zero_shot(mednist, same),
     }
     for source in ("nih_cxr", "kermany_cxr"):
         tests[f"pneumonia, {source}"] = zero_shot(
             [r for r in rows if r.columns["source"] == source], _only(same, chest)
         )
     for name, change in CHANGES.items():
-        changed = _changed(rows, change, work / name.replace(" ", "_"))
-        tests[f"16 labels, {name}"] = zero_shot(changed, _only(same, told))
-        changed_small = [row for row in changed if row.columns["source"] == "mednist"]
-        tests[f"MedNIST, among 17 labels, {name}"] = zero_shot(changed_small, same)
+        changed = _changed(rows, change, folder / name.replace(" ", "_"))
+        tests[f"16 labels, {name}"] = zero_shot(changed, _only(same, specific))
+        changed_mednist = [row for row in changed if row.columns["source"] == "mednist"]
+        tests[f"MedNIST, among 17 labels, {name}"] = zero_shot(changed_mednist, same)
     return tests
 
 
@@ -118,6 +128,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def _changed(rows: Sequence[Row], change: Callable[[Image.Image], Image.Image], folder: Path) -> list[Row]:
+    """The rows with changed copies of their images, which are written once."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = []
     for row in rows:
@@ -131,13 +142,13 @@ def _changed(rows: Sequence[Row], change: Callable[[Image.Image], Image.Image], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("manifest", type=Path, help="training.csv of the recipe's working folder")
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--work", type=Path, default=Path("build/demo-model"))
-    parser.add_argument("--out", type=Path, help="JSON of everything")
+    parser.add_argument("manifest", type=Path, help="training.csv in the images folder of the recipe")
+    parser.add_argument("--model", type=Path, default=MODEL, help="release folder to evaluate")
+    parser.add_argument("--work", type=Path, default=Path("build/demo-model"), help="folder of the changed images")
+    parser.add_argument("--out", type=Path, help="JSON file of all metrics")
     given = parser.parse_args()
     engine = EmbeddingEngine.load(given.model, device="cpu")
-    tests = judge(engine, read_manifest(given.manifest).with_split("val").rows, given.work / "judged")
+    tests = evaluate_all(engine, read_manifest(given.manifest).with_split("val").rows, given.work / "changed")
     for name, test in tests.items():
         shown = (f"{metric} {_interval(test['metrics'][metric])}" for metric in ("balanced_accuracy", "macro_auc"))
         sys.stdout.write(f"{name} ({test['rows']} images): {', '.join(shown)}\n")

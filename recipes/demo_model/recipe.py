@@ -1,4 +1,4 @@
-"""How the embedded model is made: a vocabulary, two phases of UniCL training, and weights of half precision."""
+"""Recipe of the demonstration model: a vocabulary, two phases of UniCL training, and weights in half precision."""
 
 import shutil
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import yaml
 from model.checkpoints.checkpoint import load_model, new_model, save_model
 from model.checkpoints.release_folder import CONFIG_FILE, find_release_folder
 from model.config import read_config
-from model.data.manifest import read_label_texts, read_manifest
+from model.data.label_texts import read_label_texts
+from model.data.manifest import read_manifest
 from model.encoders.tokenizer import Tokenizer
 from model.training.batches.augmentation import Augmentation
 from model.training.finetune import finetune
@@ -29,16 +30,26 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Phase:
+    """One training of the recipe.
+
+    Attributes:
+        image_size: side of the images, in pixels.
+        steps: number of steps.
+        learning_rate: peak learning rate.
+        min_learning_rate: learning rate at the end, as a share of the peak.
+        warmup_steps: steps of linear warm-up.
+    """
+
     image_size: int
     steps: int
     learning_rate: float
-    min_learning_rate: float  # as a share
+    min_learning_rate: float
     warmup_steps: int
 
 
-# Small pictures first: a step at 64 pixels costs a third of one at 128.
+# Small images first: a step at 64 pixels costs a third of a step at 128 pixels.
 PHASES = (Phase(64, 1500, 5e-4, 0.4, 50), Phase(128, 2800, 5e-4, 0.0, 30))
-# TrivialAugmentWide was too much for so short a training: with it the loss stood still.
+# Without TrivialAugmentWide: with it, the loss did not fall in such a short training.
 AUGMENTATION = Augmentation(
     extra={"rescale": 0.25, "blur": 0.15, "noise": 0.1, "jpeg": 0.2, "window": 0.5, "invert": 0.08, "gray": 0.1},
     crop_area=0.65,
@@ -48,7 +59,12 @@ AUGMENTATION = Augmentation(
 
 
 def prepare(archive: Path, work: Path) -> tuple[Path, Path]:
-    """Returns the trainer's manifest and a release folder of random weights."""
+    """Write the training manifest and a release folder with random weights. Returns their paths.
+
+    Args:
+        archive: zip file of the labelled images.
+        work: folder of the intermediate files.
+    """
     unpack(archive, work / "images")
     manifest = write_training_manifest(work / "images")
     start = work / "start"
@@ -63,13 +79,20 @@ def prepare(archive: Path, work: Path) -> tuple[Path, Path]:
 
 
 def train(manifest: Path, start: Path, work: Path) -> Path:
-    """Returns the release folder that the last phase wrote."""
+    """Run all phases. Returns the release folder of the last phase.
+
+    Args:
+        manifest: the training manifest.
+        start: release folder to start from.
+        work: folder of the intermediate files.
+    """
     for phase in PHASES:
         start = run_phase(phase, manifest, start, work)
     return start
 
 
 def run_phase(phase: Phase, manifest: Path, start: Path, work: Path) -> Path:
+    """Run one phase, or resume it. Returns its release folder."""
     resized = _resized(start, phase.image_size, work / f"from-{phase.image_size}px")
     out = work / f"trained-{phase.image_size}px"
     finetune(
@@ -104,7 +127,7 @@ def run_phase(phase: Phase, manifest: Path, start: Path, work: Path) -> Path:
 
 
 def pack(trained: Path, out: Path) -> Path:
-    """Write a trained model in half precision, beside its model card and its label texts."""
+    """Write a trained model in half precision to the folder of the model card. Returns the path of the weights."""
     release = find_release_folder(trained)
     config = read_config(release.config)
     tokenizer = Tokenizer(release.tokenizer, config.text.context_length)
@@ -115,7 +138,7 @@ def pack(trained: Path, out: Path) -> Path:
 
 
 def _resized(release: Path, image_size: int, out: Path) -> Path:
-    """A copy of a release folder whose config names another image size; DaViT takes any."""
+    """A copy of a release folder with another image size in its config; DaViT takes images of any size."""
     if not out.exists():
         found = find_release_folder(release)
         (out / "vision_model").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A small byte-pair vocabulary in the files of CLIP's tokeniser."""
+"""Small byte-pair vocabulary in the file format of CLIP's tokeniser."""
 
 import json
 from collections.abc import Iterable
@@ -14,8 +14,14 @@ END_OF_WORD = "</w>"
 def write_tokenizer(texts: Iterable[str], folder: Path, *, merges: int, context_length: int) -> int:
     """Learn merges from texts and write `vocab.json`, `merges.txt` and `tokenizer_config.json`.
 
-    As in CLIP the vocabulary begins with every byte, inside a word and at its end, so that any text can be
-    tokenised, and ends with the end-of-text token.
+    As in CLIP, the vocabulary starts with all bytes, each inside a word and at the end of a word, so that any text can
+    be tokenised. It ends with the start-of-text and end-of-text tokens.
+
+    Args:
+        texts: texts to learn from.
+        folder: folder of the files; created if it is missing.
+        merges: number of merges to learn.
+        context_length: largest number of tokens per text.
 
     Returns:
         The size of the vocabulary.
@@ -44,7 +50,7 @@ def write_tokenizer(texts: Iterable[str], folder: Path, *, merges: int, context_
 
 
 def _learn_merges(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
-    splitting = CLIPTokenizer().backend_tokenizer  # CLIP's own rules for what a word is
+    splitting = CLIPTokenizer().backend_tokenizer  # CLIP's rules of splitting a text into words
     learner = Tokenizer(models.BPE(end_of_word_suffix=END_OF_WORD))
     learner.normalizer, learner.pre_tokenizer = splitting.normalizer, splitting.pre_tokenizer
     trainer = trainers.BpeTrainer(

@@ -1,4 +1,4 @@
-"""The labelled images as a manifest for the trainer: labels, shares of a batch, and mirrored copies."""
+"""Training manifest of the labelled images: labels, shares of a batch, and flipped or rotated copies."""
 
 import csv
 import zipfile
@@ -9,8 +9,8 @@ from PIL import Image
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("path", "text", "label", "modality", "split", "group", "source", "stratum")
-# How much of a batch each source's label gets. MedNIST, three quarters of the images, is easy; what is hard and rare
-# (pneumonia, breast tumours, melanoma) is seen most.
+# Share of each stratum (source/label) in a batch. MedNIST has three quarters of the images and is easy. Labels that are
+# hard and rare (pneumonia, breast tumours, melanoma) get large shares.
 SHARES = {
     "mednist/ct abdomen": 0.025,
     "mednist/ct chest": 0.025,
@@ -32,10 +32,10 @@ SHARES = {
     "nih_cxr/x-ray chest no finding": 0.11,
     "nih_cxr/x-ray chest pneumonia": 0.11,
 }
-# No side of a radiograph or a CT is exchanged for the other: laterality is a finding. A breast ultrasound looks
-# the same from the other side, and a blood smear and a mole have neither up nor down.
+# Radiographs, CT and MRI are not flipped, because left and right are part of a finding. A flipped breast ultrasound
+# looks the same, and blood smears and moles have no orientation.
 MIRROR = Image.Transpose.FLIP_LEFT_RIGHT
-TURNED = {
+TRANSPOSES = {
     "busi": (MIRROR,),
     "bccd": (MIRROR, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180),
     "isic_uda1": (MIRROR, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180),
@@ -43,14 +43,14 @@ TURNED = {
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack the images, once."""
+    """Unpack the images, unless the folder already has a manifest."""
     if not any(folder.glob(f"**/{MANIFEST}")):
         with zipfile.ZipFile(archive) as opened:
             opened.extractall(folder)
 
 
 def write_training_manifest(folder: Path) -> Path:
-    """Write what the trainer reads, with turned copies of the training images that allow it, beside the images."""
+    """Write `training.csv` beside the manifest of the images, and the flipped or rotated copies. Returns its path."""
     source = next(path for path in sorted(folder.glob(f"**/{MANIFEST}")))
     target = source.parent / "training.csv"
     with source.open(encoding="utf-8", newline="") as given, target.open("w", encoding="utf-8", newline="") as out:
@@ -62,7 +62,7 @@ def write_training_manifest(folder: Path) -> Path:
 
 
 def label_of(text: str) -> str:
-    """The label that a manifest's text belongs to: the view and the other findings of a chest x-ray are left out."""
+    """The label of a manifest's text. The label of a chest x-ray omits its view and its other findings."""
     if text.startswith("x-ray chest "):
         return "x-ray chest no finding" if text.endswith("no finding") else "x-ray chest pneumonia"
     return text
@@ -70,14 +70,14 @@ def label_of(text: str) -> str:
 
 def _training_rows(row: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
     label = label_of(row["label"])
-    said = {**row, "text": row["label"], "label": label, "stratum": f"{row['source']}/{label}"}
-    yield said
+    described = {**row, "text": row["label"], "label": label, "stratum": f"{row['source']}/{label}"}
+    yield described
     if row["split"] != "train":
         return
-    for turn in TURNED.get(row["source"], ()):
-        path = Path("turned") / turn.name.lower() / Path(row["path"]).with_suffix(".png")
+    for transpose in TRANSPOSES.get(row["source"], ()):
+        path = Path("turned") / transpose.name.lower() / Path(row["path"]).with_suffix(".png")
         if not (folder / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             with Image.open(folder / row["path"]) as image:
-                image.transpose(turn).save(folder / path)
-        yield {**said, "path": path.as_posix()}
+                image.transpose(transpose).save(folder / path)
+        yield {**described, "path": path.as_posix()}
