@@ -1,4 +1,4 @@
-"""An engine whose embeddings are colours: an image's is its mean colour, a text's the colours that it names."""
+"""Engine whose embeddings are colours: the mean colour of an image, and the sum of the colours that a text names."""
 
 import io
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ WORDS = [*COLOURS, "no"]
 
 
 class ColourEngine(EmbeddingEngine):
-    """Made without a model."""
+    """Engine without a model. A text with the word "no" gets the opposite of its colours."""
 
     def __init__(self) -> None:
         self.cpus, self.logit_scale, self.embedded = 2, 3.0, 0
@@ -57,7 +57,10 @@ def png(colour: ArrayLike) -> bytes:
 
 
 def write_manifest(folder: Path, rows: int = 60, *, noise: float = 20, seed: int = 0, split: str = "test") -> Path:
-    """Images of noisy colours, two a group, with label, text, sex, age (more red is older) and site."""
+    """Write images of noisy colours, two per group, and their manifest with label, text, sex, age and site.
+
+    The age increases with the red value. Returns the path of the manifest.
+    """
     rng = np.random.default_rng(seed)
     lines = ["path,label,text,split,group,sex,age,site"]
     for row in range(rows):
@@ -73,4 +76,5 @@ def write_manifest(folder: Path, rows: int = 60, *, noise: float = 20, seed: int
 
 
 def colour_manifest(folder: Path, rows: int = 60, **options: Any) -> Manifest:
+    """The manifest that `write_manifest` writes."""
     return read_manifest(write_manifest(folder, rows, **options))

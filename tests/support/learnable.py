@@ -1,4 +1,4 @@
-"""A release folder of the smallest model, with fresh weights, and pictures that it can learn."""
+"""A release folder of a tiny model with random weights, and images that it can learn."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ SPEC = {
 
 
 def make_tiny_release(folder: Path, *, drop_path: float = 0.0) -> Path:
-    """A model for 32-pixel images, its vocabulary single bytes."""
+    """Write a model for images of 32 pixels, with a vocabulary of single bytes. Returns its release folder."""
     tokenizer = folder / "parts" / "tokenizer"
     tokenizer.mkdir(parents=True)
     letters = list(bytes_to_unicode().values())
@@ -49,7 +49,7 @@ def make_tiny_release(folder: Path, *, drop_path: float = 0.0) -> Path:
 
 
 def write_pictures(folder: Path, count: int) -> list[dict[str, str]]:
-    """Noisy pictures of three labels; every fourth is for validation."""
+    """Write noisy images of three labels; every fourth is for validation. Returns the rows of their manifest."""
     rng = np.random.default_rng(0)
     records = []
     for number in range(count):
@@ -67,6 +67,7 @@ def write_pictures(folder: Path, count: int) -> list[dict[str, str]]:
 
 
 def write_manifest(path: Path, records: Sequence[dict[str, str]]) -> Path:
+    """Write a manifest as CSV. Returns its path."""
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(records[0]))
         writer.writeheader()

@@ -1,4 +1,4 @@
-"""Release folders of a model so small that every test can write its own."""
+"""Release folders of a model that is small enough to write one per test."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from model.config import read_config
 from model.encoders.medimageinsight import MedImageInsight
 from tests.parity.make_checkpoint import tensor
 
-ABSENT = object()  # as a value of `changes`: the key is taken out
+ABSENT = object()  # a value of `changes` that removes the key
 CONFIG: dict[str, Any] = {
     "IMAGE_ENCODER": {
         "NAME": "davit_v1",
@@ -57,7 +57,12 @@ VOCABULARY_SIZE = 2 * 256 + len(MERGES) + 2
 
 
 def write_config(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
-    """Write `CONFIG` with other values of some keys, which are named in full: {"LANG_ENCODER.WIDTH": 32}."""
+    """Write `CONFIG` with some values changed. Returns its path.
+
+    Args:
+        folder: folder of the file.
+        changes: full key -> value, such as {"LANG_ENCODER.WIDTH": 32}; `ABSENT` removes the key.
+    """
     config = copy.deepcopy(CONFIG)
     for key, value in (changes or {}).items():
         *path, last = key.split(".")
@@ -73,7 +78,7 @@ def write_config(folder: Path, changes: Mapping[str, Any] | None = None) -> Path
 
 
 def write_vocabulary(folder: Path) -> Path:
-    """Write a CLIP vocabulary of single letters and the word "chest"."""
+    """Write a CLIP vocabulary of single letters and the word "chest". Returns its folder."""
     letters = list(bytes_to_unicode().values())
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(merge.split()) for merge in MERGES)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
@@ -84,7 +89,7 @@ def write_vocabulary(folder: Path) -> Path:
 
 
 def weights_of(config: Path) -> dict[str, NDArray[np.float32]]:
-    """Pseudo-random weights of the shapes that the config asks for, under the release's names."""
+    """Pseudo-random weights for a config, by their names in the release."""
     with torch.device("meta"):
         model = MedImageInsight(read_config(config), VOCABULARY_SIZE)
     keys = {release_key(name): list(parameter.shape) for name, parameter in model.state_dict().items()}
@@ -92,7 +97,7 @@ def weights_of(config: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def write_release(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
-    """Write a whole release folder: config, weights, vocabulary."""
+    """Write a release folder: config, weights and vocabulary. Returns its path."""
     (folder / "vision_model").mkdir(parents=True)
     config = write_config(folder, changes)
     save_file(weights_of(config), folder / "vision_model" / "weights.pt")

@@ -1,4 +1,4 @@
-"""Run by `torchrun` in `test_contrastive_step.py`: the loss and gradients of one global batch, and a short training."""
+"""Program that `test_contrastive_step.py` runs with `torchrun`: one step on a global batch, and a short training."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ BATCH_SIZE = 12
 
 
 def global_batch() -> dict[str, Tensor]:
-    """Twelve images of five texts and four labels, one image without a label."""
+    """Twelve images with five texts and four labels; one image has no label."""
     generator = torch.Generator().manual_seed(0)
     texts = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])
     return {
@@ -33,7 +33,7 @@ def global_batch() -> dict[str, Tensor]:
 def loss_and_gradients(
     model: MedImageInsight, world: World, *, chunk_size: int = 0, recompute: bool = True
 ) -> dict[str, Tensor]:
-    """This rank's part of the batch through one step; "loss" and each trained parameter's gradient."""
+    """Run one step with this rank's part of the batch. Returns the batch's "loss", and the gradients by name."""
     batch = global_batch()
     part = slice(world.rank * BATCH_SIZE // world.size, (world.rank + 1) * BATCH_SIZE // world.size)
     numbers, text_of = torch.unique(batch["texts"][part], return_inverse=True)

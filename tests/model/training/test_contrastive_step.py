@@ -1,3 +1,5 @@
+"""Loss and gradients of a batch in chunks and on two processes, against those of the whole batch."""
+
 import copy
 import os
 import subprocess
@@ -58,7 +60,7 @@ def test_a_batch_in_chunks_has_the_gradients_of_the_whole_batch(
     assert_alike(chunked, whole)
 
 
-def test_chunks_that_are_encoded_twice_drop_the_same_paths_both_times(tmp_path: Path) -> None:
+def test_chunks_that_are_encoded_twice_drop_the_same_paths_twice(tmp_path: Path) -> None:
     release = make_tiny_release(tmp_path, drop_path=0.5)
     found = []
     for recompute in (True, False):

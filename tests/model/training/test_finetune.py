@@ -1,3 +1,5 @@
+"""Whole trainings of a tiny model: results, resumption, bad rows, options and the command line."""
+
 import base64
 import json
 import os

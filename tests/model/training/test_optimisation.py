@@ -1,3 +1,5 @@
+"""Weight decay, learning rates, schedule, moving average and the range of `logit_scale`."""
+
 import copy
 from math import cos, pi
 from pathlib import Path
@@ -78,7 +80,7 @@ def test_frozen_parameters_are_not_in_the_optimizer_and_patterns_have_their_own_
 
 def test_a_pattern_that_matches_nothing_or_leaves_nothing_is_refused(model: MedImageInsight) -> None:
     with pytest.raises(TrainingError, match="matches no parameter"):
-        freeze(model, ["text_encoder"])  # released names say lang_encoder
+        freeze(model, ["text_encoder"])  # the released name is lang_encoder
     with pytest.raises(TrainingError, match="not a regular expression"):
         freeze(model, ["("])
     with pytest.raises(TrainingError, match="nothing is left"):

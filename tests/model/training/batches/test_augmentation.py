@@ -1,3 +1,5 @@
+"""Random changes of training images."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +23,7 @@ def varied(augmentation: Augmentation, image: Image.Image, seed: int) -> NDArray
     return augmentation(image, (32, 40), FILL)
 
 
-def test_without_any_change_an_image_is_what_the_service_sees() -> None:
+def test_without_augmentation_an_image_is_as_the_service_sees_it() -> None:
     expected = preprocess(RAMP, (32, 40), None)
     np.testing.assert_array_equal(varied(BARE, RAMP, 0), expected)
 
@@ -38,13 +40,13 @@ def test_every_extra_gives_an_image_and_changes_it(name: str, mode: str) -> None
     assert (pixels != preprocess(image, (32, 40), None)).any() or (name, mode) == ("gray", "L")
 
 
-def test_the_same_seed_gives_the_same_picture_and_another_seed_another() -> None:
+def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
     augmentation = Augmentation(extra=dict.fromkeys(EXTRA_AUGMENTATIONS, 0.5))
     np.testing.assert_array_equal(varied(augmentation, RAMP, 7), varied(augmentation, RAMP, 7))
     assert (varied(augmentation, RAMP, 7) != varied(augmentation, RAMP, 8)).any()
 
 
-def test_nothing_is_flipped_unless_asked_for() -> None:
+def test_no_image_is_flipped_by_default() -> None:
     crops = replace(BARE, crop_area=0.3)
     for seed in range(20):
         pixels = varied(crops, RAMP, seed).astype(int)

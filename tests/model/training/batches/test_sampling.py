@@ -1,3 +1,5 @@
+"""Shares of a batch, and the draws of its rows."""
+
 from collections import Counter
 
 import pytest
@@ -13,7 +15,7 @@ def sampler(shares: dict[str, float], **changes: int) -> BatchSampler:
     return BatchSampler(STRATA, batch_shares(STRATA, shares), **given)
 
 
-def test_shares_are_of_the_batch_and_the_rest_goes_by_numbers_of_rows() -> None:
+def test_the_other_strata_divide_the_rest_by_numbers_of_rows() -> None:
     assert batch_shares(STRATA, {"big": 0.4}) == {"big": 0.4, "mid": pytest.approx(0.4), "small": pytest.approx(0.2)}
     assert batch_shares(STRATA, {"big": 1, "mid": 2, "small": 1}) == {"big": 0.25, "mid": 0.5, "small": 0.25}
     assert batch_shares(STRATA, {}) == dict.fromkeys(("big", "mid", "small"), 1 / 3)
@@ -32,19 +34,19 @@ def test_every_batch_keeps_the_shares_to_within_one_image() -> None:
     assert sum(count["big"] for count in counts) / 400 == pytest.approx(0.33, abs=0.02)
 
 
-def test_a_stratum_is_gone_through_before_it_is_repeated() -> None:
+def test_all_rows_of_a_stratum_are_drawn_before_one_is_repeated() -> None:
     drawn = [draw.row for batch in sampler({}) for draw in batch if STRATA[draw.row] == "mid"]
     assert set(drawn[:20]) == set(range(70, 90))
     assert set(drawn[20:40]) == set(range(70, 90))
     assert drawn[:20] != drawn[20:40]
 
 
-def test_it_goes_on_from_any_step_with_the_same_draws() -> None:
+def test_it_starts_at_any_step_with_the_same_draws() -> None:
     assert list(sampler({"big": 0.3}))[17:] == list(sampler({"big": 0.3}, start=17))
     assert len(sampler({}, start=17)) == 23
 
 
-def test_ranks_part_the_batch_of_one_process_among_them() -> None:
+def test_ranks_divide_the_batch_of_one_process() -> None:
     whole = list(sampler({}))
     parts = zip(sampler({}, rank=0, ranks=2), sampler({}, rank=1, ranks=2), strict=True)
     assert [first + second for first, second in parts] == whole
@@ -52,7 +54,7 @@ def test_ranks_part_the_batch_of_one_process_among_them() -> None:
         sampler({}, ranks=3)
 
 
-def test_another_seed_draws_otherwise_and_no_draw_has_the_seed_of_another() -> None:
+def test_seeds_of_draws_are_distinct_and_another_seed_gives_other_draws() -> None:
     draws = [draw for batch in sampler({}) for draw in batch]
     assert len({draw.seed for draw in draws}) == 400
     assert draws != [draw for batch in sampler({}, seed=4) for draw in batch]
