@@ -27,7 +27,7 @@ class Classification:
         labels: the L labels.
         truth: (n, L), the labels of each row.
         scores: (n, L), higher is likelier. With one label per row, the scores of a row are probabilities that sum to 1.
-        thresholds: (L,), a row has a label if its score is at or above the threshold; NaN where no threshold is known.
+        thresholds: (L,), a row has a label if its score is at or above the threshold; NaN if a label has none.
             None if each row has exactly one label.
     """
 

@@ -77,8 +77,8 @@ class ContrastiveStep:
             input_ids: (U, L), token ids of this rank's distinct texts.
             attention_mask: (U, L), True for tokens, False for padding.
             text_of: (B,), index of each image's text among the U texts.
-            labels: (B,), label numbers, the same on all ranks; see `positive_pairs`.
-            texts: (B,), text numbers, the same on all ranks; see `positive_pairs`.
+            labels: (B,), label numbers, equal for equal labels on all ranks; see `positive_pairs`.
+            texts: (B,), text numbers, equal for equal texts on all ranks; see `positive_pairs`.
 
         Returns:
             The loss of the whole batch, a scalar without a graph.

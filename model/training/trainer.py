@@ -220,7 +220,7 @@ class Trainer:
         return norm
 
     def _synchronise(self, stopping: bool, unreadable: tuple[int, ...]) -> bool:
-        """Record the unreadable rows of all ranks. Returns whether any rank was told to stop."""
+        """Record the unreadable rows of all ranks. Returns whether any rank received a signal to stop."""
         ranks = self.world.gather_objects((stopping, unreadable))
         rows = {row for _, numbers in ranks for row in numbers}
         if rows - set(self.progress.unreadable_rows):

@@ -20,7 +20,7 @@ from model.training.options import EXTRA_AUGMENTATIONS, AugmentationOptions
 
 @dataclass(frozen=True)
 class Augmentation(AugmentationOptions):
-    """Changes images at random, as the options say. Any process of the data loader can call it."""
+    """Random changes of images, with the probabilities and ranges of its fields."""
 
     def __call__(self, image: Image.Image, size: tuple[int, int], fill: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Change an image at random.
