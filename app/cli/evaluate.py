@@ -64,7 +64,7 @@ def evaluate(
     from model.evaluation.report.report import HTML_FILE, write_report
     from model.optional_dependencies import extra
 
-    for package in ("sklearn", "matplotlib"):
+    for package in ("sklearn", "matplotlib", "jinja2"):
         extra(package)  # now rather than after an hour of embedding
     settings, options = take_settings(given), take_options(EvaluationOptions, given)
     manifest = read_rows(data, strict=strict)
