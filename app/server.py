@@ -114,9 +114,8 @@ def run(settings: Settings) -> int:
     service.on_unhealthy = lambda: end(EXIT_UNCLEAN)
     try:
         listening = _listen(settings)
-    except (OSError, UnicodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not a valid host name"
-        click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {reason}", err=True)
+    except OSError as error:
+        click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {error.strerror}", err=True)
         return EXIT_BAD_START
     logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
     if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
@@ -139,7 +138,6 @@ def _listen(settings: Settings) -> socket.socket:
 
     Raises:
         OSError: the address or the port cannot be used.
-        UnicodeError: the host name is malformed.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)

@@ -3,11 +3,11 @@
 import base64
 import http.client
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +21,7 @@ import pytest
 from model.engine import EmbeddingEngine
 from tests.app.inference.test_model_loader import with_other_weights
 from tests.conftest import IMAGES
+from tests.support.console_script import CHECKOUT, SCRIPT, run_script
 from tests.support.samples import (
     TEXT,
     assert_close,
@@ -197,15 +198,41 @@ def test_a_model_that_is_not_there_is_told_soon() -> None:
 
 @pytest.mark.parametrize(
     ("host", "port", "reason"),
-    [("127.0.0.1", None, "Address already in use"), ("192.0.2.1", 0, "Cannot assign requested address")],
+    [
+        ("127.0.0.1", None, "Address already in use"),
+        ("192.0.2.1", 0, "Cannot assign requested address"),
+        ("x86_64-conda-linux-gnu", 0, "Name or service not known|Temporary failure in name resolution"),
+    ],
 )
-def test_a_port_that_cannot_be_had_is_one_sentence_and_status_2(host: str, port: int | None, reason: str) -> None:
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_an_address_that_cannot_be_had_is_one_sentence_and_status_2(
+    host: str, port: int | None, reason: str, by_variable: bool
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1] if port is None else port
-        command = [sys.executable, "-m", "app.cli.main", "serve", "--host", host, "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        if by_variable:
+            done = run_script("serve", MEDIMAGEINSIGHT_HOST=host, MEDIMAGEINSIGHT_PORT=str(port))
+        else:
+            done = run_script("serve", "--host", host, "--port", str(port))
     assert done.returncode == 2
-    assert done.stderr == f"medimageinsight: cannot listen on {host}:{port}: {reason}\n"
+    assert re.fullmatch(f"medimageinsight: cannot listen on {host}:{port}: ({reason})\n", done.stderr)
+
+
+def test_a_host_that_conda_exports_is_ignored_with_one_warning(small_release: Path) -> None:
+    environment = {"HOST": "x86_64-conda-linux-gnu", "PORT": "0", "LOG_FORMAT": "text"}
+    command = [SCRIPT, "serve", "--model", str(small_release)]
+    with subprocess.Popen(
+        command, env=os.environ | CHECKOUT | environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        first, second = process.stderr.readline(), process.stderr.readline()
+        process.terminate()
+        rest = process.stderr.read()
+    assert process.returncode == 0
+    assert first.startswith("medimageinsight: warning: HOST=x86_64-conda-linux-gnu is ignored: ")
+    assert "MEDIMAGEINSIGHT_HOST" in first
+    assert "listening on http://127.0.0.1:" in second
+    assert "HOST" not in second + rest
 
 
 def test_many_clients_at_once_each_get_their_own(server: Server, engine: EmbeddingEngine) -> None:

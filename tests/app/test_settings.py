@@ -1,4 +1,4 @@
-"""Every setting: an environment variable, a flag of `serve`, and a row of the README's table."""
+"""Settings: environment variables with and without prefix, flags of `serve`, and the table in the README."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
 from app.cli.main import main, serve
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 from tests.conftest import IMAGES
 
 README = IMAGES.parents[2] / "README.md"
-# Another value than the default, as the shell says it and as it is read.
+# A value other than the default: as the shell writes it, and as it is read.
 OTHERS: dict[str, tuple[str, object]] = {
     "model": ("/models/2024.09.27", "/models/2024.09.27"),
     "host": ("0.0.0.0", "0.0.0.0"),
@@ -69,14 +69,25 @@ def test_every_setting_is_tried_here() -> None:
     assert list(OTHERS) == NAMES
 
 
+@pytest.mark.parametrize("prefix", [PREFIX, "", PREFIX.lower()])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_setting_is_an_environment_variable(
-    name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+def test_a_setting_is_an_environment_variable_with_and_without_prefix(
+    name: str, prefix: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, value = OTHERS[name]
-    monkeypatch.setenv(name.upper(), text)
-    assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    monkeypatch.setenv(f"{prefix}{name.upper()}", text)
+    result = CliRunner().invoke(main, ["serve"])
+    assert (result.exit_code, result.output) == (0, "")
     assert served[0].model_dump() == Settings.model_construct().model_dump() | {name: value}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_prefixed_variable_wins(name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    text, value = OTHERS[name]
+    monkeypatch.setenv(name.upper(), str(Settings.model_fields[name].default))
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", text)
+    assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    assert getattr(served[0], name) == value
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +95,7 @@ def test_a_setting_is_a_flag_which_wins_over_the_environment(
     name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, value = OTHERS[name]
-    monkeypatch.setenv(name.upper(), str(Settings.model_fields[name].default))
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", str(Settings.model_fields[name].default))
     flag = f"--{name.replace('_', '-')}"
     arguments = [flag] if isinstance(value, bool) else [flag, text]
     result = CliRunner().invoke(main, ["serve", *arguments])
@@ -106,7 +117,7 @@ def test_the_help_of_serve_names_every_setting() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for name in NAMES:
         assert f"--{name.replace('_', '-')}" in text
-        assert f"[{name.upper()};" in text
+        assert f"[{PREFIX}{name.upper()};" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -135,22 +146,87 @@ def test_the_help_of_serve_names_every_setting() -> None:
 def test_a_wrong_value_is_a_usage_error_that_names_the_setting(
     name: str, value: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_flag = CliRunner().invoke(main, ["serve", f"--{name.replace('_', '-')}", value])
+    flag = f"--{name.replace('_', '-')}"
+    by_flag = CliRunner().invoke(main, ["serve", flag, value])
     monkeypatch.setenv(name.upper(), value)
-    by_environment = CliRunner().invoke(main, ["serve"])
-    for result in (by_flag, by_environment):
+    by_bare_name = CliRunner().invoke(main, ["serve"])
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
+    by_prefixed_name = CliRunner().invoke(main, ["serve"])
+    for result, place in ((by_flag, flag), (by_bare_name, name.upper()), (by_prefixed_name, PREFIX + name.upper())):
         assert result.exit_code == click.UsageError.exit_code == 2
-        assert "Error: " in result.output
-        assert name in result.output
+        assert f"Error: {place}: " in result.output or f"Error: {name} (" in result.output  # or: it and another one
         assert "Traceback" not in result.output
     assert served == []
 
 
-def test_a_wrong_boolean_in_the_environment(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OFFLINE", "perhaps")
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("OFFLINE", "perhaps", "OFFLINE: Input should be a valid boolean"),
+        ("PORT", "serial", "PORT: Input should be a valid integer"),
+        ("THREADS", "many", "THREADS: Input should be a valid integer"),
+        ("LOG_LEVEL", "WARN", "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
+        ("MODEL", "gpt-4", "MODEL: 'gpt-4' is neither an existing path nor a Hugging Face id"),
+        ("DEVICE", "tty1", "DEVICE: 'tty1' is not one of auto, cpu, cuda, cuda:N and mps"),
+    ],
+)
+def test_an_unusable_bare_variable_names_itself_and_the_prefixed_one(
+    variable: str, value: str, sentence: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
     result = CliRunner().invoke(main, ["serve"])
     assert (result.exit_code, served) == (2, [])
-    assert "offline" in result.output
+    assert f"Error: {sentence}" in result.output
+    assert f"unset it if another program set it, or set {PREFIX}{variable}, which has priority" in result.output
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a..b", ""])
+def test_a_bare_host_that_is_none_is_ignored_with_one_warning(
+    host: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    result = CliRunner().invoke(main, ["serve"])
+    assert (result.exit_code, served[0].host) == (0, "127.0.0.1")
+    assert result.stderr.startswith(f"medimageinsight: warning: HOST={host} is ignored: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "localhost"])
+def test_a_bare_host_that_is_one_is_used(host: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", host)
+    result = CliRunner().invoke(main, ["serve"])
+    assert (result.output, served[0].host) == ("", host)
+
+
+def test_a_bare_host_is_not_looked_at_where_it_is_not_used(
+    served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
+    monkeypatch.setattr("app.settings.resolves", lambda _: pytest.fail("the host was looked up"))
+    assert CliRunner().invoke(main, ["serve", "--host", "127.0.0.2"]).output == ""
+    monkeypatch.setenv(f"{PREFIX}HOST", "127.0.0.3")
+    assert CliRunner().invoke(main, ["serve"]).output == ""
+    monkeypatch.delenv(f"{PREFIX}HOST")
+    assert CliRunner().invoke(main, ["download", "no-id"]).stderr.startswith("medimageinsight: 'no-id' is not")
+    assert [settings.host for settings in served] == ["127.0.0.2", "127.0.0.3"]
+
+
+@pytest.mark.parametrize("variable", ["PORT", f"{PREFIX}PORT"])
+def test_the_link_to_a_service_of_kubernetes_is_not_a_port(
+    variable: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "tcp://10.0.0.1:8000")
+    result = CliRunner().invoke(main, ["serve"])
+    assert (result.exit_code, served[0].port) == (0, 8000)
+    assert f"{variable}=tcp://10.0.0.1:8000 is ignored" in result.stderr
+
+
+def test_a_command_does_not_read_settings_that_it_has_no_flag_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "serial")
+    result = CliRunner().invoke(main, ["info", str(tmp_path)])
+    assert result.stderr.startswith("medimageinsight: no config.yaml in ")
 
 
 def test_settings_are_frozen() -> None:
