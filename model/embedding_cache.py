@@ -1,4 +1,4 @@
-"""Embeddings on disk, by the model that made them and the bytes that they are of."""
+"""Cache of embeddings on disk, by model and by the bytes that were embedded."""
 
 import hashlib
 import sqlite3
@@ -14,12 +14,17 @@ from model.errors import CheckpointError
 
 Embedding = NDArray[np.float32]
 
-_KEYS_A_QUERY = 500  # SQLite allows 999 parameters in its oldest builds
-_WAIT_S = 60  # for another process that writes
+_KEYS_PER_QUERY = 500  # the oldest builds of SQLite allow 999 parameters
+_LOCK_TIMEOUT_S = 60  # while another process writes
 
 
 def fingerprint(release: ReleaseFolder, *variant: str) -> str:
-    """What decides a model's embeddings: its weights, config and vocabulary, and how it is run (`variant`)."""
+    """Hexadecimal SHA-256 of everything that determines a model's embeddings.
+
+    Args:
+        release: the model; its weights, config and vocabulary count.
+        variant: how the model is run, such as its device and number format.
+    """
     parts = [release.weights_sha256()]
     files = (release.config, *(release.tokenizer / name for name in VOCABULARY_FILES))
     parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
@@ -27,43 +32,62 @@ def fingerprint(release: ReleaseFolder, *variant: str) -> str:
 
 
 class EmbeddingCache:
-    """One SQLite file a model; killed at any moment, it holds what was put into it before."""
+    """Embeddings of one model in one SQLite file. A killed process loses nothing that `put` has returned from."""
 
     def __init__(self, folder: Path, model: str) -> None:
-        """Open, or begin, the cache of the model with this `fingerprint`.
+        """Open the cache of a model, or create it.
+
+        Args:
+            folder: folder of the caches of all models; created if it is missing.
+            model: fingerprint of the model.
 
         Raises:
-            CheckpointError: the file is damaged, or cannot be written.
+            CheckpointError: the file is damaged or cannot be written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{model[:32]}.sqlite"
         try:
-            self._database = sqlite3.connect(self.path, timeout=_WAIT_S)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT_S)
             with self._database:
                 self._database.execute(
                     "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, embedding BLOB) WITHOUT ROWID"
                 )
-        except sqlite3.Error as error:
-            raise CheckpointError(f"the embedding cache {self.path} cannot be used ({error}); delete it") from error
+        except OSError as error:
+            raise CheckpointError(
+                f"the folder {folder} of the embedding cache cannot be written ({error.strerror}); "
+                "choose another one, or use no cache"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise CheckpointError(
+                f"the embedding cache {self.path} cannot be used ({error}); delete it, or use no cache"
+            ) from error
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Embedding]:
-        """The embeddings of those keys that are known."""
+        """The embeddings of those keys that are in the cache."""
         wanted = list(keys)
         found: dict[bytes, Embedding] = {}
-        for start in range(0, len(wanted), _KEYS_A_QUERY):
-            part = wanted[start : start + _KEYS_A_QUERY]
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            part = wanted[start : start + _KEYS_PER_QUERY]
             query = f"SELECT key, embedding FROM embeddings WHERE key IN ({','.join('?' * len(part))})"  # noqa: S608
             for key, stored in self._database.execute(query, part):
                 found[key] = np.frombuffer(stored, dtype="<f4")
         return found
 
     def put(self, embeddings: Mapping[bytes, Embedding]) -> None:
-        """Keep these embeddings."""
+        """Store these embeddings, and replace those of the same keys.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
         rows: Sequence[tuple[bytes, bytes]] = [
             (key, embedding.astype("<f4").tobytes()) for key, embedding in embeddings.items()
         ]
-        with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
+        except sqlite3.DatabaseError as error:
+            raise CheckpointError(f"the embedding cache {self.path} cannot be written ({error})") from error
 
     def close(self) -> None:
+        """Close the file."""
         self._database.close()

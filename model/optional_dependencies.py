@@ -1,4 +1,4 @@
-"""Packages of the extra `train`, imported where they are used."""
+"""Imports of packages that only the extra `train` installs."""
 
 import importlib
 from types import ModuleType
@@ -7,10 +7,13 @@ from model.errors import ExtraMissing
 
 
 def extra(module: str) -> ModuleType:
-    """Import a module of the extra.
+    """Import a module of a package of the extra `train`.
+
+    Args:
+        module: name of the module, such as `sklearn.linear_model`.
 
     Raises:
-        ExtraMissing: it is not installed.
+        ExtraMissing: the package is not installed.
     """
     try:
         return importlib.import_module(module)

@@ -1,1 +1,1 @@
-"""Classifiers on embeddings."""
+"""Classifiers on embeddings: adapters, their training and their files."""

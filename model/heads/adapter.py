@@ -1,4 +1,4 @@
-"""A classifier on frozen embeddings, linear or with one hidden layer; weights as safetensors, facts as JSON."""
+"""Adapter: a trained classifier on embeddings, linear or with one hidden layer, stored as safetensors and JSON."""
 
 import json
 from collections.abc import Mapping
@@ -27,20 +27,28 @@ Features = NDArray[np.float32]
 class Adapter:
     """A trained adapter.
 
-    `thresholds` has, a label, `sensitivity_90` (the highest threshold with at least 90 % sensitivity) and `youden`
-    (Youden's J), each with the sensitivity and specificity that it had on the validation rows, or null.
+    Attributes:
+        labels: the labels, in the order of the scores.
+        one_label: True if each image has exactly one label (softmax); False if it has any number (a sigmoid per label).
+        sizes: size of the embedding, of the hidden layer if there is one, and number of labels.
+        layers: the layers, from an embedding to one logit per label.
+        thresholds: per label, `sensitivity_90` (highest threshold with a sensitivity of at least 90 %) and `youden`
+            (the threshold that maximises Youden's J). Each has the sensitivity and specificity that it reached on the
+            validation rows. None replaces a threshold that these rows do not define.
+        model: name and checksum of the model whose embeddings the adapter takes.
+        training: options and results of the training.
     """
 
     labels: tuple[str, ...]
-    one_label: bool  # the labels exclude each other: softmax; otherwise a sigmoid for each
-    sizes: tuple[int, ...]  # of the embedding, the hidden layer if there is one, and the labels
+    one_label: bool
+    sizes: tuple[int, ...]
     layers: nn.Sequential
     thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    model: Mapping[str, Any] = field(default_factory=dict)  # whose embeddings it understands
+    model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def probabilities(self, features: Features) -> Floats:
-        """(n, L) from embeddings (n, D).
+        """Probabilities (n, L) of the labels, from embeddings (n, D).
 
         Raises:
             CheckpointError: the embeddings have another size.
@@ -54,7 +62,7 @@ class Adapter:
         return values
 
     def save(self, folder: Path) -> None:
-        """Write the adapter's two files into `folder`."""
+        """Write the adapter's two files into a folder, which is created if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
             {name: tensor.contiguous() for name, tensor in self.layers.state_dict().items()}, folder / WEIGHTS_FILE
@@ -72,7 +80,7 @@ class Adapter:
 
 
 def build_layers(sizes: tuple[int, ...]) -> nn.Sequential:
-    """The layers of an adapter: linear for two sizes, an MLP for three."""
+    """Make the layers of an adapter: one linear layer for two sizes, a hidden layer in between for three."""
     if len(sizes) == 2:
         return nn.Sequential(nn.Linear(*sizes))
     return nn.Sequential(nn.Linear(sizes[0], sizes[1]), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(sizes[1], sizes[2]))
@@ -82,13 +90,13 @@ def load_adapter(folder: Path) -> Adapter:
     """Read an adapter from its folder.
 
     Raises:
-        CheckpointError: a file is missing, or they do not fit together.
+        CheckpointError: a file is missing or damaged, or the two files do not match.
     """
     try:
         facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
         labels, sizes = tuple(map(str, facts["labels"])), tuple(map(int, facts["sizes"]))
         if facts["format"] != FORMAT or len(sizes) not in (2, 3) or sizes[-1] != len(labels) or min(sizes) < 1:
-            raise CheckpointError(f"{folder / FACTS_FILE} is no adapter of format {FORMAT}")
+            raise CheckpointError(f"{folder / FACTS_FILE} is not an adapter of format {FORMAT}")
         layers = build_layers(sizes)
         layers.load_state_dict(load_file(folder / WEIGHTS_FILE))
         return Adapter(
@@ -101,6 +109,6 @@ def load_adapter(folder: Path) -> Adapter:
             facts["training"],
         )
     except OSError as error:
-        raise CheckpointError(f"no adapter in {folder}: {FACTS_FILE} and {WEIGHTS_FILE} are needed") from error
+        raise CheckpointError(f"{folder} has no adapter: {FACTS_FILE} and {WEIGHTS_FILE} are needed") from error
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"the adapter in {folder} is damaged") from error

@@ -1,7 +1,7 @@
-"""Learning an adapter from embedded rows, and the thresholds to use it with."""
+"""Training of an adapter on embedded rows, and choice of its thresholds."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,18 +30,19 @@ def train_adapter(
     model: dict[str, Any] | None = None,
     progress: bool = False,
 ) -> Adapter:
-    """Learn an adapter with AdamW, keep the epoch with the least validation loss, and choose thresholds.
+    """Train an adapter with AdamW, keep the epoch with the lowest validation loss, and choose thresholds.
 
     Args:
-        rows: to learn from.
-        labels: to tell apart.
-        options: how.
-        validation: rows that stop the training and choose the thresholds; None holds out a fifth of the groups.
-        model: facts of the model whose embeddings these are, kept in the adapter.
-        progress: whether a bar is shown.
+        rows: the train rows.
+        labels: the labels that the adapter predicts.
+        options: options of the training.
+        validation: rows that end the training and choose the thresholds. Default None takes a fifth of the groups of
+            `rows` out of the training for this.
+        model: name and checksum of the model that made the embeddings, stored with the adapter.
+        progress: whether to show a progress bar; default False.
 
     Raises:
-        ManifestError: there is nothing to tell apart.
+        ManifestError: there are fewer than two labels, or fewer than two groups.
     """
     truth = truth_of(rows.rows, labels)
     if len(labels.names) < 2 and labels.one_label:
@@ -51,7 +52,7 @@ def train_adapter(
         validation, rows = rows.take(np.flatnonzero(held_out).tolist()), rows.take(np.flatnonzero(~held_out).tolist())
         truth = truth_of(rows.rows, labels)
     if not rows.rows or not validation.rows:
-        raise ManifestError("an adapter needs rows of at least two groups, to learn from one and be judged on another")
+        raise ManifestError("an adapter needs rows of at least two groups: one to train on and another to validate on")
     validation_truth = truth_of(validation.rows, labels)
     sizes = (rows.features.shape[1], *([options.hidden] if options.hidden else []), len(labels.names))
     layers, epochs, loss = _fit(
@@ -66,7 +67,13 @@ def train_adapter(
 
 
 def choose_thresholds(labels: tuple[str, ...], truth: Flags, scores: Floats) -> dict[str, dict[str, Any]]:
-    """A threshold of each kind a label, null where the rows are all of it or none."""
+    """The thresholds of each label, as in `Adapter.thresholds`.
+
+    Args:
+        labels: the L labels.
+        truth: (n, L), which labels each validation row has.
+        scores: (n, L), the probabilities of the labels.
+    """
 
     def facts(threshold: Threshold | None) -> dict[str, float] | None:
         return None if threshold is None else vars(threshold)
@@ -82,7 +89,7 @@ def choose_thresholds(labels: tuple[str, ...], truth: Flags, scores: Floats) -> 
 
 def _fit(
     sizes: tuple[int, ...],
-    known: tuple[Features, Flags],
+    train: tuple[Features, Flags],
     validation: tuple[Features, Flags],
     one_label: bool,
     options: AdapterOptions,
@@ -92,8 +99,8 @@ def _fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         layers = build_layers(sizes)
-        scale, shift = _whitening(known[0])
-        features, truth = (torch.from_numpy(known[0]) - shift) * scale, torch.from_numpy(known[1])
+        scale, shift = _whitening(train[0])
+        features, truth = (torch.from_numpy(train[0]) - shift) * scale, torch.from_numpy(train[1])
         validation_features = (torch.from_numpy(validation[0]) - shift) * scale
         validation_truth = torch.from_numpy(validation[1])
         weights = _class_weights(truth, one_label)
@@ -124,21 +131,20 @@ def _loss(logits: Tensor, truth: Tensor, weights: Tensor, one_label: bool) -> Te
 
 
 def _class_weights(truth: Tensor, one_label: bool) -> Tensor:
-    """(L,) that make rare labels count as much as the others, within a factor of ten."""
+    """Weights (L,) that make rare labels count as much as the others, limited to 0.1 to 10."""
     shares = truth.float().mean(dim=0).clamp(min=1e-6)
     weights = 1 / (shares * len(shares)) if one_label else (1 - shares) / shares
     return weights.clamp(0.1, 10)
 
 
 def _whitening(features: Features) -> tuple[Tensor, Tensor]:
-    """Scale and shift (D,) to mean 0 and variance 1, as embeddings of unit norm have tiny components."""
+    """Scale (D,) and shift (D,) to mean 0 and variance 1: the components of a unit-norm embedding are tiny."""
     return torch.from_numpy(1 / (features.std(axis=0) + 1e-6)), torch.from_numpy(features.mean(axis=0))
 
 
 def _fold_in(layers: nn.Sequential, scale: Tensor, shift: Tensor) -> None:
-    """Let the first layer take embeddings as they are."""
-    first = layers[0]
-    assert isinstance(first, nn.Linear)
+    """Move scale and shift into the first layer, so that it takes embeddings without them."""
+    first = cast(nn.Linear, layers[0])
     with torch.no_grad():
         first.weight.mul_(scale)
         first.bias.sub_(first.weight @ shift)

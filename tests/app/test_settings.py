@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
-from app.cli.main import main, serve
+from app.cli.main import main
+from app.cli.serve import serve
 from app.settings import PREFIX, Settings
 from tests.conftest import IMAGES
 

@@ -1,6 +1,7 @@
-"""Embeddings through the cache, and files that are no images."""
+"""Embedders and their cache: order, batches, deduplication, unreadable files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from model.data.image_source import ImageSource
 from model.embedding_cache import EmbeddingCache, fingerprint
 from model.engine import EmbeddingEngine
 from model.engine_embedder import EngineEmbedder
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ImageDecodeError
 from model.imaging.preprocessing import Standardization
 from tests.support.colour_engine import ColourEngine, png
 
@@ -76,6 +77,58 @@ def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
     (tmp_path / f"{'m' * 32}.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(CheckpointError, match="delete it"):
         EmbeddingCache(tmp_path, "m" * 64)
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="choose another one, or use no cache"):
+        EmbeddingCache(tmp_path / "file" / "folder", "m" * 64)
+
+
+def test_strict_ends_at_an_unreadable_file(tmp_path: Path, red: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    for name in ("gone.png", "text.png"):
+        with pytest.raises(ImageDecodeError, match=f"{name}: "):
+            EngineEmbedder(ColourEngine).images([ImageSource(red), ImageSource(tmp_path / name)], strict=True)
+
+
+def test_texts_go_to_the_engine_in_batches_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    engine = ColourEngine()
+    embed_texts = engine.embed_texts
+
+    def counted(token_ids: Any, **_: Any) -> Any:
+        sizes.append(len(token_ids))
+        return embed_texts(token_ids)
+
+    monkeypatch.setattr(engine, "embed_texts", counted)
+    texts = ["red", "green", "blue", "red green", "red blue", "red"]
+    features = EngineEmbedder(lambda: engine, batch_size=2).texts(texts)
+    assert sizes == [2, 2, 1]
+    assert (features[0] == features[5]).all()
+    assert features.shape == (6, 3)
+
+
+def test_a_killed_run_keeps_what_it_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for number, file in enumerate(files):
+        file.write_bytes(png((number + 1, 100, 0)))
+    engine = ColourEngine()
+    embed_images = engine.embed_images
+
+    def embed_images_until_killed(staged: Any, **_: Any) -> Any:
+        if engine.embedded == 2:
+            raise KeyboardInterrupt
+        return embed_images(staged)
+
+    monkeypatch.setattr(engine, "embed_images", embed_images_until_killed)
+    cache = EmbeddingCache(tmp_path, "m" * 64)
+    sources = [ImageSource(file) for file in files]
+    with pytest.raises(KeyboardInterrupt):
+        EngineEmbedder(lambda: engine, batch_size=2, cache=cache).images(sources)
+    rest = ColourEngine()
+    assert EngineEmbedder(lambda: rest, cache=cache).images(sources).positions == [0, 1, 2, 3]
+    assert rest.embedded == 2
 
 
 def test_a_fingerprint_is_of_weights_config_vocabulary_and_variant(small_release: Path) -> None:

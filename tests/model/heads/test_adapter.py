@@ -1,4 +1,4 @@
-"""Adapters: what they learn, what is written, what is refused."""
+"""Adapters: training, files, and what is refused."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.manifest import ImageSource, Row
+from model.data.image_source import ImageSource
+from model.data.manifest import Row
 from model.errors import CheckpointError, ManifestError
 from model.evaluation.labels import Labels, truth_of
 from model.evaluation.rows import EmbeddedRows
@@ -20,15 +21,12 @@ LABELS = Labels(("a", "b", "c"), one_label=True, column="label")
 QUICK = AdapterOptions(epochs=40)
 
 
-def embedded(count: int = 120, seed: int = 0, *, ring: bool = False) -> EmbeddedRows:
-    """Rows of three labels around three directions; as a ring, `a` lies between two halves of `b`."""
+def embedded(count: int = 120, seed: int = 0) -> EmbeddedRows:
+    """Rows of three labels, whose embeddings scatter around one direction per label."""
     rng = np.random.default_rng(seed)
     names = [LABELS.names[row % 3] for row in range(count)]
     centres = np.eye(3, 6)
-    centres_of = {"a": [centres[0]], "b": [-centres[0], centres[1]] if ring else [centres[1]], "c": [centres[2]]}
-    vectors = [
-        centres_of[name][row // 3 % len(centres_of[name])] + rng.normal(0, 0.15, 6) for row, name in enumerate(names)
-    ]
+    vectors = [centres[row % 3] + rng.normal(0, 0.15, 6) for row in range(count)]
     rows = [Row(row + 1, ImageSource(Path("x")), (), name, {"label": name}) for row, name in enumerate(names)]
     return EmbeddedRows(rows, unit(np.array(vectors)), [b"%d" % row for row in range(count)])
 
