@@ -44,7 +44,3 @@ def main() -> None:
 
     Research software; not for clinical use.
     """
-
-
-if __name__ == "__main__":
-    main()

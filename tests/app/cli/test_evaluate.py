@@ -1,4 +1,4 @@
-"""`medimageinsight evaluate` and `adapter`, as a user runs them, with the small model."""
+"""The commands `evaluate` and `adapter`, with the small model in this process and behind a server."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from app.cli.main import main
 from tests.support.colour_engine import write_manifest
+from tests.support.servers.serving import serving
 
 
 def invoke(*arguments: object) -> Result:
@@ -17,7 +18,7 @@ def invoke(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images with a manifest; the embeddings are kept between the tests."""
+    """A folder with twelve images, their manifest, and the embedding cache that the tests share."""
     folder = tmp_path_factory.mktemp("evaluate")
     write_manifest(folder, 12, noise=5)
     return folder
@@ -58,6 +59,30 @@ def test_an_adapter_is_trained_and_applied(folder: Path, small_release: Path) ->
     assert len(lines) == 12
     assert sum(float(lines[0][label]) for label in ("red", "green", "blue")) == pytest.approx(1, abs=1e-5)
     assert lines[0]["red at youden"] in ("0", "1", "")
+
+
+def test_a_server_gives_the_same_report_and_the_same_adapter(folder: Path, small_release: Path) -> None:
+    with serving(small_release) as url:
+        for name, model in (("served", ("--server", url)), ("local", ("--model", small_release, "--device", "cpu"))):
+            data = ("--data", folder / "test-0.csv", "--cache-dir", folder / name)
+            options = ("--tasks", "zero-shot", "--samples", 0, "--out", folder / name)
+            assert invoke("evaluate", *model, *data, *options).exit_code == 0
+            trained = invoke("adapter", "train", *model, *data, "--epochs", 5, "--out", folder / name / "adapter")
+            assert trained.exit_code == 0, trained.output
+        applied = invoke(
+            "adapter",
+            "apply",
+            *("--server", url, "--cache-dir", folder / "served"),
+            *(folder / "local" / "adapter", folder, "-o", folder / "served.csv"),
+        )
+        assert applied.exit_code == 0, applied.output
+    served, local = (json.loads((folder / name / "report.json").read_text()) for name in ("served", "local"))
+    assert served["model"] == local["model"]
+    for metric, found in served["tasks"]["zero-shot"]["metrics"].items():
+        assert found["value"] == pytest.approx(local["tasks"]["zero-shot"]["metrics"][metric]["value"], abs=1e-4)
+    adapters = [json.loads((folder / name / "adapter/adapter.json").read_text()) for name in ("served", "local")]
+    assert adapters[0]["model"] == adapters[1]["model"]
+    assert len((folder / "served.csv").read_text().splitlines()) == 13
 
 
 def test_an_adapter_of_another_model_is_refused(folder: Path, small_release: Path) -> None:
