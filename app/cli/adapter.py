@@ -17,10 +17,13 @@ from app.cli.options import (
     plain,
     server,
     settings_options,
+    strict_images,
+    strict_rows,
     take_options,
     take_settings,
 )
 from model.errors import CheckpointError, ManifestError
+from model.evaluation.options import EvaluationOptions
 from model.heads.options import AdapterOptions
 
 if TYPE_CHECKING:
@@ -55,22 +58,11 @@ def adapter() -> None:
     "--val", type=FILE, help="File like --data to validate on; without it, its split val or a fifth of the groups"
 )
 @click.option("--out", required=True, type=FOLDER, help="Folder for adapter.safetensors and adapter.json")
-@click.option(
-    "--label-column",
-    default="label",
-    show_default=True,
-    metavar="COLUMN",
-    help="Column with the labels of a row; several are separated by |",
-)
-@click.option(
-    "--multi-label/--single-label",
-    default=None,
-    help="Whether a row may have several labels; without it, the labels decide",
-)
+@dataclass_options(EvaluationOptions, "label_column", "multi_label")
 @dataclass_options(AdapterOptions)
 @plain
 @no_cache
-@click.option("--strict", is_flag=True, help="Stop at a bad row; otherwise bad rows are listed and left out")
+@strict_rows
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
@@ -114,7 +106,7 @@ def train(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write"
 )
 @no_cache
-@click.option("--strict", is_flag=True, help="Stop at an unreadable image; otherwise it is listed and left out")
+@strict_images
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")

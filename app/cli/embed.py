@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.options import api_key, example, no_cache, plain, server, settings_options, take_settings
+from app.cli.options import api_key, example, no_cache, plain, server, settings_options, strict_images, take_settings
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @plain
 @no_cache
-@click.option("--strict", is_flag=True, help="Stop at an unreadable image; otherwise it is listed and left out")
+@strict_images
 @server
 @api_key
 @settings_options(

@@ -16,6 +16,7 @@ from app.cli.options import (
     plain,
     server,
     settings_options,
+    strict_rows,
     take_options,
     take_settings,
 )
@@ -46,7 +47,7 @@ HEADLINES = ("macro_auc", "balanced_accuracy", "macro_f1", "mean_average_precisi
 @dataclass_options(EvaluationOptions)
 @plain
 @no_cache
-@click.option("--strict", is_flag=True, help="Stop at a bad row; otherwise bad rows are listed and left out")
+@strict_rows
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")

@@ -25,6 +25,12 @@ plain = click.option(
 no_cache = click.option(
     "--no-cache", is_flag=True, help="Neither read nor write the embeddings in the folder embeddings of --cache-dir"
 )
+strict_images = click.option(
+    "--strict", is_flag=True, help="Stop at an unreadable image; otherwise it is listed and left out"
+)
+strict_rows = click.option(
+    "--strict", is_flag=True, help="Stop at a bad row; otherwise bad rows are listed and left out"
+)
 server = click.option(
     "--server", metavar="URL", help="URL of a server that computes the embeddings; no model is loaded here"
 )
@@ -85,12 +91,19 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         raise click.UsageError("; ".join(problems)) from None
 
 
-def dataclass_options(options: type) -> Decorator:
-    """Give a command one flag per field of an options dataclass that declares one, nested dataclasses included."""
+def dataclass_options(options: type, *names: str) -> Decorator:
+    """Give a command the flags that an options dataclass declares, nested dataclasses included.
+
+    Args:
+        options: the dataclass.
+        names: the fields that become flags; default all.
+    """
 
     def decorate(command: Function) -> Function:
         for field in reversed(dataclasses.fields(options)):
             declared = flag_of(field.metadata)
+            if names and field.name not in names:
+                continue
             if declared:
                 command = _option(field, declared)(command)
             elif dataclasses.is_dataclass(field.type):
@@ -117,8 +130,12 @@ def take_options(options: type[Options], given: dict[str, Any], **more: Any) -> 
 
 
 def take_settings(given: dict[str, Any]) -> Settings:
-    """Read the settings that a command has flags for, see `read_settings`, and remove these from `given`."""
-    return read_settings({name: given.pop(name) for name in list(given) if name in Settings.model_fields})
+    """Read the settings that a command has flags for, see `read_settings`, and remove these from `given`.
+
+    With --server only the cache folder counts: a MODEL or DEVICE of the environment is not even looked at.
+    """
+    values = {name: given.pop(name) for name in list(given) if name in Settings.model_fields}
+    return read_settings({"cache_dir": values["cache_dir"]} if given.get("server") else values)
 
 
 def _problem(place: tuple[int | str, ...], message: str, given: Mapping[str, Any]) -> str:

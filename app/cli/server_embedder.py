@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medimageinsight import Client, Failure, Refused, ServerUnreachable
+
 from model.embedder import Embedder, KeyedImage, in_parts, shortened
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import CheckpointError, InvalidInput

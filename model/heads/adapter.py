@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model.errors import CheckpointError
-from model.evaluation.statistics.metrics import Floats
 
 WEIGHTS_FILE, FACTS_FILE = "adapter.safetensors", "adapter.json"
 FORMAT = 1
 DROPOUT = 0.1
 
 Features = NDArray[np.float32]
+Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Adapter:
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    def probabilities(self, features: Features) -> Floats:
+    def probabilities(self, features: Features) -> Probabilities:
         """Probabilities (n, L) of the labels, from embeddings (n, D).
 
         Raises:
@@ -57,9 +57,9 @@ class Adapter:
             raise CheckpointError(f"the adapter takes embeddings of size {self.sizes[0]}, not {features.shape[-1]}")
         with torch.inference_mode():
             logits = self.layers.eval()(torch.from_numpy(np.array(features, dtype=np.float32))).double()
-            chances = logits.softmax(dim=-1) if self.one_label else logits.sigmoid()
-        values: Floats = chances.numpy()
-        return values
+            probabilities = logits.softmax(dim=-1) if self.one_label else logits.sigmoid()
+        scores: Probabilities = probabilities.numpy()
+        return scores
 
     def save(self, folder: Path) -> None:
         """Write the adapter's two files into a folder, which is created if it is missing."""

@@ -264,6 +264,13 @@ def test_a_text_that_the_server_refuses_is_named_and_no_image_is_blamed(
     assert ".png" not in result.stderr
 
 
+def test_with_a_server_the_model_of_the_environment_is_not_looked_at(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL", "gpt-4")
+    assert embed_with(url, tmp_path / "out.npz", "--text", "mri").exit_code == 0
+
+
 def test_a_server_that_wants_another_key_or_is_not_there(tree: Path, url: str, tmp_path: Path) -> None:
     command = ["embed", "--text", "mri", "-o", str(tmp_path / "out.npz"), "--no-cache", "--server"]
     refused = CliRunner().invoke(main, [*command, url])
