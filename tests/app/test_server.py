@@ -1,4 +1,4 @@
-"""A real server process, on a free port: its life, its signals, and what clients can do to it."""
+"""A real server process on a free port: start, signals, stop, and clients that misbehave."""
 
 import base64
 import http.client
@@ -43,7 +43,7 @@ NEEDS_THE_MODEL = ("/health/ready", "/health", "/ping", "/info")
 
 @pytest.fixture(scope="module")
 def server(small_release: Path) -> Iterator[Server]:
-    """One for all that leave it as it was; the most talkative log, and small limits."""
+    """A server with the most detailed log and small limits, for all tests that do not change it."""
     with started(small_release, log_level="debug", body_timeout_s=1, max_body_bytes=4_000_000) as server:
         wait_until_ready(server.url)
         yield server
@@ -98,7 +98,7 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
 
 
 def stop_that_cannot_wait(how: str, small_release: Path) -> float:
-    """Stop a server whose device hangs; the seconds from the signal to the end of the process."""
+    """Stop a server whose device hangs; returns the seconds from the signal to the end of the process."""
     with started(small_release, module="tests.support.servers.hanging_server", drain_timeout_s=1) as server:
         wait_until_ready(server.url)
         with ThreadPoolExecutor(1) as pool:
@@ -130,7 +130,7 @@ def test_a_stop_that_cannot_wait_is_quick(how: str, small_release: Path) -> None
 
 
 def signal_while_loading(after_s: float, number: int, small_release: Path) -> float:
-    """Signal a server that is still loading; the seconds from the signal to the end of the process."""
+    """Signal a server that is still loading; returns the seconds from the signal to the end of the process."""
     with started(small_release) as server:
         time.sleep(after_s)
         server.process.send_signal(number)
@@ -149,7 +149,7 @@ def test_a_signal_while_loading_ends_the_process(after_s: float, number: int, sm
 @pytest.mark.timing
 @pytest.mark.parametrize(("after_s", "number"), SIGNALS_WHILE_LOADING)
 def test_a_signal_while_loading_ends_the_process_at_once(after_s: float, number: int, small_release: Path) -> None:
-    # Imports in the loading thread hold the interpreter for a while.
+    # Imports in the loading thread hold the interpreter for some seconds.
     assert signal_while_loading(after_s, number, small_release) < 10
 
 

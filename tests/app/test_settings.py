@@ -155,7 +155,7 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_setting(
     by_prefixed_name = CliRunner().invoke(main, ["serve"])
     for result, place in ((by_flag, flag), (by_bare_name, name.upper()), (by_prefixed_name, PREFIX + name.upper())):
         assert result.exit_code == click.UsageError.exit_code == 2
-        assert f"Error: {place}: " in result.output or f"Error: {name} (" in result.output  # or: it and another one
+        assert f"Error: {place}: " in result.output or f"Error: {name} (" in result.output  # the second form compares two
         assert "Traceback" not in result.output
     assert served == []
 
