@@ -1,4 +1,4 @@
-"""The documentation says what the service does: its examples work and its refusals are all there."""
+"""The OpenAPI document: its examples work, and every error is documented."""
 
 import json
 import re
@@ -11,11 +11,13 @@ from fastapi.openapi.models import OpenAPI
 from pydantic import SecretStr
 
 from app.api.azure.schema import EmbeddingRow, ErrorBody
+from app.api.documentation.document import DESCRIPTION, TITLE
 from app.api.error_handlers import STATUS
 from app.api.params import Params
 from app.main import create_app
 from app.middleware.api_keys import OPEN_ROUTES
 from app.settings import Settings
+from app.version import VERSION
 
 EMBEDDING_ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
 DOCUMENT: dict[str, Any] = create_app(Settings(model="another")).openapi()
@@ -100,6 +102,7 @@ async def test_the_document_is_served_under_both_names(path: str, client: httpx.
 async def test_azures_swagger_of_version_2(client: httpx.AsyncClient) -> None:
     document = (await client.get("/swagger.json?version=2")).json()
     assert document["swagger"] == "2.0"
+    assert document["info"] == {"title": TITLE, "description": DESCRIPTION, "version": VERSION}
     assert document["paths"].keys() == {"/", "/score"}
     answer = await client.post("/score", json=document["definitions"]["ServiceInput"]["example"])
     assert answer.status_code == 200

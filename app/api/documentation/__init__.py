@@ -1,0 +1,1 @@
+"""OpenAPI and Swagger documents: what clients can read about the routes."""

@@ -1,0 +1,88 @@
+"""The OpenAPI document of the application, and the Swagger 2.0 document that Azure clients read."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from app.api.azure.schema import EmbedRequest, TextsRequest
+from app.api.documentation.operations import REF_TEMPLATE, reference
+from app.api.mlflow.schema import RecordsRequest, SplitRequest
+from app.api.openai.schema import EmbeddingsRequest
+from app.middleware.api_keys import OPEN_ROUTES
+
+TITLE = "MedImageInsight Server"
+RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
+DEMONSTRATION_NOTICE = (
+    "This server runs the embedded demonstration model, not MedImageInsight; the setting MODEL selects the model."
+)
+DESCRIPTION = (
+    "Embeddings of medical images and texts in one space, with the schema of the Azure endpoint of MedImageInsight.\n\n"
+    f"**{RESEARCH_NOTICE}**"
+)
+_REQUEST_MODELS = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsRequest)
+_SWAGGER_2_FILE = Path(__file__).with_name("swagger_2.json")
+
+
+def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *, needs_key: bool = False) -> None:
+    """Replace the `openapi` method of an application, so that its document is complete.
+
+    FastAPI does not see the request bodies, because the routes parse them themselves.
+
+    Args:
+        app: the application.
+        version: version of the service.
+        is_demonstration: whether the demonstration model is served; called for each document, because the model is
+            loaded after the application is created.
+        needs_key: True documents the API keys; default: False.
+    """
+
+    def build() -> dict[str, Any]:
+        if not app.openapi_schema:
+            _, definitions = models_json_schema(
+                [(model, "validation") for model in _REQUEST_MODELS], ref_template=REF_TEMPLATE
+            )
+            schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
+            schema["components"]["schemas"] |= definitions["$defs"]
+            if needs_key:
+                _require_key(schema)
+            app.openapi_schema = schema
+        description = f"{DESCRIPTION}\n\n**{DEMONSTRATION_NOTICE}**" if is_demonstration() else DESCRIPTION
+        return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}
+
+    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def swagger_2(version: str) -> dict[str, Any]:
+    """The Swagger 2.0 document that clients of the Azure endpoint read; it describes `GET /` and `POST /score`."""
+    document = _swagger_2_without_version()
+    return document | {"info": document["info"] | {"version": version}}
+
+
+@cache
+def _swagger_2_without_version() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_SWAGGER_2_FILE.read_text(encoding="utf-8"))
+    return document
+
+
+def _require_key(schema: dict[str, Any]) -> None:
+    """Document the API keys, and the errors without a valid key, for all operations that need a key."""
+    schema["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    error = {"application/json": {"schema": reference("ErrorBody")}}
+    for path, operations in schema["paths"].items():
+        if path in OPEN_ROUTES:
+            continue
+        for operation in operations.values():
+            operation["security"] = [{"bearer": []}, {"header": []}]
+            operation["responses"] |= {
+                "401": {"description": "The request has no API key.", "content": error},
+                "403": {"description": "The API key is not accepted.", "content": error},
+            }
