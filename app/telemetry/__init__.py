@@ -1,1 +1,1 @@
-"""Metrics, traces, logs and timings."""
+"""Metrics, traces, log format and stage timings. Imports nothing of the app but its settings."""

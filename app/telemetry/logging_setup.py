@@ -1,12 +1,12 @@
-"""How the log is written: lines for people on a terminal, JSON objects for machines."""
+"""Format of the log: text lines on a terminal, otherwise one JSON object per line."""
 
 import logging
 import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-NOISY = (
+TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+NOISY_LOGGERS = (
     "asyncio",
     "filelock",
     "httpcore",
@@ -19,16 +19,16 @@ NOISY = (
 
 
 def set_up_logging(level: str, log_format: str) -> None:
-    """Write the log to stderr.
+    """Write the log of the process to stderr.
 
     Args:
-        level: debug, info, warning or error.
-        log_format: text, json, or auto: text where stderr is a terminal, else json.
+        level: least level that is written: debug, info, warning or error.
+        log_format: text, json or auto; auto writes text if stderr is a terminal, otherwise json.
     """
     is_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        logging.Formatter(TEXT)
+        logging.Formatter(TEXT_FORMAT)
         if is_text
         else JsonFormatter(
             ["asctime", "levelname", "name", "message"],
@@ -36,6 +36,7 @@ def set_up_logging(level: str, log_format: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in NOISY:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its errors quote the files
+    # Messages of PIL quote parts of files, which may identify a patient.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)

@@ -1,43 +1,48 @@
-"""Where a request's time goes: stages that follow one another and add up to the whole."""
+"""Stage timings: consecutive stages whose seconds add up to the duration of a request."""
 
 import time
 
 STAGES = ("read", "wait", "decode", "preprocess", "queue", "device", "serialise")
-"""In the order of a request:
+"""Stages in the order of a request. Each stage starts where the previous one ends, and ends as follows:
 
-- read: the body arrives and is parsed, and images that it gives by their URL are fetched;
-- wait: for a thread that decodes;
-- decode: base64 is undone, headers are checked, texts are tokenised;
-- preprocess: until the last image of the request is decoded and resized;
-- queue: until the device begins with the batch that holds the request's last entry;
-- device: that batch;
-- serialise: the answer is put together, written and sent.
+- read: the body is read and parsed, and images given by URL are fetched;
+- wait: a thread starts to decode the first item;
+- decode: every base64 string and image header is read, and every text is tokenised;
+- preprocess: the last image is decoded and resized;
+- queue: the device starts the batch with the last entry of the request;
+- device: the device finishes that batch;
+- serialise: the answer is written and sent.
 """
 
 
 class StageTimings:
-    """The end of each stage of one request, on `time.perf_counter`'s clock."""
+    """End times of the stages of one request, by the clock `time.perf_counter`."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
         self._ends: dict[str, float] = {}
 
-    def reached(self, stage: str, at: float | None = None) -> None:
-        """Note that a stage has ended, now or at a time; of several rows the last one counts."""
-        now = time.perf_counter() if at is None else at
-        self._ends[stage] = max(now, self._ends.get(stage, now))
+    def mark_end(self, stage: str, at: float | None = None) -> None:
+        """Record that a stage ended; the latest end counts if it is recorded several times.
 
-    def reached_first(self, stage: str) -> None:
-        """Note that a stage has ended, unless that was noted before."""
+        Args:
+            stage: one of `STAGES`.
+            at: time by `time.perf_counter`; None takes the present.
+        """
+        end = time.perf_counter() if at is None else at
+        self._ends[stage] = max(end, self._ends.get(stage, end))
+
+    def mark_end_once(self, stage: str) -> None:
+        """Record that a stage ends now; nothing changes if its end is already recorded."""
         self._ends.setdefault(stage, time.perf_counter())
 
     def durations(self) -> dict[str, float]:
-        """Seconds of every stage until now; 0 for one that the request had no need of. The last takes what is left."""
+        """Seconds per stage until now; 0 for a stage without an end. The last stage takes the remaining time."""
         seconds: dict[str, float] = {}
-        before = self.start
+        previous_end = self.start
         for stage in STAGES[:-1]:
-            end = max(before, self._ends.get(stage, before))
-            seconds[stage] = end - before
-            before = end
-        seconds[STAGES[-1]] = time.perf_counter() - before
+            end = max(previous_end, self._ends.get(stage, previous_end))
+            seconds[stage] = end - previous_end
+            previous_end = end
+        seconds[STAGES[-1]] = time.perf_counter() - previous_end
         return seconds

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: a span for every request, with one for each of its stages.
+"""OpenTelemetry traces: one span per request, with one child span per stage.
 
-They go where the standard `OTEL_*` variables say, and nowhere without them. A span holds the route, the status, the
-number of rows and times; nothing of a request's contents, and neither its path nor the client's address.
+The standard `OTEL_*` variables name the collector; without them nothing is sent. A span holds the method, the route,
+the status, the number of rows and times. It holds no contents, no path and no client address.
 """
 
 import logging
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from app.settings import wants_traces
 
 logger = logging.getLogger("medimageinsight")
-NAME = "medimageinsight-server"
-SERVER_ERROR = 500
+SERVICE = "medimageinsight-server"
+_FIRST_SERVER_ERROR = 500
 
 
 class Traces:
-    """Makes spans of requests that have ended, and exports them over OTLP/HTTP from a thread of its own."""
+    """Creates the spans of a request when it ends. A background thread exports them over OTLP/HTTP."""
 
     def __init__(self) -> None:
-        """Set up the exporter by the `OTEL_*` variables.
+        """Set up the exporter, which reads the `OTEL_*` variables.
 
         Raises:
             ImportError: the extra `otel` is not installed.
@@ -31,42 +31,48 @@ class Traces:
 
         resource = Resource.create()
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
-            resource = resource.merge(Resource({SERVICE_NAME: NAME}))
+            resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
         self._provider = TracerProvider(resource=resource)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer(NAME)
+        self._tracer = self._provider.get_tracer(SERVICE)
 
     @classmethod
-    def of_environment(cls) -> "Traces | None":
-        """None without an endpoint in the `OTEL_*` variables, or (with a warning) without the extra."""
+    def from_environment(cls) -> "Traces | None":
+        """The traces that the `OTEL_*` variables ask for.
+
+        Returns:
+            None if they ask for none, or (with a warning) if the extra `otel` is not installed.
+        """
         if not wants_traces():
             return None
         try:
             return cls()
         except ImportError:
-            logger.warning("OTEL_* ask for traces: install medimageinsight-server[otel]; none are sent")
+            logger.warning(
+                "No traces are sent: OTEL_* asks for them, but medimageinsight-server[otel] is not installed"
+            )
             return None
 
     def request_ended(
         self, method: str, route: str, status: int, rows: int, stages: Mapping[str, float], seconds: float,
         headers: Mapping[str, str],
     ) -> None:  # fmt: skip
-        """Record a request that ends now.
+        """Export a request that ends now.
 
         Args:
-            method: of HTTP.
-            route: the template, not the path.
-            status: of the answer.
-            rows: of the request.
-            stages: seconds of its stages, in their order, as many as it had.
-            seconds: from its first byte to now.
-            headers: where a caller's `traceparent` may stand; its trace is continued.
+            method: HTTP method.
+            route: template of the path, never the path itself.
+            status: HTTP status of the answer.
+            rows: number of rows in the request.
+            stages: seconds per stage, in the order of the stages; empty for a request that does not embed.
+            seconds: duration of the request.
+            headers: headers of the request; the trace in `traceparent` is continued.
         """
         from opentelemetry.propagate import extract
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
-        now = time.time_ns()
-        at = now - round(1e9 * seconds)
+        end_ns = time.time_ns()
+        start_ns = end_ns - round(1e9 * seconds)
         span = self._tracer.start_span(
             f"{method} {route}".strip(),
             extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers}),
@@ -77,17 +83,17 @@ class Traces:
                 "http.response.status_code": status,
                 "medimageinsight.rows": rows,
             },
-            start_time=at,
+            start_time=start_ns,
         )
-        if status >= SERVER_ERROR:
+        if status >= _FIRST_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
-        inside = set_span_in_context(span)
+        parent = set_span_in_context(span)
         for stage, stage_seconds in stages.items():
-            child = self._tracer.start_span(stage, inside, start_time=at)
-            at += round(1e9 * stage_seconds)
-            child.end(at)
-        span.end(now)
+            child = self._tracer.start_span(stage, parent, start_time=start_ns)
+            start_ns += round(1e9 * stage_seconds)
+            child.end(start_ns)
+        span.end(end_ns)
 
     def stop(self) -> None:
-        """Export what is left."""
+        """Export the remaining spans and stop the background thread."""
         self._provider.shutdown()

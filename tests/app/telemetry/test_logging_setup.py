@@ -1,4 +1,4 @@
-"""The log's two forms, from real processes."""
+"""The two formats of the log, written by real processes."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def written(log_format: str) -> list[str]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "auto"])
-def test_json_has_one_object_a_line(log_format: str) -> None:
+def test_json_has_one_object_per_line(log_format: str) -> None:
     (line,) = written(log_format)
     entry: dict[str, Any] = json.loads(line)
     assert entry.pop("time").startswith("20")

@@ -1,4 +1,4 @@
-"""What an operator's Prometheus reads."""
+"""Metrics that Prometheus reads."""
 
 import asyncio
 from collections.abc import Iterator
@@ -81,14 +81,14 @@ async def test_what_waits_is_shown_while_it_waits_and_what_expired_is_counted(en
             late = await client.post("/embed", json=table(["text"], [["c"]]), headers={"x-request-timeout-ms": "20"})
             assert late.status_code == 504
         await waiting
-        await until(lambda: app.state.service.pipeline.texts.dropped == 1)
+        await until(lambda: app.state.service.model.pipeline.texts.dropped == 1)
         shown = await read(client)
     assert shown["medimageinsight_expired_rows_total{}"] == 1
     assert shown["medimageinsight_dropped_entries_total{kind=text}"] == 1
 
 
 async def test_metrics_are_there_before_the_model(app: FastAPI) -> None:
-    """Here the lifespan did not begin, so nothing is loaded."""
+    """The lifespan did not start, so no model is loaded."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:
         shown = await read(client)
     assert shown["medimageinsight_ready{}"] == 0

@@ -1,4 +1,4 @@
-"""Where a request's time goes."""
+"""Stage timings: consecutive, never negative, and together the duration of the request."""
 
 import time
 
@@ -10,7 +10,7 @@ from app.telemetry.stage_timings import STAGES, StageTimings
 def test_the_stages_follow_one_another_and_add_up() -> None:
     timings = StageTimings()
     for number, stage in enumerate(STAGES[:-1], start=1):
-        timings.reached(stage, timings.start + number)
+        timings.mark_end(stage, timings.start + number)
     durations = timings.durations()
     assert list(durations) == list(STAGES)
     assert [durations[stage] for stage in STAGES[:-1]] == pytest.approx([1] * 6)
@@ -18,11 +18,11 @@ def test_the_stages_follow_one_another_and_add_up() -> None:
 
 def test_of_several_rows_the_last_counts_and_of_the_wait_the_first() -> None:
     timings = StageTimings()
-    timings.reached("preprocess", timings.start + 3)
-    timings.reached("preprocess", timings.start + 2)
-    timings.reached_first("wait")
+    timings.mark_end("preprocess", timings.start + 3)
+    timings.mark_end("preprocess", timings.start + 2)
+    timings.mark_end_once("wait")
     waited = timings.durations()["wait"]
-    timings.reached_first("wait")
+    timings.mark_end_once("wait")
     durations = timings.durations()
     assert durations["wait"] == waited
     assert durations["wait"] + durations["preprocess"] == pytest.approx(3)
@@ -30,8 +30,8 @@ def test_of_several_rows_the_last_counts_and_of_the_wait_the_first() -> None:
 
 def test_a_stage_that_was_not_needed_takes_nothing_and_none_is_negative() -> None:
     timings = StageTimings()
-    timings.reached("read", timings.start + 0.002)
-    timings.reached("device", timings.start + 0.001)  # the clock of another row
+    timings.mark_end("read", timings.start + 0.002)
+    timings.mark_end("device", timings.start + 0.001)  # recorded later, with an earlier time
     time.sleep(0.003)
     durations = timings.durations()
     assert durations["read"] == pytest.approx(0.002)

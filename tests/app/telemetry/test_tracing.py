@@ -1,4 +1,4 @@
-"""Traces reach the collector that the standard variables name, and hold nothing of a request's contents."""
+"""Traces: sent to the collector that the `OTEL_*` variables name, without any contents of requests."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector(HTTPServer):
-    """An OpenTelemetry collector on loopback that keeps what it is sent."""
+    """An OpenTelemetry collector on loopback that keeps the bodies it receives."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -68,7 +68,7 @@ def test_a_span_for_each_request_and_stage(
         httpx.post(f"{url}/embed/text?who=SECRET", json={"texts": [TEXT, "SECRET"]}, headers=headers)
         httpx.get(f"{url}/SECRET")
     spans = {span.name: span for span in collector.spans()}
-    assert spans.keys() == {"POST /embed/text", "unmatched", *STAGES}  # probes are left out
+    assert spans.keys() == {"POST /embed/text", "unmatched", *STAGES}  # probes have no spans
     request = spans["POST /embed/text"]
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
     assert {item.key: item.value.int_value or item.value.string_value for item in request.attributes} == {
@@ -97,4 +97,4 @@ def test_a_span_for_each_request_and_stage(
 def test_nothing_is_sent_unless_asked_for(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert Traces.of_environment() is None
+    assert Traces.from_environment() is None
