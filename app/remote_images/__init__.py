@@ -1,1 +1,1 @@
-"""Images given by their URL."""
+"""Images that a request gives by URL. Imports neither fastapi nor starlette."""

@@ -1,7 +1,21 @@
-"""Images by URL, where the operator allows it: fetched within limits, from public addresses alone.
+"""Fetcher of the images that a request gives by URL.
 
-A host is resolved once a request to it; all its addresses are checked, and the connection goes to one of those, while
-the certificate is checked against the name. No proxy, cookie or key of this machine is used.
+Clients choose the URLs, so this code must not become a way into the operator's network. Its rules are:
+
+- Nothing is fetched unless URL_ALLOWLIST allows the URL: fetching is off by default.
+- Only https is used, unless a prefix in the list starts with http://: without TLS, anybody on the way can replace an
+  image.
+- Every redirect is checked like a new URL, because the allowed server may send us elsewhere. At most `MAX_REDIRECTS`
+  are followed.
+- A host name is resolved once per HTTP request. The connection goes to an address that was checked, because the same
+  name may have another address a moment later.
+- One address that is not public refuses the host: it could lead to this machine, its neighbours or a metadata service.
+- The certificate must be valid for the host name, although the connection goes to an address.
+- Proxies, cookies, .netrc and keys of this machine are not used: they would give its rights to the client.
+- Time and bytes are limited per image, and bytes also per request. At most `MAX_PARALLEL_FETCHES` run at once, shared
+  fairly between requests.
+- A compressed answer is refused, because a few bytes could unpack to very many.
+- No error message repeats a URL, because a URL may hold a token or the name of a patient.
 """
 
 import asyncio
@@ -14,7 +28,7 @@ from app.errors import BodyTooLarge, RowError, UrlNotAllowed, UrlNotFetched
 from app.inference.admission import HeldBytes
 from app.inference.fair_queueing import FairSemaphore, Flow, VirtualTime
 from app.inference.preprocessor import Item
-from app.remote_images.addresses import Address, is_public, resolved
+from app.remote_images.addresses import Address, is_public, resolve_host
 from app.remote_images.allowlist import AllowList, Target
 from app.settings import Settings
 from model.errors import ImageTooLarge, InvalidInput
@@ -23,15 +37,15 @@ from model.imaging.base64_images import is_url
 if TYPE_CHECKING:
     import httpx2
 
-MOST_AT_ONCE = 16  # of all requests together
-MOST_REDIRECTS = 3
-MOST_ADDRESSES = 3  # of a host that are tried
-_REDIRECTS = (301, 302, 303, 307, 308)
+MAX_PARALLEL_FETCHES = 16  # of all requests together
+MAX_REDIRECTS = 3
+MAX_ADDRESSES = 3  # per host that are tried
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "medimageinsight-server"}
 
 
 class ImageFetcher:
-    """Gets the images behind the URLs of requests."""
+    """Fetches images by URL, with one transport for all requests."""
 
     def __init__(
         self,
@@ -39,48 +53,56 @@ class ImageFetcher:
         *,
         max_bytes: int,
         timeout_s: float,
-        resolve: Callable[[str, int], Awaitable[Sequence[Address]]] = resolved,
+        resolve: Callable[[str, int], Awaitable[Sequence[Address]]] = resolve_host,
         is_allowed: Callable[[Address], bool] = is_public,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Make a fetcher.
+        """Create a fetcher.
 
         Args:
-            allowlist: what is fetched at all.
-            max_bytes: in one image, and in a request's body and its images together.
-            timeout_s: seconds for one image, with all its redirects.
-            resolve: finds a host's addresses.
-            is_allowed: whether to connect to an address.
-            tls: None trusts the certificate authorities that are usual.
+            allowlist: URLs that may be fetched.
+            max_bytes: largest number of bytes per image, and per request with all its images.
+            timeout_s: seconds per image, redirects included.
+            resolve: returns the addresses of a host and port; default: the system's resolver.
+            is_allowed: whether a connection to an address is permitted; default: only to public addresses.
+            tls: context that verifies certificates; None trusts the usual certificate authorities.
         """
         import httpx2
 
         self._allowlist, self._max_bytes, self._timeout_s = allowlist, max_bytes, timeout_s
         self._resolve, self._is_allowed = resolve, is_allowed
-        # A connection is kept for nobody: the next one to its address may be to another name.
-        unshared = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-        self._transport = httpx2.AsyncHTTPTransport(verify=tls or True, trust_env=False, limits=unshared)
-        self._places, self._time = FairSemaphore(MOST_AT_ONCE), VirtualTime()
+        # Connections are not reused: the next request to an address may be for another host name.
+        single_use = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        self._transport = httpx2.AsyncHTTPTransport(verify=tls or True, trust_env=False, limits=single_use)
+        self._places, self._time = FairSemaphore(MAX_PARALLEL_FETCHES), VirtualTime()
 
     @classmethod
-    def of(cls, settings: Settings) -> "ImageFetcher | None":
-        """The settings' fetcher; None when no URL is allowed.
+    def from_settings(cls, settings: Settings) -> "ImageFetcher | None":
+        """The fetcher that the settings describe; None if they allow no URL.
 
         Raises:
-            AllowListUnusable: see there.
+            AllowListInvalid: URL_ALLOWLIST has an entry that is neither a host nor a URL prefix.
         """
         allowlist = AllowList.parse(settings.url_allowlist)
         if allowlist is None:
             return None
         return cls(allowlist, max_bytes=settings.max_body_bytes, timeout_s=settings.url_timeout_s)
 
-    async def fetched(self, items: Sequence[Item], held: HeldBytes) -> tuple[list[Item], RowError | None]:
-        """The items with what their URLs name in place of these, and the first that cannot be had, which ends them.
+    async def fetch_images(self, items: Sequence[Item], held: HeldBytes) -> tuple[list[Item], RowError | None]:
+        """Replace the URLs in items by the files that they name.
 
-        Nothing is fetched behind a URL that is not allowed. All that is fetched is counted in `held`.
+        If an image cannot be fetched, the items end before it. Items after a URL that is not allowed are not fetched.
+
+        Args:
+            items: image items; those whose payload is not a URL stay as they are.
+            held: bytes that the request holds; the fetched bytes are added.
+
+        Returns:
+            The items before the first image that cannot be fetched, and the error of that image, or None.
 
         Raises:
-            BodyTooLarge, QueueFull: the images together are more than allowed, or than there is room for.
+            BodyTooLarge: the request and its images have more than `max_bytes`.
+            QueueFull: the service has no room for the bytes.
         """
         targets, bad_row = self._targets(items)
         flow = Flow(self._time)
@@ -91,7 +113,7 @@ class ImageFetcher:
         done: list[Item] = []
         try:
             for item, task in zip(items, tasks, strict=False):
-                done.append(item if task is None else replace(item, value=await task))
+                done.append(item if task is None else replace(item, payload=await task))
         except RowError as error:
             bad_row = error
         finally:
@@ -102,10 +124,10 @@ class ImageFetcher:
         return done, bad_row
 
     def _targets(self, items: Sequence[Item]) -> tuple[list[Target | None], RowError | None]:
-        """Where each item leads, None for one that is no URL, up to the first that is not allowed."""
+        """The target of each item, or None if it is not a URL, up to the first URL that is not allowed."""
         targets: list[Target | None] = []
         for item in items:
-            url = item.value if isinstance(item.value, str) and is_url(item.value) else None
+            url = item.payload if isinstance(item.payload, str) and is_url(item.payload) else None
             try:
                 targets.append(None if url is None else self._allowlist.target(url))
             except UrlNotAllowed as error:
@@ -117,33 +139,34 @@ class ImageFetcher:
             self._time.advance(start_tag)
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._followed(target, held)
+                    return await self._follow(target, held)
             except InvalidInput as error:
                 raise RowError(item.row, "image", error) from None
             except TimeoutError:
-                late = UrlNotFetched(f"the image behind the URL did not arrive within {self._timeout_s:g} seconds")
+                late = UrlNotFetched(f"the image at the URL did not arrive within {self._timeout_s:g} seconds")
                 raise RowError(item.row, "image", late) from None
 
-    async def _followed(self, target: Target, held: HeldBytes) -> bytes:
-        for _ in range(1 + MOST_REDIRECTS):
-            response = await self._asked(target)
+    async def _follow(self, target: Target, held: HeldBytes) -> bytes:
+        """The body at a target, after at most `MAX_REDIRECTS` redirects."""
+        for _ in range(1 + MAX_REDIRECTS):
+            response = await self._request(target)
             try:
                 location = response.headers.get("location")
-                if response.status_code not in _REDIRECTS or location is None:
+                if response.status_code not in _REDIRECT_STATUSES or location is None:
                     return await self._body(response, held)
-                target = self._allowlist.target(target.joined(location))
+                target = self._allowlist.target(target.redirect_url(location))
             except ValueError:
-                raise UrlNotFetched("the image's URL is redirected to what is no URL") from None
+                raise UrlNotFetched("the URL of the image redirects to a location that is not a URL") from None
             finally:
                 await response.aclose()
-        raise UrlNotFetched(f"the image's URL is redirected more than {MOST_REDIRECTS} times")
+        raise UrlNotFetched(f"the URL of the image redirects more than {MAX_REDIRECTS} times")
 
-    async def _asked(self, target: Target) -> "httpx2.Response":
-        """The beginning of the answer of a target's host, at an address of it that may be connected to."""
+    async def _request(self, target: Target) -> "httpx2.Response":
+        """Send a request to the first address of the host that answers; the body of the answer is not read yet."""
         import httpx2
 
-        addresses = (await self._addresses(target))[:MOST_ADDRESSES]
-        timeouts = {"connect": self._timeout_s / len(addresses)}  # one that is silent leaves time for the others
+        addresses = (await self._checked_addresses(target))[:MAX_ADDRESSES]
+        timeouts = {"connect": self._timeout_s / len(addresses)}  # a silent address leaves time for the others
         for address in addresses:
             url = httpx2.URL(
                 scheme=target.scheme,
@@ -160,51 +183,51 @@ class ImageFetcher:
                 continue
             except httpx2.HTTPError:
                 break
-        raise UrlNotFetched("the server that the image's URL names cannot be reached, or does not answer in HTTP")
+        raise UrlNotFetched("the server in the URL of the image cannot be reached, or does not answer in HTTP")
 
-    async def _addresses(self, target: Target) -> Sequence[Address]:
+    async def _checked_addresses(self, target: Target) -> Sequence[Address]:
+        """The addresses of a target's host, if the fetcher may connect to all of them."""
         try:
             addresses = await self._resolve(target.host, target.port)
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
-            raise UrlNotFetched("the host that the image's URL names has no address")
+            raise UrlNotFetched("the host in the URL of the image has no address")
         if not all(self._is_allowed(address) for address in addresses):
-            raise UrlNotAllowed("the host that the image's URL names has an address that is not public")
+            raise UrlNotAllowed("the host in the URL of the image has an address that is not public")
         return addresses
 
     async def _body(self, response: "httpx2.Response", held: HeldBytes) -> bytes:
         import httpx2
 
         if response.status_code != httpx2.codes.OK:
-            raise UrlNotFetched(f"the server that the image's URL names answered {response.status_code}, not 200")
+            raise UrlNotFetched(f"the server in the URL of the image answered {response.status_code}, not 200")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UrlNotFetched("the server that the image's URL names compressed its answer, which was not asked for")
-        declared = int(response.headers.get("content-length", 0))  # a number: the parser refuses anything else
-        self._check_size(declared)
-        body = bytearray()  # a body may come byte by byte, and a list of those would be fifty times as large
+            raise UrlNotFetched("the server in the URL of the image compressed its answer, although it must not")
+        declared_bytes = int(response.headers.get("content-length", 0))  # the HTTP parser refuses anything but a number
+        self._check_size(declared_bytes)
+        body = bytearray()  # a body may arrive byte by byte, and a list of such parts takes fifty times the memory
         try:
             async for part in response.aiter_raw():
                 self._check_size(len(body) + len(part))
                 self._hold(held, len(part))
                 body += part
         except httpx2.HTTPError:
-            raise UrlNotFetched("the server that the image's URL names broke off its answer") from None
+            raise UrlNotFetched("the server in the URL of the image broke off its answer") from None
         return bytes(body)
 
-    def _check_size(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise ImageTooLarge(
-                f"the image behind the URL has more than the {self._max_bytes:,} bytes that are allowed"
-            )
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
+            raise ImageTooLarge(f"the image at the URL has more than {self._max_bytes:,} bytes, which is the limit")
 
-    def _hold(self, held: HeldBytes, size: int) -> None:
-        held.add(size)
+    def _hold(self, held: HeldBytes, size_bytes: int) -> None:
+        held.add(size_bytes)
         if held.size > self._max_bytes:
             raise BodyTooLarge(
-                f"The request and the images behind its URLs have together more than the {self._max_bytes:,} bytes "
-                "that are allowed; send it in parts."
+                f"The request and the images at its URLs have together more than {self._max_bytes:,} bytes, which is "
+                "the limit; send fewer rows at once."
             )
 
     async def stop(self) -> None:
+        """Close the transport."""
         await self._transport.aclose()

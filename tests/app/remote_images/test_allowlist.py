@@ -1,4 +1,4 @@
-"""Which URLs are on the operator's list, and which addresses are those of public machines."""
+"""URLs that the operator's list allows, and addresses that are public."""
 
 from ipaddress import ip_address
 
@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import UrlNotAllowed
 from app.remote_images.addresses import is_public
-from app.remote_images.allowlist import AllowList, AllowListUnusable
+from app.remote_images.allowlist import AllowList, AllowListInvalid
 
 LIST = AllowList(
     [
@@ -33,7 +33,7 @@ LIST = AllowList(
         "https://[2001:4860::8888]:8443/a/b/c",
     ],
 )
-def test_what_an_entry_has_is_allowed(url: str) -> None:
+def test_a_url_of_an_entry_is_allowed(url: str) -> None:
     assert LIST.target(url)
 
 
@@ -83,7 +83,7 @@ def test_what_an_entry_has_is_allowed(url: str) -> None:
         "https://[2001:4860::8888]/a/b",
     ],
 )
-def test_anything_else_is_not_and_is_not_repeated(url: str) -> None:
+def test_any_other_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(UrlNotAllowed) as error:
         LIST.target(url)
     assert "example" not in str(error.value)
@@ -106,13 +106,13 @@ def test_anything_else_is_not_and_is_not_repeated(url: str) -> None:
     ],
 )
 def test_a_bad_entry_is_named_by_its_number(entry: str) -> None:
-    with pytest.raises(AllowListUnusable, match="URL_ALLOWLIST's entry 2 is neither a host nor a URL prefix"):
+    with pytest.raises(AllowListInvalid, match="entry 2 of URL_ALLOWLIST is neither a host nor a URL prefix"):
         AllowList.parse(f"images.example.org, {entry},")
 
 
 def test_no_entry_allows_nothing_and_commas_are_a_mistake() -> None:
     assert AllowList.parse("") is None
-    with pytest.raises(AllowListUnusable, match="holds no entry"):
+    with pytest.raises(AllowListInvalid, match="holds no entry"):
         AllowList.parse(" , ")
 
 
@@ -126,8 +126,8 @@ def test_public_addresses(address: str) -> None:
     [
         "0.0.0.0",
         "10.1.2.3",
-        "100.64.0.1",  # a carrier's own
-        "100.100.100.200",  # where a cloud keeps its metadata; others at 169.254.169.254
+        "100.64.0.1",  # shared address space of carriers
+        "100.100.100.200",  # metadata service of a cloud; others use 169.254.169.254
         "127.0.0.1",
         "127.255.255.254",
         "168.63.129.16",
@@ -166,5 +166,5 @@ def test_public_addresses(address: str) -> None:
         "ff0e::1",
     ],
 )
-def test_all_others(address: str) -> None:
+def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(ip_address(address))

@@ -1,4 +1,4 @@
-"""Rows with URLs, asked of an application: off unless allowed, and then as good as the bytes."""
+"""Rows with URLs over HTTP: refused by default; if allowed, the vectors are those of the bytes."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ SECRET = "Q7patientQ7"
 async def asking(
     engine: EmbeddingEngine, answers: Mapping[str, bytes] = ANSWERS, **settings: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, str, FastAPI]]:
-    """A client of an application that may fetch from loopback, the URL of what it may fetch, and that application."""
+    """An application that may fetch from loopback: its client, the URL that it may fetch, and the application."""
     async with picture_server(answers) as server:
         app = create_app(Settings(**settings), LoadedModel(engine, imports_s=0.0))
         app.state.service.fetcher = fetcher(server.port)
@@ -96,9 +96,9 @@ async def test_the_time_of_a_fetch_is_reading(engine: EmbeddingEngine) -> None:
 
 
 @pytest.mark.parametrize("path", [*ANSWERS, f"/{SECRET}"])
-async def test_no_url_comes_out_again(path: str, engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_url_is_repeated(path: str, engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    for name in ("httpcore2", "httpx2"):  # as app/telemetry/logging_setup.py has it
+    for name in ("httpcore2", "httpx2"):  # as in app/telemetry/logging_setup.py
         caplog.set_level(logging.WARNING, logger=name)
     async with asking(engine) as (client, url, _):
         body = table(["image"], [[f"{url}{path}?token={SECRET}"]])
@@ -116,7 +116,7 @@ async def test_urls_are_off_by_default_and_the_refusal_says_so(client: httpx.Asy
     assert SECRET not in answered.text
 
 
-async def test_a_list_as_the_settings_have_it_leads_to_no_address_of_this_machine(engine: EmbeddingEngine) -> None:
+async def test_an_allowlist_from_the_settings_permits_no_address_of_this_machine(engine: EmbeddingEngine) -> None:
     async with picture_server(ANSWERS) as server:
         url = f"http://localhost:{server.port}"
         app = create_app(Settings(url_allowlist=url), LoadedModel(engine, imports_s=0.0))
@@ -124,14 +124,14 @@ async def test_a_list_as_the_settings_have_it_leads_to_no_address_of_this_machin
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as it:
             for place, words in (
                 (f"{url}/a.png", "not public"),
-                (f"https://{HOST}/", "not one that URL_ALLOWLIST names"),
+                (f"https://{HOST}/", "not in URL_ALLOWLIST"),
             ):
                 answered = await it.post("/embed", json=table(["image"], [[place]]))
                 assert_refused(answered, 400, "url_not_allowed", words, row=0, column="image")
     assert server.paths == []
 
 
-def test_a_server_does_not_start_with_a_list_that_is_none() -> None:
+def test_a_server_does_not_start_with_an_invalid_allowlist() -> None:
     done = run_script("serve", "--url-allowlist", "images.example.org,*")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "URL_ALLOWLIST's entry 2" in done.stderr
+    assert "entry 2 of URL_ALLOWLIST" in done.stderr

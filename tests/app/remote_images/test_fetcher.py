@@ -1,4 +1,4 @@
-"""Images by URL: within limits, and from where it is allowed alone; a real server on loopback."""
+"""Fetching of images from a real server on loopback: limits, redirects, addresses and certificates."""
 
 import contextlib
 import socket
@@ -35,27 +35,27 @@ def held() -> HeldBytes:
 
 
 async def bytes_of(url: str, port: int, **options: Any) -> bytes:
-    """What is fetched behind one URL; raises the refusal of a row."""
-    items, bad_row = await fetcher(port, **options).fetched([Item(7, url)], held())
+    """The bytes that are fetched from one URL. Raises the cause of the error of its row."""
+    items, bad_row = await fetcher(port, **options).fetch_images([Item(7, url)], held())
     if bad_row is not None:
         assert (bad_row.row, bad_row.column) == (7, "image")
         raise bad_row.cause
-    value = items[0].value
-    assert isinstance(value, bytes)
-    return value
+    data = items[0].payload
+    assert isinstance(data, bytes)
+    return data
 
 
-async def test_what_a_url_names_takes_its_place_and_the_rest_stays_as_it_is() -> None:
+async def test_urls_are_replaced_by_their_files_and_other_items_stay() -> None:
     async with picture_server(ANSWERS) as server:
         url = f"http://{HOST}:{server.port}"
         items = [Item(0, encoded(png(3))), Item(1, f"{url}/a.png?size=1"), Item(2, png(4)), Item(3, f"{url}/moved#x")]
-        fetched, bad_row = await fetcher(server.port).fetched(items, held())
+        fetched, bad_row = await fetcher(server.port).fetch_images(items, held())
     assert bad_row is None
-    assert [item.value for item in fetched] == [encoded(png(3)), png(1), png(4), png(2)]
+    assert [item.payload for item in fetched] == [encoded(png(3)), png(1), png(4), png(2)]
     assert sorted(server.paths) == ["/a.png?size=1", "/b.png", "/moved"]
 
 
-async def test_a_request_says_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_request_sends_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     (tmp_path / ".netrc").write_text(f"machine {HOST} login me password {SECRET}")
@@ -73,17 +73,17 @@ async def test_a_request_says_nothing_of_this_machine(monkeypatch: pytest.Monkey
     [
         ("/nowhere", "UrlNotFetched", "answered 404, not 200"),
         ("/failing", "UrlNotFetched", "answered 500, not 200"),
-        ("/loop", "UrlNotFetched", "redirected more than 3 times"),
+        ("/loop", "UrlNotFetched", "redirects more than 3 times"),
         ("/slow", "UrlNotFetched", "did not arrive within 0.5 seconds"),
         ("/cut", "UrlNotFetched", "broke off its answer"),
         ("/gzip", "UrlNotFetched", "compressed its answer"),
         ("/broken", "UrlNotFetched", "does not answer in HTTP"),
         ("/absurd", "UrlNotFetched", "does not answer in HTTP"),
-        ("/declared", "ImageTooLarge", "more than the 100,000 bytes"),
-        ("/endless", "ImageTooLarge", "more than the 100,000 bytes"),
+        ("/declared", "ImageTooLarge", "more than 100,000 bytes"),
+        ("/endless", "ImageTooLarge", "more than 100,000 bytes"),
     ],
 )
-async def test_what_cannot_be_had(path: str, code: str, words: str) -> None:
+async def test_images_that_cannot_be_fetched(path: str, code: str, words: str) -> None:
     async with picture_server(ANSWERS) as server:
         with pytest.raises(Exception, match=words) as error:
             await bytes_of(f"http://{HOST}:{server.port}{path}", server.port, timeout_s=0.5 if "slow" in path else 30)
@@ -114,9 +114,9 @@ async def test_every_redirect_is_checked_anew(location: str) -> None:
     assert server.paths == ["/a"]
 
 
-async def test_a_redirect_to_what_is_no_url() -> None:
+async def test_a_redirect_to_a_location_that_is_not_a_url() -> None:
     async with picture_server({"/a": redirect("http://[a")}) as server:
-        with pytest.raises(Exception, match="redirected to what is no URL"):
+        with pytest.raises(Exception, match="redirects to a location that is not a URL"):
             await bytes_of(f"http://{HOST}:{server.port}/a", server.port)
 
 
@@ -130,7 +130,7 @@ async def test_one_address_that_is_not_public_is_enough_to_refuse(found: list[st
     async with picture_server(ANSWERS) as server:
         allowlist = AllowList([f"http://{HOST}:{server.port}"])
         strict = ImageFetcher(allowlist, max_bytes=MAX_BYTES, timeout_s=5, resolve=resolve)
-        _, bad_row = await strict.fetched([Item(0, f"http://{HOST}:{server.port}/a.png")], held())
+        _, bad_row = await strict.fetch_images([Item(0, f"http://{HOST}:{server.port}/a.png")], held())
     assert bad_row is not None
     assert "has an address that is not public" in str(bad_row)
     assert server.paths == []
@@ -141,7 +141,7 @@ async def test_loopback_by_any_name_is_refused_by_the_real_resolver(host: str) -
     async with picture_server(ANSWERS) as server:
         url = f"http://{host}:{server.port}/a.png"
         strict = ImageFetcher(AllowList([url]), max_bytes=MAX_BYTES, timeout_s=5)
-        _, bad_row = await strict.fetched([Item(0, url)], held())
+        _, bad_row = await strict.fetch_images([Item(0, url)], held())
     assert bad_row is not None
     assert "not public" in str(bad_row) or "has no address" in str(bad_row)
     assert server.paths == []
@@ -159,9 +159,8 @@ async def test_the_connection_goes_to_the_address_that_was_checked_whatever_the_
         assert await bytes_of(f"http://{HOST}:{server.port}/a.png", server.port, resolve=rebinding) == png(1)
         assert asked == 1
         asked = 0
-        with pytest.raises(
-            Exception, match="not public"
-        ):  # the second request of a redirect resolves, and checks, anew
+        # The second request of a redirect resolves and checks the name again.
+        with pytest.raises(Exception, match="not public"):
             await bytes_of(f"http://{HOST}:{server.port}/moved", server.port, resolve=rebinding)
 
 
@@ -180,7 +179,7 @@ async def test_an_address_that_is_silent_leaves_time_for_the_next() -> None:
 
     async with picture_server(ANSWERS) as server:
         with socket.create_server(("127.0.0.2", server.port), backlog=0), contextlib.ExitStack() as waiting:
-            for _ in range(3):  # more than it lets wait: it answers nobody from here on
+            for _ in range(3):  # more than its backlog, so that it accepts no further connection
                 one = waiting.enter_context(socket.socket())
                 one.setblocking(False)
                 one.connect_ex(("127.0.0.2", server.port))
@@ -194,7 +193,7 @@ async def test_certificates_are_checked_against_the_name_though_an_address_is_co
         url = f"https://{HOST}:{server.port}/a.png"
         assert await bytes_of(url, server.port, tls=client_tls) == png(1)
         with pytest.raises(Exception, match="cannot be reached"):
-            await bytes_of(url, server.port)  # nobody else trusts it
+            await bytes_of(url, server.port)  # the usual authorities do not trust it
     server_tls, client_tls = certificate("other.test", tmp_path)
     async with picture_server(ANSWERS, server_tls) as server:
         with pytest.raises(Exception, match="cannot be reached"):
@@ -206,19 +205,19 @@ async def test_the_first_bad_row_is_named_and_nothing_is_fetched_behind_one_that
     async with picture_server(ANSWERS) as server:
         url = f"http://{HOST}:{server.port}"
         items = [Item(0, f"{url}/a.png"), Item(1, "https://other.test/"), Item(2, f"{url}/b.png")]
-        done, bad_row = await fetcher(server.port).fetched(items, held())
+        done, bad_row = await fetcher(server.port).fetch_images(items, held())
         assert ([item.row for item in done], bad_row and bad_row.row) == ([0], 1)
         assert server.paths == ["/a.png"]
         items = [Item(0, f"{url}/a.png"), Item(1, f"{url}/nowhere"), Item(2, f"{url}/gzip"), Item(3, "ftp://a/")]
-        done, bad_row = await fetcher(server.port).fetched(items, held())
-        assert ([item.value for item in done], bad_row and bad_row.row) == ([png(1)], 1)
+        done, bad_row = await fetcher(server.port).fetch_images(items, held())
+        assert ([item.payload for item in done], bad_row and bad_row.row) == ([png(1)], 1)
 
 
 async def test_the_images_of_a_request_are_bounded_together() -> None:
     async with picture_server(ANSWERS) as server:
         items = [Item(row, f"http://{HOST}:{server.port}/large") for row in range(2)]
-        with pytest.raises(BodyTooLarge, match="together more than the 100,000 bytes"):
-            await fetcher(server.port).fetched(items, held())
+        with pytest.raises(BodyTooLarge, match="together more than 100,000 bytes"):
+            await fetcher(server.port).fetch_images(items, held())
 
 
 def test_bytes_of_a_request_that_has_ended_are_not_held() -> None:
