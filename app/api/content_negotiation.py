@@ -1,8 +1,11 @@
-"""The lists in which a client says what it accepts, and how much it likes it (RFC 9110, 12.5)."""
+"""Content negotiation: parsing of `Accept` and `Accept-Encoding` (RFC 9110, section 12.5)."""
 
 
 def qualities(header: str) -> dict[str, float]:
-    """The names in an `Accept` or `Accept-Encoding` header, lower case, with their quality: 0 (refused) to 1."""
+    """The quality of each name in an `Accept` or `Accept-Encoding` header.
+
+    Names are in lower case. The quality is 1 if the header gives none, and 0 (refused) if it is not a number.
+    """
     found: dict[str, float] = {}
     for part in header.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))

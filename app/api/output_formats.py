@@ -1,6 +1,6 @@
-"""The forms of an answer: what a vector's numbers are, and how they are written.
+"""Output formats of an answer: the number format of its vectors, and the file format they are written in.
 
-Whatever the form, each vector keeps the number of its row and its kind.
+Every file format keeps the row number and the kind of each vector.
 """
 
 import base64
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from app.api.content_negotiation import qualities
 from app.errors import RequestInvalid
-from app.inference.pipeline import Embedding
+from app.inference.pipeline import Embeddings
 
 INT8_RANGE = 0.2
-"""Of a unit vector's component in int8: -0.2 becomes -128 and 0.2 becomes 127; a component of a random unit vector of
-1024 is beyond it once in 10 billion times."""
+"""Range of int8: -0.2 becomes -128, and 0.2 becomes 127; components outside of it are clipped.
+
+A component of a random unit vector of 1024 components is outside once in 10 billion times.
+"""
 _INT8_STEP = 2 * INT8_RANGE / 255
 
 NPY, NPZ, ARROW = "application/x-npy", "application/x-npz", "application/vnd.apache.arrow.stream"
@@ -27,23 +29,27 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Vectors:
-    """All vectors of a kind, in the rows' order."""
+    """All vectors of one kind, in the order of the rows."""
 
     kind: str  # image or text
-    rows: Sequence[int]  # the row of each vector; one that has several frames stands there as often
-    values: NDArray[Any]  # (n, D), or (n, D / 8) of packed bits
+    rows: Sequence[int]  # row number of each vector; repeated for an image with several frames
+    values: NDArray[Any]  # (n, D); (n, D / 8) for output_dtype binary
 
 
-def quantized(vectors: Embedding, output_dtype: str) -> NDArray[Any]:
-    """Vectors (n, D) in another type, as `sentence_transformers.quantize_embeddings` makes it.
+def quantize(vectors: Embeddings, output_dtype: str) -> NDArray[Any]:
+    """Convert vectors to another number format, little-endian, like `sentence_transformers.quantize_embeddings`.
 
     Args:
-        vectors: float32.
-        output_dtype: float32, float16, int8 (in the fixed range `INT8_RANGE`, so that vectors of different requests
-            compare), or binary: the signs, eight in an int8, the first in its highest bit.
+        vectors: (n, D) float32.
+        output_dtype: float32, float16, int8 or binary. int8 has the fixed range `INT8_RANGE`, so that vectors of
+            different requests can be compared. binary packs the signs of eight components into one int8, the first
+            component in the highest bit.
+
+    Returns:
+        (n, D); (n, D / 8) for binary.
     """
     if output_dtype == "int8":
-        steps: Embedding = (vectors + INT8_RANGE) / _INT8_STEP - 128
+        steps: Embeddings = (vectors + INT8_RANGE) / _INT8_STEP - 128
         return np.clip(steps, -128, 127).astype(np.int8)
     if output_dtype == "binary":
         signs: NDArray[np.int16] = np.packbits(vectors > 0, axis=-1).astype(np.int16) - np.int16(128)
@@ -52,26 +58,28 @@ def quantized(vectors: Embedding, output_dtype: str) -> NDArray[Any]:
 
 
 def base64_text(vector: NDArray[Any]) -> str:
-    """A vector's memory, little-endian, as base64."""
+    """The bytes of a vector as base64; the byte order is that of the array."""
     return base64.b64encode(vector.tobytes()).decode()
 
 
 def accepted_format(accept: str) -> str:
-    """The media type to answer with: of those in an `Accept` header that are written here the one liked most.
+    """The supported media type with the highest quality in an `Accept` header.
 
-    A header that names none of them gets JSON, as it always did.
+    The answer is JSON if the header names no supported type, because clients without a suitable header expect it.
     """
-    liked = {(name if name in FORMS else JSON): quality for name, quality in qualities(accept).items() if _known(name)}
-    best = max(liked, key=lambda name: liked[name], default=JSON)
-    return best if liked.get(best, 1.0) > 0 else JSON
+    accepted = {
+        (name if name in FORMATS else JSON): quality for name, quality in qualities(accept).items() if _is_known(name)
+    }
+    best = max(accepted, key=lambda name: accepted[name], default=JSON)
+    return best if accepted.get(best, 1.0) > 0 else JSON
 
 
-def _known(name: str) -> bool:
-    return name in FORMS or name in (JSON, "application/*", "*/*")
+def _is_known(name: str) -> bool:
+    return name in FORMATS or name in (JSON, "application/*", "*/*")
 
 
-def _npy(parts: Sequence[Vectors], scale: float | None) -> bytes:  # noqa: ARG001, a plain array has no room for it
-    """One structured array with the fields row, kind and embedding; `numpy.load` reads it."""
+def _npy(parts: Sequence[Vectors], scale: float | None) -> bytes:  # noqa: ARG001, an .npy file has no place for it
+    """An .npy file with one structured array: fields row, kind and embedding."""
     values = np.concatenate([part.values for part in parts])
     table = np.empty(
         len(values), dtype=[("row", "<i8"), ("kind", "<U5"), ("embedding", values.dtype, (values.shape[1],))]
@@ -85,7 +93,7 @@ def _npy(parts: Sequence[Vectors], scale: float | None) -> bytes:  # noqa: ARG00
 
 
 def _npz(parts: Sequence[Vectors], scale: float | None) -> bytes:
-    """The arrays image_features, image_rows, text_features, text_rows and scaling_factor, those that there are."""
+    """An .npz file: image_features and image_rows, text_features and text_rows, scaling_factor, each if present."""
     arrays: dict[str, NDArray[Any]] = {}
     for part in parts:
         arrays |= {f"{part.kind}_features": part.values, f"{part.kind}_rows": np.array(part.rows, dtype=np.int64)}
@@ -97,12 +105,17 @@ def _npz(parts: Sequence[Vectors], scale: float | None) -> bytes:
 
 
 def _arrow(parts: Sequence[Vectors], scale: float | None) -> bytes:
-    """One record batch a kind with the columns row, kind and embedding; scaling_factor stands in the metadata."""
+    """An Arrow stream with one record batch per kind: columns row, kind and embedding; scaling_factor in the metadata.
+
+    Raises:
+        RequestInvalid: pyarrow is not installed on the server.
+    """
     try:
         import pyarrow as pa
     except ImportError:
         raise RequestInvalid(
-            "Arrow needs medimageinsight-server[parquet] on the server; accept application/x-npz instead."
+            "This server cannot write Arrow, because medimageinsight-server[parquet] is not installed there; "
+            "accept application/x-npz instead."
         ) from None
 
     width, dtype = parts[0].values.shape[1], pa.from_numpy_dtype(parts[0].values.dtype)
@@ -119,4 +132,5 @@ def _arrow(parts: Sequence[Vectors], scale: float | None) -> bytes:
     return bytes(sink.getvalue())
 
 
-FORMS: dict[str, Callable[[Sequence[Vectors], float | None], bytes]] = {NPY: _npy, NPZ: _npz, ARROW: _arrow}
+FORMATS: dict[str, Callable[[Sequence[Vectors], float | None], bytes]] = {NPY: _npy, NPZ: _npz, ARROW: _arrow}
+"""Writer per media type; takes the vectors per kind, and the scaling factor or None."""

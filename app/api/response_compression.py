@@ -1,4 +1,4 @@
-"""Compression of large answers, as a client's `Accept-Encoding` asks for it."""
+"""Compression of large answers with the encodings that a client accepts."""
 
 import asyncio
 import sys
@@ -11,28 +11,37 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-LEAST_BYTES = 16_384  # smaller answers are sent as they are
+MIN_BYTES = 16_384
+"""Smaller answers are not compressed."""
 _LEVELS = {"zstd": 1, "gzip": 1}
 
 
-async def deflated(body: bytes, accept_encoding: str, headers: dict[str, str]) -> bytes:
-    """A large answer as a client's `Accept-Encoding` asks for it; `headers` learn of it.
+async def compress_body(body: bytes, accept_encoding: str, headers: dict[str, str]) -> bytes:
+    """Compress an answer in a thread, if it is large and the client accepts zstd or gzip.
 
-    Vectors as text shrink to less than half; what is binary already does not, and should not come here.
+    JSON shrinks to less than half of its size. Binary formats do not shrink and should not be passed here.
+
+    Args:
+        body: body of the answer.
+        accept_encoding: the request's `Accept-Encoding` header.
+        headers: headers of the answer; `vary` and `content-encoding` are set in place.
+
+    Returns:
+        The compressed body, or the body itself.
     """
-    if len(body) < LEAST_BYTES:
+    if len(body) < MIN_BYTES:
         return body
     headers["vary"] = ", ".join(filter(None, (headers.get("vary"), "accept-encoding")))
-    asked = qualities(accept_encoding)
+    accepted = qualities(accept_encoding)
     for encoding, level in _LEVELS.items():
-        if asked.get(encoding, 0.0) > 0:
+        if accepted.get(encoding, 0.0) > 0:
             headers["content-encoding"] = encoding
-            return await asyncio.to_thread(_deflate, body, encoding, level)
+            return await asyncio.to_thread(_compress, body, encoding, level)
     return body
 
 
-def _deflate(body: bytes, encoding: str, level: int) -> bytes:
+def _compress(body: bytes, encoding: str, level: int) -> bytes:
     if encoding == "zstd":
         return zstd.compress(body, level)
-    deflater = zlib.compressobj(level, wbits=16 + zlib.MAX_WBITS)
-    return deflater.compress(body) + deflater.flush()
+    compressor = zlib.compressobj(level, wbits=16 + zlib.MAX_WBITS)
+    return compressor.compress(body) + compressor.flush()

@@ -1,4 +1,4 @@
-"""What a client accepts."""
+"""Content negotiation: names and qualities in `Accept` headers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The same vectors in every form, each with its row and kind."""
+"""Output formats: the same vectors in every format, each with its row and kind."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
-from app.api.output_formats import ARROW, JSON, NPY, NPZ, accepted_format, quantized
+from app.api.output_formats import ARROW, JSON, NPY, NPZ, accepted_format, quantize
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
 from app.settings import Settings
@@ -25,12 +25,15 @@ BODY = table(["image", "text"], ROWS)
 
 @pytest.fixture
 def app(engine: EmbeddingEngine) -> FastAPI:
-    """One batch after the other: on another number of threads the last bits differ, and here every bit counts."""
+    """An application that computes one batch at a time.
+
+    The last bits of a vector depend on the number of threads, and these tests compare every bit.
+    """
     return create_app(Settings(concurrent_batches=1), LoadedModel(engine, imports_s=0.0))
 
 
 async def plain(client: httpx.AsyncClient) -> dict[tuple[int, str], NDArray[np.float32]]:
-    """The vectors of the default answer by row and kind."""
+    """Vectors of the default answer, by row and kind."""
     answer = await client.post("/embed", json=BODY)
     return {
         (number, name.removesuffix("_features")): np.array(value[0], dtype=np.float32)
@@ -91,7 +94,7 @@ async def test_base64_is_the_memory_of_the_vector(client: httpx.AsyncClient) -> 
 @pytest.mark.parametrize("output_dtype", ["float16", "int8", "binary"])
 async def test_smaller_numbers(output_dtype: str, client: httpx.AsyncClient) -> None:
     vector = (await plain(client))[1, "text"]
-    wanted = quantized(vector[np.newaxis], output_dtype)[0]
+    wanted = quantize(vector[np.newaxis], output_dtype)[0]
     numbers = (await post(client, output_dtype=output_dtype)).json()[1]["text_features"][0]
     packed = (await post(client, output_dtype=output_dtype, encoding_format="base64")).json()[1]["text_features"][0]
     array = np.load(io.BytesIO((await post(client, NPY, output_dtype=output_dtype)).content))
@@ -102,14 +105,14 @@ async def test_smaller_numbers(output_dtype: str, client: httpx.AsyncClient) -> 
 
 def test_int8_has_256_steps_in_a_fixed_range() -> None:
     vectors = np.array([[-0.2, 0.0, 0.1, 0.2, -1.0, 1.0]], dtype=np.float32)
-    assert quantized(vectors, "int8").tolist() == [[-128, 0, 63, 127, -128, 127]]
-    back = (quantized(vectors, "int8").astype(float) + 128) * (0.4 / 255) - 0.2
+    assert quantize(vectors, "int8").tolist() == [[-128, 0, 63, 127, -128, 127]]
+    back = (quantize(vectors, "int8").astype(float) + 128) * (0.4 / 255) - 0.2
     assert np.abs(back - vectors)[0, :4].max() < 0.4 / 255
 
 
 def test_binary_has_the_signs_of_eight_numbers_in_one() -> None:
     vectors = np.array([[1, -1, 1, 0, -1, -1, -1, 1] + [-1] * 8], dtype=np.float32)
-    assert quantized(vectors, "binary").tolist() == [[0b10100001 - 128, -128]]
+    assert quantize(vectors, "binary").tolist() == [[0b10100001 - 128, -128]]
 
 
 async def test_projections_without_normalisation(client: httpx.AsyncClient) -> None:
@@ -123,11 +126,11 @@ async def test_projections_without_normalisation(client: httpx.AsyncClient) -> N
 
 async def test_int8_of_projections_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed", json=BODY | {"params": {"normalize": False, "output_dtype": "int8"}})
-    assert_refused(answer, 400, "invalid_request", "params", "output_dtype int8 is of unit vectors")
+    assert_refused(answer, 400, "invalid_request", "params", "output_dtype int8 needs unit vectors")
 
 
 @pytest.mark.parametrize(
-    ("accept", "form"),
+    ("accept", "media_type"),
     [
         ("", JSON),
         ("*/*", JSON),
@@ -140,5 +143,5 @@ async def test_int8_of_projections_is_refused(client: httpx.AsyncClient) -> None
         (f"{ARROW}; charset=binary", ARROW),
     ],
 )
-def test_the_form_that_is_liked_most_is_written(accept: str, form: str) -> None:
-    assert accepted_format(accept) == form
+def test_the_accepted_format_of_highest_quality_is_written(accept: str, media_type: str) -> None:
+    assert accepted_format(accept) == media_type

@@ -1,4 +1,4 @@
-"""What a request may say beside its rows; what a bad parameter is answered over HTTP stands in test_bad_input.py."""
+"""Parameters of a request. The errors of bad parameters over HTTP are tested in `contract/test_renderings.py`."""
 
 from typing import Any
 
@@ -51,13 +51,13 @@ def test_a_window_is_a_name_or_two_numbers(sent: Any) -> None:
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        ("lungs", "known are .*lung"),
-        ("40", "known are"),
-        ([40], "a name or .center, width. is needed"),
-        ([40, "wide"], "a name or .center, width. is needed"),
+        ("lungs", "known names are .*lung"),
+        ("40", "known names are"),
+        ([40], "the window must be a name or .center, width."),
+        ([40, "wide"], "the window must be a name or .center, width."),
         ([40, 0], "width greater than 0"),
         ([float("nan"), 80], "must be finite"),
-        (40, "a name or .center, width. is needed"),
+        (40, "the window must be a name or .center, width."),
     ],
 )
 def test_what_is_no_window(sent: Any, reason: str) -> None:
@@ -72,7 +72,7 @@ def test_a_picture_of_a_volume() -> None:
 def test_what_excludes_each_other() -> None:
     with pytest.raises(ValidationError, match="frame and frames exclude each other"):
         Params(frame=0, frames="all")
-    with pytest.raises(ValidationError, match="int8 is of unit vectors"):
+    with pytest.raises(ValidationError, match="int8 needs unit vectors"):
         Params(output_dtype="int8", normalize=False)
 
 
