@@ -1,4 +1,4 @@
-"""Every form of image and text that is accepted, and that its embedding is the engine's own."""
+"""Accepted images and texts: each embedding equals the one that the engine computes itself."""
 
 import base64
 import io
@@ -47,7 +47,7 @@ async def embedded(client: httpx.AsyncClient, image: str) -> Vector:
         pytest.param(f"data:;base64,{BASE64}", id="data URI without a type"),
     ],
 )
-async def test_base64_in_every_dress(text: str, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+async def test_every_spelling_of_base64(text: str, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     assert_close(await embedded(client, text), image_vector(engine, png()))
 
 
@@ -88,7 +88,7 @@ async def test_16_bit_grey_is_scaled_to_its_own_range(
 ) -> None:
     grey = np.asarray(picture().convert("L"))
     eight_bit = saved(Image.fromarray(((grey - grey.min()) * (255 / np.ptp(grey))).round().astype(np.uint8)))
-    sixteen_bit = saved(Image.fromarray(grey.astype(np.uint16) * 16 + 1000), kind)  # 12 bits of a scanner, say
+    sixteen_bit = saved(Image.fromarray(grey.astype(np.uint16) * 16 + 1000), kind)  # like the 12 bits of a scanner
     assert_close(await embedded(client, encoded(sixteen_bit)), image_vector(engine, eight_bit))
 
 

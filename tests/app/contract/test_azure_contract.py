@@ -1,4 +1,4 @@
-"""What the public clients of the Azure endpoint send and read, from their own code's habits."""
+"""Requests and answers as the public clients of the Azure endpoint send and read them."""
 
 import base64
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_longer_list_zipped_with_a_shorter_one(
 
 
 async def test_zero_shot_as_the_public_notebooks_compute_it(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
-    """Texts and images in requests of their own; the scale is read from row 0 of the texts."""
+    """Texts and images are in separate requests; the scale is read from row 0 of the texts."""
     texts = await score(client, [["", text] for text in TEXTS], params={"get_scaling_factor": True})
     images = await score(client, [row_of(image, "") for image in IMAGES])
     logits = (
@@ -58,7 +58,7 @@ async def test_zero_shot_as_the_public_notebooks_compute_it(client: httpx.AsyncC
     assert np.abs(logits - np.array(right)).max() < 0.01
 
 
-async def test_the_endpoints_headers(client: httpx.AsyncClient) -> None:
+async def test_headers_of_the_azure_endpoint(client: httpx.AsyncClient) -> None:
     sent = {"x-ms-client-request-id": "client-7", "x-request-id": "7"}
     answer = await client.post("/score", json={}, headers=sent)
     assert answer.headers["x-request-id"] == "7"
@@ -73,8 +73,8 @@ async def test_a_wrong_body_is_400_and_not_422(client: httpx.AsyncClient) -> Non
         assert (await client.post("/score", json=body)).status_code == 400
 
 
-async def test_what_is_retried_says_when(engine: EmbeddingEngine) -> None:
-    """Public clients retry 429 and 5xx, and nothing else."""
+async def test_answers_that_clients_retry_say_when(engine: EmbeddingEngine) -> None:
+    """Public clients retry only 429 and 5xx."""
     app = create_app(Settings(queue_size=2, max_rows=2), LoadedModel(engine, imports_s=0.0))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:

@@ -1,4 +1,4 @@
-"""The documentation page in a real browser, with no internet: its first request works when "Execute" is pressed."""
+"""The documentation page in a real browser without internet: "Execute" sends a request that works."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def visible(browser: webdriver.Chrome, css: str) -> WebElement:
 
 
 def fetched_hosts(browser: webdriver.Chrome) -> set[str]:
-    """Origins that the page was allowed to load from; what its content security policy refused stands in the log."""
+    """Origins that the page loaded from, without those that its content security policy refused (from the log)."""
     script = "return performance.getEntriesByType('resource').map(entry => new URL(entry.name).origin)"
     log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     refusals = " ".join(entry["message"] for entry in log if "Content Security Policy" in entry["message"])

@@ -1,4 +1,4 @@
-"""MLflow's forms of a body on `/invocations`, by hand and with MLflow's own client."""
+"""MLflow's request schemas on `/invocations`, written by hand and sent by MLflow's client."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_mlflows_own_client(scoring: ScoringServerClient, engine: EmbeddingEngin
         {"dataframe_records": [{"text": TEXT, "image": IMAGE}], "params": {}},
     ],
 )
-async def test_both_forms(body: Any, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+async def test_both_schemas(body: Any, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     answer = (await client.post("/invocations", json=body)).json()
     (row,) = answer["predictions"]
     assert_close(np.array(row["text_features"][0], np.float32), text_vector(engine, TEXT))
@@ -74,5 +74,5 @@ async def test_the_azure_schema_is_answered_the_azure_way(client: httpx.AsyncCli
         ({"instances": [TEXT]}, "input_data is missing"),
     ],
 )
-async def test_what_is_refused(body: Any, words: str, client: httpx.AsyncClient) -> None:
+async def test_refused_bodies(body: Any, words: str, client: httpx.AsyncClient) -> None:
     assert_refused(await client.post("/invocations", json=body), 400, "invalid_request", words)

@@ -1,4 +1,4 @@
-"""The document tells the truth: schemathesis makes requests from it, and checks every answer against it."""
+"""Conformance: schemathesis makes requests from the OpenAPI document and checks every answer against it."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.support.servers.serving import serving
 
-# Left out: positive_data_acceptance. That a row is as long as its table has columns, that base64 holds an image, and
-# that a text is not cut in a surrogate cannot be said in a schema, so what fits the schema may be refused.
+# Without positive_data_acceptance: a valid body may be refused, because some rules do not fit into a schema. Examples:
+# a row is as long as `columns`, base64 holds an image, a text holds no lone surrogate.
 COMMAND = [
     *(str(Path(sys.executable).with_name("schemathesis")), "run"),
     *("--exclude-checks", "positive_data_acceptance"),

@@ -1,4 +1,4 @@
-"""Over HTTP: DICOM, volumes, pages and frames, and the parameters that choose among them."""
+"""DICOM files, volumes, pages and frames over HTTP, and the parameters that select among them."""
 
 import io
 from typing import Any
@@ -33,7 +33,7 @@ def volume() -> bytes:
     return data
 
 
-def own(engine: EmbeddingEngine, data: bytes, **rendering: Any) -> NDArray[np.float32]:
+def engine_vector(engine: EmbeddingEngine, data: bytes, **rendering: Any) -> NDArray[np.float32]:
     pixels = engine.preprocess_image(data, Standardization(), Rendering(**rendering))
     vector: NDArray[np.float32] = engine.embed_images([engine.stage_images([pixels])])[0]
     return vector
@@ -42,25 +42,25 @@ def own(engine: EmbeddingEngine, data: bytes, **rendering: Any) -> NDArray[np.fl
 @pytest.mark.parametrize("kind", ["application/dicom", "application/octet-stream"])
 async def test_a_dicom_file_as_the_body(kind: str, client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     answer = await client.post("/embed/image", content=SERIES, headers={"content-type": kind})
-    assert_close(vectors(answer, "image_features")[0], own(engine, SERIES))
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES))
 
 
 async def test_parameters_of_a_raw_body_stand_in_the_query(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     url = "/embed/image?frame=3&dicom_window=lung&get_scaling_factor=false&api-version=1"
     answer = await client.post(url, content=SERIES, headers={"content-type": "application/dicom"})
-    assert_close(vectors(answer, "image_features")[0], own(engine, SERIES, frame=3, window=WINDOWS["lung"]))
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, frame=3, window=WINDOWS["lung"]))
     assert "scaling_factor" not in answer.json()[0]
     assert answer.headers["x-ignored-params"] == "api-version"
     answer = await client.post("/embed/image?dicom_window=40,80", files={"f": SERIES})
-    assert_close(vectors(answer, "image_features")[0], own(engine, SERIES, window=Window(40, 80)))
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, window=Window(40, 80)))
 
 
 async def test_parameters_of_a_table(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     params = {"frame": 2, "dicom_window": [40, 80]}
     body = table(["image"], [[encoded(SERIES)], [encoded(pages())]], params=params)
     answer = vectors(await client.post("/embed", json=body), "image_features")
-    assert_close(answer[0], own(engine, SERIES, frame=2, window=Window(40, 80)))
-    assert_close(answer[1], own(engine, pages(), frame=2))
+    assert_close(answer[0], engine_vector(engine, SERIES, frame=2, window=Window(40, 80)))
+    assert_close(answer[1], engine_vector(engine, pages(), frame=2))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ async def test_a_slice_of_a_volume(data: bytes, client: httpx.AsyncClient, engin
     answer = await client.post(
         "/embed/image?axis=coronal&frame=4", content=data, headers={"content-type": "application/octet-stream"}
     )
-    assert_close(vectors(answer, "image_features")[0], own(engine, data, axis="coronal", frame=4))
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, data, axis="coronal", frame=4))
 
 
 async def test_every_frame(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
@@ -78,7 +78,7 @@ async def test_every_frame(client: httpx.AsyncClient, engine: EmbeddingEngine) -
     rows = (await client.post("/embed/image", json=body)).json()
     assert [len(row["image_features"]) for row in rows] == [2, 5, 1]
     for frame, vector in enumerate(rows[1]["image_features"]):
-        assert_close(np.array(vector, np.float32), own(engine, SERIES, frame=frame))
+        assert_close(np.array(vector, np.float32), engine_vector(engine, SERIES, frame=frame))
     archive = await client.post("/embed/image", json=body, headers={"accept": "application/x-npz"})
     assert np.load(io.BytesIO(archive.content))["image_rows"].tolist() == [0, 0, 1, 1, 1, 1, 1, 2]
 
@@ -90,7 +90,7 @@ async def test_a_form_with_images_and_texts(client: httpx.AsyncClient, engine: E
         ["image_features", "text_features"],
         ["text_features"],
     ]
-    assert_close(np.array(rows[0]["image_features"][0], np.float32), own(engine, png(1)))
+    assert_close(np.array(rows[0]["image_features"][0], np.float32), engine_vector(engine, png(1)))
 
 
 async def test_a_field_that_is_no_text_is_not_lost_silently(client: httpx.AsyncClient) -> None:
@@ -107,7 +107,7 @@ async def test_a_field_that_is_no_text_is_not_lost_silently(client: httpx.AsyncC
         ({"frame": 1, "frames": "all"}, "exclude each other"),
         ({"frames": "all", "layout": "columns"}, 'layout "rows"'),
         ({"axis": "oblique"}, "params.axis"),
-        ({"dicom_window": "lungs"}, "known are abdomen, bone"),
+        ({"dicom_window": "lungs"}, "known names are abdomen, bone"),
         ({"dicom_window": [40]}, "[center, width]"),
         ({"dicom_window": [40, 0]}, "greater than 0"),
         ({"dicom_window": [40, "x"]}, "[center, width]"),
@@ -138,7 +138,7 @@ async def test_a_frame_that_is_not_there(client: httpx.AsyncClient) -> None:
 
 async def test_every_frame_is_for_images_and_within_the_limits(client: httpx.AsyncClient) -> None:
     body = table(["image"], [[encoded(SERIES)]], params={"frames": "all"})
-    assert_refused(await client.post("/embed", json=body), 400, "invalid_request", "/embed/image alone")
+    assert_refused(await client.post("/embed", json=body), 400, "invalid_request", "Only /embed/image accepts params.frames")
     many = ct(HEAD, NumberOfFrames=2**31 - 1)
     answer = await client.post("/embed/image?frames=all", content=many, headers={"content-type": "application/dicom"})
     assert_refused(answer, 413, "too_many_rows", "2,147,483,647 frames", "params.frame")

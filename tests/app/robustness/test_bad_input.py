@@ -1,4 +1,4 @@
-"""Every kind of bad input over HTTP: its status, its code, the place it names; and the next request is right."""
+"""Bad input over HTTP: status, code and place of each error; the next request is answered correctly."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ DAMAGED = ("undecodable_image", "damaged or cut short")
 
 @dataclass(frozen=True)
 class Bad:
-    """A body, and how it must be refused."""
+    """A bad body, and the error that it must get."""
 
     body: Any
     status: int
@@ -59,7 +59,7 @@ def malformed(body: Any, *words: str, row: int | None = None, column: str | None
 
 
 def image_row(data: bytes | str, status: int, code: str, *words: str) -> Bad:
-    """A good row, and then the image in question."""
+    """A body with a good row, followed by the given image."""
     text = data if isinstance(data, str) else encoded(data)
     words = ("Row 1", "column image", *words)
     return Bad(table(["image"], [[IMAGE], [text]]), status, code, words, 1, "image")
@@ -110,7 +110,9 @@ BODIES = {
     "index empty": malformed(table(["text"], [[TEXT]], index=[]), "index has 0 items, data has 1 rows"),
     "index a number": malformed(table(["text"], [[TEXT]], index=0), "input_data.index is wrong"),
     "1,025 rows": Bad(texts(*[TEXT] * 1025), 413, "too_many_rows", ("1025 rows", "at most 1024")),
-    "row with neither side": malformed(table(BOTH, [[IMAGE, TEXT], ["", None]]), "Row 1 has neither", row=1),
+    "row with neither an image nor a text": malformed(
+        table(BOTH, [[IMAGE, TEXT], ["", None]]), "Row 1 has neither", row=1
+    ),
     "params a list": malformed(texts(TEXT) | {"params": []}, "params is wrong"),
     "params a string": malformed(texts(TEXT) | {"params": "x"}, "params is wrong"),
     "scaling factor maybe": malformed(params(get_scaling_factor="maybe"), "params.get_scaling_factor"),
@@ -159,7 +161,7 @@ IMAGES = {
     "JPEG cut short": image_row(damaged("JPEG"), 400, *DAMAGED, "JPEG"),
     "PNG of only its signature": image_row(png()[:8], 400, "undecodable_image"),
     "text file called an image": image_row(b"Patient: Jane Doe", 400, "undecodable_image", "cannot be read as any of"),
-    "SVG": image_row(SVG, 415, "unsupported_image_format", "SVG", "accepted are DICOM"),
+    "SVG": image_row(SVG, 415, "unsupported_image_format", "SVG", "accepted formats are DICOM"),
     "PDF": image_row(b"%PDF-1.7", 415, "unsupported_image_format", "PDF"),
     "30,000 x 30,000 PNG": image_row(huge_png(), 413, "image_too_large", "64,000,000"),
     "9,000 x 9,000 PNG": image_row(huge_png(9_000), 413, "image_too_large", "64,000,000"),
@@ -168,7 +170,7 @@ IMAGES = {
 
 @pytest.fixture
 async def careful_client(client: httpx.AsyncClient, engine: EmbeddingEngine) -> AsyncIterator[httpx.AsyncClient]:
-    """A client whose next request after the test's own must be answered right."""
+    """A client; after the test, one more request must be answered correctly."""
     yield client
     answer = await client.post("/embed", json=texts("the next request"))
     assert_close(vectors(answer, "text_features")[0], text_vector(engine, "the next request"))
@@ -196,7 +198,7 @@ async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
 
 
 def rows_with(*bad: tuple[int, str | None, str | None]) -> dict[str, Any]:
-    """Ten good rows of images and texts, but for these: (row, image, text)."""
+    """Ten rows of images and texts, good except for the given ones: (row, image, text)."""
     rows = [[encoded(png(number)), f"{TEXT} {number}"] for number in range(10)]
     for number, image, text in bad:
         rows[number] = [image or rows[number][0], text or rows[number][1]]

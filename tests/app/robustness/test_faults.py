@@ -1,4 +1,4 @@
-"""Faults at every stage, at random, under load: every request is answered, and nothing is left behind."""
+"""Random faults at every stage under load: every request is answered, and no reservation remains."""
 
 import asyncio
 import collections
@@ -29,7 +29,7 @@ IMAGES = [png(seed) for seed in range(3)]
 
 
 class Faults:
-    """Makes calls fail: the first one of each stage, and others by chance."""
+    """Makes calls fail: the first call of each stage, and later calls at random."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -57,14 +57,14 @@ class Faults:
 
 
 @contextmanager
-def everywhere(engine: EmbeddingEngine, faults: Faults) -> Iterator[None]:
-    towers = engine._model
+def faults_everywhere(engine: EmbeddingEngine, faults: Faults) -> Iterator[None]:
+    model = engine._model
     forward = {
         "encode_image": faults.spoiling(
-            "NaN", faults.failing("forward of images", towers.encode_image, OutOfDeviceMemory), lambda f: f * torch.nan
+            "NaN", faults.failing("forward of images", model.encode_image, OutOfDeviceMemory), lambda f: f * torch.nan
         ),
         "encode_text": faults.spoiling(
-            "shape", faults.failing("forward of texts", towers.encode_text, RuntimeError), lambda f: f[:, 1:]
+            "shape", faults.failing("forward of texts", model.encode_text, RuntimeError), lambda f: f[:, 1:]
         ),
     }
     faulty = {
@@ -75,10 +75,10 @@ def everywhere(engine: EmbeddingEngine, faults: Faults) -> Iterator[None]:
     functions: dict[str, Callable[..., Any]] = {
         "model.engine.images.decode": faults.failing("decode", decode, OSError),
         "model.engine.preprocess": faults.failing("preprocess", preprocess, StopIteration),
-        "app.api.azure.routes.embedding_response": faults.failing("serialise", embedding_response, TypeError),
+        "app.api.responses.embedding_response": faults.failing("serialise", embedding_response, TypeError),
     }
     with ExitStack() as patches:
-        for target, replacements in ((towers, forward), (engine, faulty)):
+        for target, replacements in ((model, forward), (engine, faulty)):
             for name, function in replacements.items():
                 patches.enter_context(mock.patch.object(target, name, function))
         for name, function in functions.items():
@@ -118,7 +118,7 @@ async def test_every_request_is_accounted_for(seed: int, service_app: FastAPI, e
             else:
                 assert_refused(answer, 500, "internal_error")
 
-        with everywhere(engine, faults):
+        with faults_everywhere(engine, faults):
             async with asyncio.timeout(60), asyncio.TaskGroup() as together:
                 for number in range(REQUESTS):
                     together.create_task(ask(number))

@@ -1,4 +1,4 @@
-"""Nothing of a request comes out again: not in answers, not in the log at its most talkative, not in the metrics."""
+"""No content of a request is repeated: not in answers, not in the debug log, not in the metrics."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
 
 
 def picture_of(name: str) -> bytes:
-    """A picture that says in its own metadata whose it is."""
+    """A picture whose metadata name the patient."""
     info = PngInfo()
     info.add_text("Comment", name)
     stream = io.BytesIO()
@@ -91,7 +91,7 @@ RAW = [
     ("application/dicom", ct(PIXELS, PatientName=SECRET, PhotometricInterpretation=SECRET)),
     (f"multipart/form-data; boundary={SECRET}", SECRET.encode()),
 ]
-# Secrets as they are, as base64 would hide them, and as a URL or a traceback would write them.
+# The secrets as plain text, in base64, and with the escapes of a URL.
 HIDDEN = {SECRET, KEY, quote(SECRET), base64.b64encode(SECRET.encode())[2:-3].decode()}
 
 
@@ -150,7 +150,7 @@ def test_no_secret_comes_back(server: Server) -> None:
     server.process.terminate()
     assert server.ended() == 0
     assert statuses >= {200, 400, 401, 403, 404, 405, 413, 415, 431}
-    assert len(server.log) > len(answers)  # one line each, at least
+    assert len(server.log) > len(answers)  # at least one line per answer
     for hidden in HIDDEN:
         assert [answer for answer in answers if hidden in answer] == []
         assert [line for line in server.log if hidden in line] == []
