@@ -1,18 +1,20 @@
-"""The files of the public notebook that fine-tunes MedImageInsight on Azure: an image TSV, a text TSV, a label file."""
+"""TSV files of the public notebook that fine-tunes MedImageInsight on Azure: image TSV, text TSV and label file."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from model.data.manifest import BadRow, ImageSource, LabelTexts, Manifest, Row, checked
+from model.data.image_source import ImageSource
+from model.data.label_texts import LabelTexts
+from model.data.manifest import BadRow, Manifest, Row, require_usable_rows
 from model.errors import ManifestError
 
 
-def read_names(path: Path) -> list[str]:
-    """Read a label file: one class name a line; the line's number, from 0, is its class id.
+def read_class_names(path: Path) -> list[str]:
+    """Read a label file: one class name per line. The position in the result, from 0, is the class id.
 
     Raises:
-        ManifestError: it cannot be read.
+        ManifestError: the file cannot be read.
     """
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -30,28 +32,34 @@ def read_tsv(
 ) -> Manifest:
     """Read the fine-tuning notebook's pair of files.
 
-    The image TSV has lines `name<TAB>base64`, the text TSV `name<TAB>JSON` with `class_id`, `class_name`, `source`
-    and `task`, or with `captions`. Rows are matched by name; their number is the line's in the text TSV. A label is
-    `source:class_id`, since class ids count anew in every source; its texts are the row's class name, the name that the
-    label file (`class_names`) has for the id if the row has none, and the wordings of `label_texts` for that name.
+    The JSON of a row has `captions`, or `class_id`, `class_name`, `source` and `task`. A label is `source:class_id`,
+    because class ids start again in every source. The texts of a label are its class name and the wordings of that
+    name in `label_texts`.
+
+    Args:
+        image_tsv: lines of `name<TAB>base64`.
+        text_tsv: lines of `name<TAB>JSON`; the name finds the image, and the number of the line is that of the row.
+        class_names: class names by class id, for rows without a `class_name`; default: none.
+        label_texts: wordings of the class names; default: none.
+        strict: True raises an error if any row is bad; default: False.
 
     Raises:
-        ManifestError: a file cannot be read, no row is usable, or one is bad and `strict`.
+        ManifestError: a file cannot be read, no row is usable, or a row is bad and `strict`.
     """
     sources, rows, bad_rows = _index_images(image_tsv), [], []
     for number, line in enumerate(_lines(text_tsv), start=1):
         name, _, payload = line.decode("utf-8", "replace").rstrip("\r\n").partition("\t")
         if number == 1 and payload.replace("_", "").replace(" ", "").isalpha():
-            continue  # a header
-        row = _tsv_row(number, name, payload, sources, class_names, label_texts or {})
+            continue  # a header line
+        row = _row(number, name, payload, sources, class_names, label_texts or {})
         if isinstance(row, BadRow):
             bad_rows.append(row)
         else:
             rows.append(row)
-    return checked(Manifest(text_tsv, tuple(rows), tuple(bad_rows)), strict=strict)
+    return require_usable_rows(Manifest(text_tsv, tuple(rows), tuple(bad_rows)), strict=strict)
 
 
-def _tsv_row(
+def _row(
     number: int,
     name: str,
     payload: str,
@@ -64,7 +72,7 @@ def _tsv_row(
     try:
         facts = json.loads(payload)
     except json.JSONDecodeError:
-        return BadRow(number, "the second column is no JSON")
+        return BadRow(number, "the second column is not JSON")
     label = ""
     texts: tuple[str, ...] = ()
     match facts:
@@ -78,17 +86,18 @@ def _tsv_row(
             class_name = str(facts.get("class_name") or name_of_id)
             texts = tuple(dict.fromkeys((class_name, *label_texts.get(class_name, ()))))
     if not texts or not all(_is_text(text) for text in texts):
-        return BadRow(number, "no usable text: class_id with class_name, or captions, is needed")
+        return BadRow(number, "no usable text; a row needs captions, or a class_id with a class_name")
     columns = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     return Row(number, sources[name], texts, label, {"name": name, "label": label, **columns})
 
 
 def _is_text(text: str) -> bool:
-    """Not blank, and no half of a surrogate pair, which JSON can hold and no tokeniser takes."""
+    """Whether a text is neither blank nor contains surrogates, which JSON allows and a tokenizer cannot encode."""
     return bool(text.strip()) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _index_images(image_tsv: Path) -> dict[str, ImageSource]:
+    """Where the base64 text of each name lies; the images stay in the file."""
     sources, start = {}, 0
     for line in _lines(image_tsv):
         name, tab, payload = line.partition(b"\t")

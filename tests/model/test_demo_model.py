@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.checkpoints.release_folder import find_release_folder
-from model.data.manifest import read_label_texts
+from model.data.label_texts import read_label_texts
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 from tests.conftest import IMAGES

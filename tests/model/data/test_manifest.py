@@ -1,6 +1,5 @@
-import base64
-import io
-import json
+"""Manifests in CSV and Parquet: rows, texts, labels and bad rows."""
+
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,23 +7,22 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from model.data.azure_tsv import read_names, read_tsv
-from model.data.manifest import BadRow, check_images, read_label_texts, read_manifest
+from model.data.label_texts import read_label_texts
+from model.data.manifest import BadRow, check_images, read_manifest
 from model.errors import ManifestError
 from tests.support.learnable import write_manifest
+from tests.support.samples import saved
 
 
 def png(level: int = 100) -> bytes:
-    stream = io.BytesIO()
-    Image.new("L", (5, 4), level).save(stream, format="PNG")
-    return stream.getvalue()
+    return saved(Image.new("L", (5, 4), level))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "b.png").write_bytes(png())
-    (tmp_path / "broken.png").write_bytes(b"no image")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     return tmp_path
 
 
@@ -79,11 +77,11 @@ def test_strict_refuses_a_bad_row_and_names_it(folder: Path) -> None:
 def test_a_manifest_of_only_bad_rows_or_without_paths_is_refused(folder: Path) -> None:
     with pytest.raises(ManifestError, match="no usable row"):
         read_manifest(write_manifest(folder / "m.csv", RECORDS[2:3]))
-    with pytest.raises(ManifestError, match="lacks the column path; it has image, label"):
+    with pytest.raises(ManifestError, match="lacks the column path; its first line must name the columns"):
         read_manifest(write_manifest(folder / "n.csv", [{"image": "a.png", "label": "x"}]))
     with pytest.raises(ManifestError, match="cannot be read as CSV"):
         read_manifest(folder / "nowhere.csv")
-    (folder / "bad.parquet").write_bytes(b"no parquet")
+    (folder / "bad.parquet").write_bytes(b"not Parquet")
     with pytest.raises(ManifestError, match="cannot be read as Parquet"):
         read_manifest(folder / "bad.parquet")
 
@@ -98,72 +96,4 @@ def test_a_label_has_the_wordings_of_the_label_texts(folder: Path) -> None:
         ("a normal chest",),
         ("opacity", "something there"),
         ("written by hand", "opacity", "something there"),
-    ]
-
-
-@pytest.mark.parametrize("content", ["[1, 2]", "finding: 3", "finding: []", "a: b: c"])
-def test_label_texts_of_another_shape_are_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "texts.yaml").write_text(content)
-    with pytest.raises(ManifestError):
-        read_label_texts(tmp_path / "texts.yaml")
-
-
-def classification(class_id: int, name: str, source: str = "mimic") -> str:
-    return json.dumps({"class_id": class_id, "class_name": name, "source": source, "task": "classification"})
-
-
-def write_tsv(path: Path, lines: list[tuple[str, str]]) -> Path:
-    path.write_text("".join(f"{name}\t{value}\n" for name, value in lines), encoding="utf-8")
-    return path
-
-
-def test_the_notebooks_files_are_read_unchanged(tmp_path: Path) -> None:
-    images = [("one", png(10)), ("two", png(20)), ("three", png(30))]
-    image_tsv = write_tsv(tmp_path / "i.tsv", [(name, base64.b64encode(data).decode()) for name, data in images])
-    text_tsv = write_tsv(
-        tmp_path / "t.tsv",
-        [
-            ("two", classification(1, "pneumonia")),
-            ("one", classification(0, "no finding")),
-            ("three", json.dumps({"captions": ["a chest", "a thorax"]})),
-        ],
-    )
-    manifest = read_tsv(image_tsv, text_tsv)
-    assert [(row.texts, row.label, row.decode().getpixel((0, 0))) for row in manifest.rows] == [
-        (("pneumonia",), "mimic:1", 20),
-        (("no finding",), "mimic:0", 10),
-        (("a chest", "a thorax"), "", 30),
-    ]
-    assert manifest.rows[0].columns["source"] == "mimic"
-
-
-def test_the_label_file_names_class_ids(tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_text("no finding\npneumonia\n")
-    names = read_names(tmp_path / "labels.txt")
-    image_tsv = write_tsv(tmp_path / "i.tsv", [("one", base64.b64encode(png()).decode())])
-    text_tsv = write_tsv(tmp_path / "t.tsv", [("one", '{"class_id": 1}')])
-    assert read_tsv(image_tsv, text_tsv, class_names=names).rows[0].texts == ("pneumonia",)
-
-
-def test_bad_tsv_lines_are_listed_by_number(tmp_path: Path) -> None:
-    image_tsv = write_tsv(
-        tmp_path / "i.tsv", [("name", "image"), ("one", base64.b64encode(png()).decode()), ("two", "@@")]
-    )
-    lines = [
-        ("name", "text"),  # a header
-        ("one", classification(0, "fine")),
-        ("elsewhere", classification(0, "fine")),
-        ("one", "{cut"),
-        ("one", '{"class_id": 7}'),
-        ("one", '{"captions": "\\ud800"}'),
-        ("two", classification(0, "fine")),
-    ]
-    manifest = check_images(read_tsv(image_tsv, write_tsv(tmp_path / "t.tsv", lines)))
-    assert [row.number for row in manifest.rows] == [2]
-    assert [(bad.number, bad.reason[:20]) for bad in manifest.bad_rows] == [
-        (3, "no image of this nam"),
-        (4, "the second column is"),
-        (5, "no usable text: clas"),
-        (6, "no usable text: clas"),
-        (7, "the image is not val"),
     ]
