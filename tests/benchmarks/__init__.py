@@ -1,1 +1,1 @@
-"""Benchmarks, each a command: `python -m tests.benchmarks.NAME --help`. pytest does not collect them."""
+"""Benchmarks. Each is a command: `python -m tests.benchmarks.NAME --help`. pytest does not collect them."""

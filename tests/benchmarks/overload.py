@@ -1,10 +1,10 @@
-"""Overload: 64 clients post 2 MB images at five times what the server can do, for a minute.
+"""Overload: 64 clients post 2 MB images for a minute, at five times the capacity of the server.
 
-First the capacity is measured: a closed loop of two clients, which also computes the right vector of every image. Then
-each of 64 clients sends at its share of five times that rate, or as soon as its last request is answered. Shown are
-the answers by status, those that were wrong, and the server's peak memory beside the idle server's. Limits: every
-answer is 200 with the right vector, or 429 or 503 with `Retry-After`; the peak is at most the idle server's memory
-plus `queue_bytes` plus 1.0 GB. The peer is the same server at its capacity, in the same run.
+First, two clients in a closed loop measure the capacity; before that, the right vector of every image is requested.
+Then 64 clients share five times that rate. A client waits for its last answer before it sends again. The tables show
+the answers by status, the wrong answers, and the server's peak memory. Limits: every answer is 200 with the right
+vector, or 429 or 503 with `Retry-After`; the peak memory is at most that of the idle server plus `queue_bytes` plus
+1.0 GB. The ratios compare the overloaded server with the same server at its capacity, in the same run.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from tests.benchmarks.support.process_watch import ProcessWatch
 from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
 
 DIFFERENT_IMAGES = 24
-SIDE = 820  # pixels: of noise, 2.0 MB as PNG
+SIDE_PIXELS = 820  # of a square of noise, 2.0 MB as PNG
 MIB = 2**20
-QUEUE_BYTES = 96 * MIB  # less than 64 bodies of 2.7 MB, so that the bound is met
+QUEUE_BYTES = 96 * MIB  # less than 64 bodies of 2.7 MB, so that the bound takes effect
 ALLOWED_BYTES = 1.0 * GB
 FACTOR = 5
 TOLERANCE = 1e-5
@@ -37,19 +37,19 @@ TOLERANCE = 1e-5
 
 @dataclass
 class Tally:
-    """What became of the requests."""
+    """The answers by status, the errors in them, and the latencies."""
 
     statuses: collections.Counter[str] = field(default_factory=collections.Counter)
     wrong: collections.Counter[str] = field(default_factory=collections.Counter)
-    latencies_s: list[float] = field(default_factory=list)  # of those with 200
+    latencies_s: list[float] = field(default_factory=list)  # of the answers with status 200
 
 
 def bodies() -> list[dict[str, Any]]:
-    """Requests of one 2 MB image each, half of them to be sent as they are, half as base64 in a table."""
+    """Make requests of one 2 MB image each: half as a raw body, half as base64 in a table."""
     noise = np.random.default_rng(0)
     made = []
     for number in tqdm(range(DIFFERENT_IMAGES), desc="drawing images", leave=False):
-        data = inputs.noise_png(noise, SIDE)
+        data = inputs.noise_png(noise, SIDE_PIXELS)
         if number % 2:
             made.append({"content": data, "headers": {"content-type": "image/png"}})
         else:
@@ -62,7 +62,7 @@ async def post(client: httpx.AsyncClient, body: dict[str, Any], right: np.ndarra
     try:
         answer = await client.post("/embed/image", **body)
     except httpx.HTTPError as error:
-        # A refusal may close the connection while the body is still on its way: no answer, and said so.
+        # A refusal may close the connection before the whole body was sent. Such a request has no answer.
         tally.statuses[type(error).__name__] += 1
         return
     tally.statuses[str(answer.status_code)] += 1
@@ -86,9 +86,9 @@ async def vectors(url: str, requests: list[dict[str, Any]]) -> list[np.ndarray]:
 async def load(
     url: str, requests: list[dict[str, Any]], right: list[np.ndarray], *, clients: int, rate: float, seconds: float
 ) -> tuple[Tally, float]:
-    """Post from `clients` clients, `rate` requests a second together (0: as fast as answers come), for a while."""
+    """Post from `clients` clients for `seconds`, together at `rate` requests per second (0: without pauses)."""
     tally, begin = Tally(), time.perf_counter()
-    work = cycle(zip(requests, right, strict=True))
+    pairs = cycle(zip(requests, right, strict=True))
     gap_s = clients / rate if rate else 0.0
 
     async def one(number: int) -> None:
@@ -96,7 +96,7 @@ async def load(
             due = begin + gap_s * number / clients
             while due < begin + seconds:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                await post(client, *next(work), tally)
+                await post(client, *next(pairs), tally)
                 due = max(due + gap_s, time.perf_counter())
 
     await asyncio.gather(*(one(number) for number in range(clients)))
@@ -112,12 +112,12 @@ def measure(server: Server, seconds: float, clients: int) -> None:
     with ProcessWatch(server.process.pid) as calm:
         at_capacity, calm_s = asyncio.run(load(url, requests, right, clients=2, rate=0, seconds=seconds / 4))
     capacity = at_capacity.statuses["200"] / calm_s
-    print(f"capacity: {capacity:.1f} requests a second; offered: {FACTOR * capacity:.1f}", flush=True)
+    print(f"capacity: {capacity:.1f} requests per second; offered: {FACTOR * capacity:.1f}", flush=True)
     with ProcessWatch(server.process.pid, f"{clients} clients", seconds) as busy:
         overloaded, busy_s = asyncio.run(
             load(url, requests, right, clients=clients, rate=FACTOR * capacity, seconds=seconds)
         )
-    after = server.ask("GET", "/info")["counters"]
+    counters = server.ask("GET", "/info")["counters"]
     rows = [
         row("at capacity, 2 clients", at_capacity, calm_s, capacity, calm.peak_bytes),
         row(f"overload, {clients} clients", overloaded, busy_s, capacity, busy.peak_bytes),
@@ -129,7 +129,7 @@ def measure(server: Server, seconds: float, clients: int) -> None:
     others = sum(overloaded.statuses.values()) - sum(overloaded.statuses[status] for status in ("200", "429", "503"))
     wrong = sum(overloaded.wrong.values())
     print(f"wrong or missing answers: {verdict(wrong + others, at_most=0)} {dict(overloaded.wrong)}; "
-          f"in flight afterwards: {after['requests_in_flight']}")  # fmt: skip
+          f"in flight afterwards: {counters['requests_in_flight']}")  # fmt: skip
 
 
 def row(name: str, tally: Tally, seconds: float, capacity: float, peak_bytes: int) -> list[str]:
@@ -146,8 +146,8 @@ def row(name: str, tally: Tally, seconds: float, capacity: float, peak_bytes: in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     release.add_options(parser, default_size="small")
-    parser.add_argument("--seconds", type=float, default=60, help="of overload (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=60, help="duration of the overload (default: %(default)s)")
+    parser.add_argument("--clients", type=int, default=64, help="number of clients (default: %(default)s)")
     options = parser.parse_args()
     end_on_sigterm()
     folder = release.release_of(options).folder

@@ -1,10 +1,10 @@
 """Peers: the same encoder behind our server, LitServe, MLflow's scoring server and a plain FastAPI app.
 
-All of them run the engine of this project on the same model with the same preprocessing, so that serving is compared
-and not arithmetic; each is started alone, as its documentation recommends (`tests/benchmarks/peer_apps`), and gets
-the same bodies from wrk: one image of 300 kB or one short text, never from our cache. Goals: at 32 and 128 clients
-more requests a second than the best peer (aim: 1.5 times) at a lower p99; at 1 client at most 1.1 times the best peer's
-median latency.
+All of them run the engine of this project on the same model with the same preprocessing, so that only the serving
+differs. Each server is started on its own, as its documentation recommends (`tests/benchmarks/peer_apps`). wrk posts
+the same bodies to all: one image of 300 kB or one short text per request, with our text cache off. Limits: at 32 and
+128 clients, more requests per second than the best peer (aim: 1.5 times); at 1 client, at most 1.1 times the median
+latency of the best peer.
 """
 
 import argparse
@@ -29,16 +29,16 @@ from tests.benchmarks.support.wrk import require_wrk, run_wrk
 
 REQUIREMENTS = ("litserve==0.2.19", "mlflow==3.17.2")
 LEVELS = (1, 8, 32, 128)
-SECONDS = {"image": 30, "text": 10}  # a level, of which the last requests are lost: an image waits for seconds
+SECONDS = {"image": 30, "text": 10}  # per number of clients; requests in flight at the end are not counted
 DIFFERENT = {"image": 64, "text": 2000}
-SIDE = 320  # pixels: of noise, 300 kB as PNG
-BATCHES = {"image": 14, "text": 64}  # LitServe's largest batch; ours takes as many images, and 1,024 tokens
+SIDE_PIXELS = 320  # of a square of noise, 300 kB as PNG
+BATCHES = {"image": 14, "text": 64}  # LitServe's largest batch; ours is as many images, or 1,024 tokens
 MORE, SLOWER = 1.0, 1.1
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A server of one kind of row, where it answers, and the bodies it takes."""
+    """A server for one kind of row: its command, its path and the file of request bodies."""
 
     name: str
     command: ServerCommand
@@ -48,7 +48,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Result:
-    """One level of one peer; without a load, requests failed."""
+    """One peer at one number of clients; `load` is None if requests failed."""
 
     peer: str
     clients: int
@@ -57,7 +57,7 @@ class Result:
 
 
 def peers_python(workdir: Path) -> Path:
-    """The interpreter of the peers' virtual environment, which sees this one's packages behind its own."""
+    """The interpreter of the peers' virtual environment; it also finds the packages of this environment."""
     folder = workdir / "peers_venv"
     python, done = folder / "bin" / "python", folder / "installed.txt"
     wanted = "\n".join(REQUIREMENTS)
@@ -74,7 +74,7 @@ def peers_python(workdir: Path) -> Path:
 
 
 def peers_of(kind: str, folder: Path, workdir: Path, bodies: Sequence[dict[str, Any]]) -> list[Peer]:
-    """Ours and the others; MLflow gets the rows in a form of its own."""
+    """Our server and its peers. MLflow gets the same rows in its own schema."""
     python = peers_python(workdir)
     environment = {
         "PEER_FOLDER": str(folder), "PEER_KIND": kind, "PYTHONPATH": str(ROOT),
@@ -120,16 +120,18 @@ def bodies_of(kind: str) -> list[dict[str, Any]]:
     if kind == "text":
         return inputs.text_bodies(inputs.labels(count))
     noise = np.random.default_rng(0)
-    return inputs.image_bodies(inputs.noise_png(noise, SIDE) for _ in tqdm(range(count), desc="images", leave=False))
+    return inputs.image_bodies(
+        inputs.noise_png(noise, SIDE_PIXELS) for _ in tqdm(range(count), desc="images", leave=False)
+    )
 
 
 def measure(peer: Peer, kind: str, workdir: Path, levels: Sequence[int], seconds: float) -> list[Result]:
-    """One server through all levels."""
+    """Measure one server at all numbers of clients."""
     results = []
     first = json.loads(peer.bodies.open(encoding="utf-8").readline())
     with Server(peer.command, workdir / "logs") as server:
         for clients in tqdm(levels, desc=f"{peer.name}, {kind}s", leave=False, unit="level"):
-            server.ask("POST", peer.path, first)  # comes back when what the level before left behind is done
+            server.ask("POST", peer.path, first)  # answered only once the requests left over from the last run are done
             try:
                 load = run_wrk(server.port, peer.path, peer.bodies, clients=clients, seconds=seconds)
             except RuntimeError as error:
@@ -149,12 +151,12 @@ def print_results(kind: str, results: Sequence[Result]) -> None:
             continue
         ratio = load.rate / max((one.rate for one in best), default=load.rate)
         slower = load.p50_ms / min((one.p50_ms for one in best), default=load.p50_ms)
-        judged = verdict(slower, at_most=SLOWER) if result.clients == 1 else verdict(ratio, at_least=MORE)
-        is_judged = result.peer == "ours" and result.clients in (1, 32, 128)
+        limit = verdict(slower, at_most=SLOWER) if result.clients == 1 else verdict(ratio, at_least=MORE)
+        has_limit = result.peer == "ours" and result.clients in (1, 32, 128)
         rows.append([
             result.peer, str(result.clients), f"{load.rate:.1f}", f"{load.p50_ms:.1f}", f"{load.p99_ms:.1f}",
             f"{result.peak_bytes / 1e6:.0f}", f"{ratio:.2f}" if result.peer == "ours" else "",
-            judged if is_judged else "",
+            limit if has_limit else "",
         ])  # fmt: skip
     print_table([f"{kind}s", "clients", "per second", "p50 ms", "p99 ms", "peak MB", "/ best peer", "limit"], rows)
 
@@ -162,16 +164,23 @@ def print_results(kind: str, results: Sequence[Result]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     release.add_options(parser, default_size="small")
-    parser.add_argument("--clients", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
-    parser.add_argument("--kinds", nargs="+", choices=["image", "text"], default=["image", "text"])
-    parser.add_argument("--seconds", type=float, help="a level (default: 30 for images, 10 for texts)")
+    parser.add_argument(
+        "--clients",
+        default=",".join(map(str, LEVELS)),
+        help="numbers of clients, separated by commas (default: %(default)s)",
+    )
+    parser.add_argument("--kinds", nargs="+", choices=["image", "text"], default=["image", "text"],
+                        help="kinds of requests (default: both)")  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=float, help="duration per number of clients (default: 30 for images, 10 for texts)"
+    )
     options = parser.parse_args()
     end_on_sigterm()
     require_wrk()
     folder = release.release_of(options).folder
     levels = [int(clients) for clients in options.clients.split(",")]
     print_head(f"peers, {folder}")
-    print(f"peers: {', '.join(REQUIREMENTS)}, fastapi as ours; configured in tests/benchmarks/peer_apps")
+    print(f"peers: {', '.join(REQUIREMENTS)}, our version of fastapi; configured in tests/benchmarks/peer_apps")
     for kind in options.kinds:
         seconds = options.seconds or SECONDS[kind]
         bodies = bodies_of(kind)
@@ -179,7 +188,7 @@ def main() -> None:
         peers = peers_of(kind, folder, options.workdir, bodies)
         results = [one for peer in peers for one in measure(peer, kind, options.workdir, levels, seconds)]
         print_results(kind, results)
-        print(f"other work, the servers' included, kept {others.cpus:.2f} CPUs busy")
+        print(f"the servers and other processes kept {others.cpus:.2f} CPUs busy")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Ours against the reference: the public package `MedImageInsights` behind a minimal service, on the same weights.
+"""Our server compared with the reference: the package `MedImageInsights` behind a minimal service, on the same weights.
 
-Measured in one run, in turns, float32 on the CPU: start-up and memory (as `tests.benchmarks.startup`), images a second
-and texts a second at 8 clients, one row a request, all rows different. Then images and texts again with one other busy
-process on the machine; each server runs as it comes (no OpenMP variables set here; our entry point sets
-OMP_WAIT_POLICY=PASSIVE itself). Both are first shown to give the same vectors, and the golden ones.
+Both run float32 on the CPU and are measured in turns, in one run: start-up and memory (as `tests.benchmarks.startup`),
+then images per second and texts per second at 8 clients, with one row per request and all rows different. Images and
+texts are then measured again while another process keeps one CPU busy. No OpenMP variables are set for either server;
+our entry point sets OMP_WAIT_POLICY=PASSIVE itself. Before that, both servers must give the same vectors, equal to the
+golden ones.
 
-The reference knows no standardisation, so ours is asked for none (`plain`); its `load_model` leaves the model in
-training mode, where its vectors are random, so our service around it calls `eval()`; it runs one request at a time.
-Limits: images at least 1.0 x the reference's (aim 1.15), texts at least 5 x; beside a busy process ours keeps at least
-the share of the CPUs that the other leaves.
+The reference has no standardization, so our server is asked for none (`plain`). Its `load_model` leaves the model in
+training mode, where its vectors are random, so the service around it calls `eval()`. It runs one request at a time.
+Limits: at least 1.0 x the images per second of the reference (aim 1.15), at least 5 x its texts per second; with a
+busy process, our server keeps at least the share of its speed that corresponds to the CPUs left.
 """
 
 import argparse
@@ -45,20 +46,22 @@ Vector = NDArray[np.float32]
 
 @dataclass
 class Series:
-    """The runs of one server with one kind of request, on a quiet or a busy machine."""
+    """The runs of one server with one kind of request, with or without another busy process."""
 
     loads: list[Load] = field(default_factory=list)
-    cpu_s: float = 0.0  # of the server
-    other_cpus: list[float] = field(default_factory=list)  # kept busy by others, the busy process not counted
+    cpu_s: float = 0.0  # CPU time of the server
+    other_cpus: list[float] = field(
+        default_factory=list
+    )  # CPUs that other processes kept busy, without our busy process
 
     @property
     def rate(self) -> float:
-        """Of all runs together."""
+        """Requests per second over all runs."""
         return sum(load.answered for load in self.loads) / sum(load.seconds for load in self.loads)
 
     @property
     def cpus(self) -> float:
-        """The mean number of CPUs that the server had."""
+        """The mean number of CPUs that the server used."""
         return self.cpu_s / sum(load.seconds for load in self.loads)
 
     @property
@@ -77,13 +80,13 @@ Measured = dict[tuple[str, str], Series]  # by kind and server
 
 @dataclass
 class Plan:
-    """How much is posted: `count` rows of a kind to each server in each round."""
+    """The requests of the benchmark: `counts[kind]` rows per server and round, from the files `bodies`."""
 
     bodies: dict[str, Path]
     counts: dict[str, int]
     rounds: int
     seconds: float
-    posted: int = 0  # rounds so far: no text is posted twice to a server
+    posted: int = 0  # number of rounds so far, because no text is posted twice to a server
 
 
 def embed(server: Server, kind: str, value: str) -> Vector:
@@ -95,10 +98,10 @@ def check_same(ours: Server, peer: Server, served: release.Release) -> str:
     """Compare both servers' vectors with each other and, for a generated checkpoint, with the golden ones.
 
     Returns:
-        The largest differences, in words.
+        A sentence with the largest differences.
 
     Raises:
-        RuntimeError: they differ, so that a comparison of speeds would mean nothing.
+        RuntimeError: a component differs by more than `SAME`; a comparison of speeds would then mean nothing.
     """
     image = base64.b64encode((release.PARITY / "images" / GOLDEN_IMAGE).read_bytes()).decode()
     different = {"each other": [np.abs(embed(ours, *one) - embed(peer, *one)).max() for one in probes(image)]}
@@ -117,7 +120,10 @@ def probes(image: str) -> list[tuple[str, str]]:
 
 
 def golden_differences(server: Server, image: str, size: release.Size) -> list[float]:
-    """Of one image, and of the texts that ftfy leaves as they are: the package as pip installs it has no ftfy."""
+    """The largest difference per vector, for one image and for texts that ftfy does not change.
+
+    pip installs the package without ftfy, so other texts would differ.
+    """
     vectors_file, texts_file = release.golden(size)
     vectors = np.load(vectors_file)
     texts = [entry["text"] for entry in json.loads(texts_file.read_text(encoding="utf-8"))["texts"]]
@@ -128,7 +134,7 @@ def golden_differences(server: Server, image: str, size: release.Size) -> list[f
 
 
 def measure(servers: list[Server], plan: Plan, label: str, *running: int) -> Measured:
-    """Images and texts of each server, in turns whose order alternates; `running` is whatever else of ours runs."""
+    """Measure all servers in alternating order. `running` are ids of other processes of this benchmark."""
     measured = {(kind, server.name): Series() for kind in plan.bodies for server in servers}
     pids = [*(server.process.pid for server in servers), *running]
     for _ in tqdm(range(plan.rounds), desc=label, leave=False, unit="round"):
@@ -149,36 +155,36 @@ def measure(servers: list[Server], plan: Plan, label: str, *running: int) -> Mea
 
 def print_results(quiet: Measured, busy: Measured | None) -> None:
     rows = []
-    for setting, measured in (("", quiet), (", beside a busy process", busy or {})):
+    for setting, measured in (("", quiet), (", with a busy process", busy or {})):
         for (kind, name), series in measured.items():
-            ratio, judged = "", ""
+            ratio, limit = "", ""
             if name == "ours":
                 value = series.rate / measured[kind, "reference"].rate
-                ratio, judged = f"{value:.2f}", "" if setting else verdict(value, at_least=TARGETS[kind])
-            rows.append([f"{kind}s, {name}{setting}", *series.cells, ratio, judged])
+                ratio, limit = f"{value:.2f}", "" if setting else verdict(value, at_least=TARGETS[kind])
+            rows.append([f"{kind}s, {name}{setting}", *series.cells, ratio, limit])
     figures = ["rows", "per second", "each run", "p50 ms", "p99 ms", "CPUs", "other CPUs"]
-    print_table([f"{CLIENTS} clients", *figures, "ours / ref.", "limit"], rows)
+    print_table([f"{CLIENTS} clients", *figures, "ours / reference", "limit"], rows)
     if busy is not None:
         print_kept(quiet, busy)
 
 
 def print_kept(quiet: Measured, busy: Measured) -> None:
-    """What is left of each server's speed beside one busy process."""
+    """Print the share of its speed that each server keeps while another process is busy."""
     cpus = len(os.sched_getaffinity(0))
     left, fair = (cpus - 1) / cpus, cpus / (cpus + 1)
     rows = []
     for (kind, name), series in busy.items():
-        alone = quiet[kind, name]
-        kept = series.rate / alone.rate
-        judged = verdict(kept, at_least=left) if name == "ours" else ""
-        rows.append([f"{kind}s, {name}", f"{series.cpus / alone.cpus:.2f}", f"{kept:.2f}", judged])
-    print_table(["kept beside a busy process", "of its CPU time", "of its speed", "limit"], rows)
-    print(f"{cpus} CPUs: {left:.2f} is left when the other holds one, {fair:.2f} if it gets one share of {cpus + 1}")
+        undisturbed = quiet[kind, name]
+        kept = series.rate / undisturbed.rate
+        limit = verdict(kept, at_least=left) if name == "ours" else ""
+        rows.append([f"{kind}s, {name}", f"{series.cpus / undisturbed.cpus:.2f}", f"{kept:.2f}", limit])
+    print_table(["kept with a busy process", "share of CPU time", "share of speed", "limit"], rows)
+    print(f"{cpus} CPUs: {left:.2f} is left if the other process takes a whole CPU, {fair:.2f} if all share fairly")
 
 
 @contextlib.contextmanager
 def busy_process() -> Iterator[int]:
-    """Another process that wants one whole CPU, and nothing else; gives its id."""
+    """Run a process that uses one whole CPU; yields its id."""
     program = f"import time\nend = time.monotonic() + {BUSY_LIMIT_S}\nwhile time.monotonic() < end: pass"
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
@@ -189,7 +195,7 @@ def busy_process() -> Iterator[int]:
 
 
 def prepare(options: argparse.Namespace) -> Plan:
-    """The bodies of all rounds, quiet and busy, written to files."""
+    """Write the bodies of all rounds, with and without a busy process, to files."""
     folder: Path = options.workdir / "bodies"
     folder.mkdir(parents=True, exist_ok=True)
     counts = {"image": options.images, "text": options.texts}
@@ -205,12 +211,18 @@ def prepare(options: argparse.Namespace) -> Plan:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     release.add_options(parser, default_size="full")
-    parser.add_argument("--rounds", type=int, default=2, help="turns in each setting (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=8, help="a server and round (default: %(default)s)")
-    parser.add_argument("--texts", type=int, default=96, help="a server and round (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=120, help="post nothing new in a run after this long")
-    parser.add_argument("--starts", type=int, default=3, help="of each server, 0 for none (default: %(default)s)")
-    parser.add_argument("--without-busy", action="store_true", help="leave out the runs beside a busy process")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="rounds, with and without a busy process (default: %(default)s)"
+    )
+    parser.add_argument("--images", type=int, default=8, help="images per server and round (default: %(default)s)")
+    parser.add_argument("--texts", type=int, default=96, help="texts per server and round (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="time after which a run posts no new request (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--starts", type=int, default=3, help="starts of each server, 0 for none (default: %(default)s)"
+    )
+    parser.add_argument("--without-busy", action="store_true", help="leave out the runs with a busy process")
     return parser.parse_args()
 
 
@@ -219,7 +231,7 @@ def main() -> None:
     end_on_sigterm()
     served = release.release_of(options)
     ours, peer = our_command(served.folder), peer_command(served, options.workdir)
-    print_head(f"ours against the reference, {served.folder}", {"reference": str(peer_python(options.workdir))})
+    print_head(f"our server and the reference, {served.folder}", {"reference": str(peer_python(options.workdir))})
     release.warm_file_cache(served.weights)
     logs = options.workdir / "logs"
     if options.starts:
@@ -228,13 +240,13 @@ def main() -> None:
     with Server(ours, logs) as our_server, Server(peer, logs) as peer_server:
         servers = [our_server, peer_server]
         print(f"\nlargest difference of a component (at most {SAME:g}): {check_same(our_server, peer_server, served)}")
-        quiet, busy = measure(servers, plan, "quiet"), None
+        quiet, busy = measure(servers, plan, "undisturbed"), None
         if not options.without_busy:
             with busy_process() as spinning:
-                busy = measure(servers, plan, "beside a busy process", spinning)
+                busy = measure(servers, plan, "with a busy process", spinning)
         memory = ", ".join(f"{server.name} {server.peak_bytes() / GB:.2f} GB" for server in servers)
     print_results(quiet, busy)
-    print(f"peak memory after all of it: {memory}")
+    print(f"peak memory at the end: {memory}")
 
 
 if __name__ == "__main__":

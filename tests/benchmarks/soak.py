@@ -1,9 +1,9 @@
-"""Soak: mixed good, bad, slow and cancelled requests for 20 minutes; the server must not grow.
+"""Soak test: good, bad, slow and cancelled requests for 20 minutes; the memory of the server must not grow.
 
 Eight clients choose at random between single images and texts, tables of both, damaged images, wrong bodies, bodies
-that arrive in pieces, and requests that the client gives up. Shown are the server's memory, threads, file handles and
-queue over the time. The peer is the server itself after the first two minutes: later medians are given as ratios to
-those. Limits: memory at most 1.05 of it, threads and handles no more, no row left in the queue, no answer of 5xx.
+that arrive in pieces, and requests that the client cancels. The table shows the server's memory, threads and file
+handles over time. The ratios compare later medians with the server after its first two minutes. Limits: at most 1.05
+of that memory, no request left in flight, and no answer with a 5xx status.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on
 
 CLIENTS = 8
 SETTLE_S = 120.0
-PAUSE_S = 0.05  # between a client's requests: load, but no overload
+PAUSE_S = 0.05  # between the requests of one client, so that the server is not overloaded
 WINDOWS = 10
-TEXT_CACHE_SIZE = 200  # full before the server has settled; the default's 10,000 texts are 50 MB that fill for an hour
+TEXT_CACHE_SIZE = 200  # full within two minutes; the default of 10,000 texts (50 MB) would fill for an hour
 GROWTH = 1.05
 
 
 class Mix:
-    """Requests of every kind, the same ones for the same seed."""
+    """A random sequence of requests of every kind; equal seeds give equal sequences."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -94,7 +94,7 @@ async def client(url: str, mix: Mix, until: float, outcomes: collections.Counter
                     answer = await session.post(**request, headers=headers, timeout=None)
                 outcome = str(answer.status_code)
             except TimeoutError:
-                outcome = "given up"
+                outcome = "cancelled"
             except httpx.HTTPError as error:
                 outcome = type(error).__name__
             outcomes[kind, outcome] += 1
@@ -109,7 +109,7 @@ async def soak(url: str, seconds: float) -> collections.Counter[tuple[str, str]]
 
 
 def medians(samples: list[Sample]) -> tuple[float, float, float]:
-    """Of memory in MB, threads and handles."""
+    """The medians of memory in MB, threads and handles."""
     held = [(sample.rss_bytes / 1e6, sample.threads, sample.handles) for sample in samples]
     memory, threads, handles = (statistics.median(values) for values in zip(*held, strict=True))
     return memory, threads, handles
@@ -120,7 +120,7 @@ def print_growth(samples: list[Sample], settle_s: float) -> None:
     length = (end - settle_s) / WINDOWS
     settled = [sample for sample in samples if settle_s <= sample.at_s < settle_s + length]
     base = medians(settled)
-    rows = [["before", *(f"{value:.0f}" for value in medians([s for s in samples if s.at_s < settle_s])), "", ""]]
+    rows = [["until then", *(f"{value:.0f}" for value in medians([s for s in samples if s.at_s < settle_s])), "", ""]]
     for number in range(WINDOWS):
         start = settle_s + number * length
         memory, threads, handles = medians([s for s in samples if start <= s.at_s < start + length])
@@ -134,14 +134,14 @@ def print_growth(samples: list[Sample], settle_s: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     release.add_options(parser, default_size="small")
-    parser.add_argument("--minutes", type=float, default=20, help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=20, help="duration (default: %(default)s)")
     options = parser.parse_args()
     end_on_sigterm()
     folder = release.release_of(options).folder
     print_head(f"soak, {options.minutes:g} minutes, {CLIENTS} clients, {folder}")
     seconds = 60 * options.minutes
     ours = our_command(folder)
-    command = ServerCommand("soaked", ours.argv, {"TEXT_CACHE_SIZE": str(TEXT_CACHE_SIZE)})
+    command = ServerCommand("soak", ours.argv, {"TEXT_CACHE_SIZE": str(TEXT_CACHE_SIZE)})
     with Server(command, options.workdir / "logs") as server:
         with ProcessWatch(server.process.pid, "soaking", seconds) as watch:
             outcomes = asyncio.run(soak(f"http://{HOST}:{server.port}", seconds))
@@ -151,13 +151,12 @@ def main() -> None:
     rows = [[kind, outcome, str(count)] for (kind, outcome), count in sorted(outcomes.items())]
     print_table(["request", "answer", "count"], rows)
     faults = sum(count for (_, outcome), count in outcomes.items() if outcome.startswith("5") or not known(outcome))
-    print(
-        f"answers of 5xx, or none: {verdict(faults, at_most=0)}; left in flight: {left['requests_in_flight']} requests"
-    )
+    in_flight = left["requests_in_flight"]
+    print(f"answers with 5xx, or no answer: {verdict(faults, at_most=0)}; in flight at the end: {in_flight}")
 
 
 def known(outcome: str) -> bool:
-    return outcome.isdigit() or outcome == "given up"
+    return outcome.isdigit() or outcome == "cancelled"
 
 
 if __name__ == "__main__":

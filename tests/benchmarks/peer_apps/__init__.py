@@ -1,1 +1,1 @@
-"""The same encoder behind other servers, each configured as its documentation recommends."""
+"""Other servers around the same encoder, each configured as its documentation recommends."""

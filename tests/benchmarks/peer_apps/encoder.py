@@ -1,4 +1,4 @@
-"""What all peers share: one row of a request to its vector, by the same engine as ours."""
+"""The encoder that all peers share: the engine of this project turns the value of a row into a vector."""
 
 import os
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from model.imaging.base64_images import decode_base64
 
 
 class Encoder:
-    """The engine of the folder that PEER_FOLDER names, for the rows of one kind: PEER_KIND is image or text."""
+    """The engine of the release folder PEER_FOLDER, for rows of the kind PEER_KIND: image or text."""
 
     def __init__(self) -> None:
         self.kind = os.environ["PEER_KIND"]
         self.engine = EmbeddingEngine.load(Path(os.environ["PEER_FOLDER"]), device="cpu")
 
     def prepare(self, value: str) -> Any:
-        """Pixels of a base64 image, or the ids of a text."""
+        """The pixels of a base64 image, or the token ids of a text."""
         if self.kind == "image":
             return self.engine.preprocess_image(decode_base64(value))
         return self.engine.tokenize(value)
 
     def encode(self, prepared: Sequence[Any]) -> list[list[float]]:
-        """Vectors of what was prepared, as lists."""
+        """The vectors of prepared values, as lists."""
         if self.kind == "image":
             embeddings = self.engine.embed_images([self.engine.stage_images(prepared)])
         else:

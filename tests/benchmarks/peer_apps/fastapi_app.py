@@ -1,4 +1,4 @@
-"""(d) A plain FastAPI app: a handler that is no coroutine, which FastAPI runs in its pool of threads."""
+"""A plain FastAPI app. Its handler is not a coroutine, so FastAPI runs it in its thread pool."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""(b) LitServe with batching: a batch as large as our server's, and its documentation's timeout of 50 ms."""
+"""LitServe with batching: batches as large as our server's, and the timeout of 50 ms from its documentation."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""(c) MLflow: a pyfunc model, written as code, for `mlflow models serve`."""
+"""A pyfunc model, written as code, for `mlflow models serve`."""
 
 from typing import Any
 

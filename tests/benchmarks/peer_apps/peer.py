@@ -1,8 +1,7 @@
-"""The public package `MedImageInsights` in its own virtual environment, as a server to compare with.
+"""The reference server: the package `MedImageInsights` in its own virtual environment.
 
-Everything that its `pip install` brings is pinned here to what it resolved to when the figures in the README were
-taken: the same torch, timm and transformers as ours. mpi4py comes along and is never imported on this path, so no MPI
-library is needed.
+All packages that it installs are pinned to the versions with which the published figures were measured: the same
+torch, timm and transformers as ours. mpi4py is installed but never imported here, so no MPI library is needed.
 """
 
 import os
@@ -10,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.benchmarks.support.release import ROOT, Release, peer_folder
+from tests.benchmarks.support.release import Release, peer_folder
 from tests.benchmarks.support.servers import HOST, ServerCommand
 
 REQUIREMENTS = (
@@ -21,15 +20,15 @@ REQUIREMENTS = (
 
 
 def peer_command(release: Release, workdir: Path) -> ServerCommand:
-    """How to start the reference on a release; makes its virtual environment on first use (several GB)."""
+    """The command of the reference server for a release; makes its virtual environment on first use (several GB)."""
     python = peer_python(workdir)
-    argv = (str(python), "-m", "uvicorn", "--app-dir", str(ROOT / "tests" / "benchmarks"), "reference_app:app",
+    argv = (str(python), "-m", "uvicorn", "--app-dir", str(Path(__file__).parent), "reference_app:app",
             "--host", HOST, "--port", "{port}", "--log-level", "warning")  # fmt: skip
     return ServerCommand("reference", argv, {"PEER_FOLDER": str(peer_folder(release, workdir))})
 
 
 def peer_python(workdir: Path) -> Path:
-    """The interpreter of the peer's virtual environment. TORCH_INDEX names an index to take torch from, as in make."""
+    """The interpreter of the reference's virtual environment. TORCH_INDEX is the index for torch, as in make."""
     folder = workdir / "reference_venv"
     python, done = folder / "bin" / "python", folder / "installed.txt"
     wanted = "\n".join(REQUIREMENTS)

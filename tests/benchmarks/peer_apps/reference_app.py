@@ -1,10 +1,10 @@
-"""A minimal service around the public package `MedImageInsights` (PyPI), as its users would write one.
+"""A minimal service around the package `MedImageInsights` (PyPI), as its users would write it.
 
-The peer of `tests.benchmarks.startup` and `tests.benchmarks.reference`; it runs in the package's own virtual
-environment (see `tests.benchmarks.peer_apps.peer`), so it imports nothing of this project. It answers the same JSON
+`tests.benchmarks.startup` and `tests.benchmarks.reference` compare our server with it. It runs in the package's own
+virtual environment (`tests.benchmarks.peer_apps.peer`), so it imports nothing of this project. It answers the same JSON
 as our `/embed/image` and `/embed/text`. The handlers are `async def` and block, so one request runs at a time with all
-of torch's threads (with `def`, eight at once, on 2 CPUs: images 0.99 x as fast, texts 1.11 x).
-The folder comes from the environment variable PEER_FOLDER.
+of torch's threads. (With `def`, eight requests run at a time; on 2 CPUs, images are then 0.99 x and texts 1.11 x as
+fast.) The environment variable PEER_FOLDER names the release folder.
 """
 
 import os
@@ -19,7 +19,7 @@ from MedImageInsights.Models.medimageinsightmodel import MedImageInsight
 
 
 def load() -> Any:
-    """The package's model with the folder's own weights (its `load_model` alone would fetch them from a hub)."""
+    """The package's model with the weights of the folder. `load_model` by itself would download weights from a hub."""
     folder = Path(os.environ["PEER_FOLDER"])
     weights = next((folder / "vision_model").iterdir())
     peer = MedImageInsight(model_dir=str(folder), vision_model_name=weights.name)
@@ -56,6 +56,6 @@ async def embed_image(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 @app.post("/embed/text")
 async def embed_text(body: dict[str, Any]) -> list[dict[str, Any]]:
-    with torch.no_grad():  # release 0.1.1 has its own; the code it stems from leaves gradients on and raises
+    with torch.no_grad():  # the code from which release 0.1.1 was made leaves gradients on and then raises
         vectors = app.state.peer.encode(texts=column(body, "text"))["text_embeddings"]
     return [{"text_features": [vector.tolist()]} for vector in vectors]

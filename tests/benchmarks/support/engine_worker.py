@@ -1,12 +1,12 @@
-"""The batched engine alone, without HTTP, in a process of its own: what `http_load` compares the server with.
+"""The engine in its own process, with batches and without HTTP. `http_load` compares the server with it.
 
-It is started like the server (OpenMP passive), reads one JSON command a line from stdin, `{"what": ..., "first": ...,
-"count": ..., "batch": ...}`, and answers with the seconds taken. `what` is one of
+The process runs with OMP_WAIT_POLICY=PASSIVE, like the server. It reads one JSON command per line from standard input,
+`{"what": ..., "first": ..., "count": ..., "batch": ...}`, and answers with the seconds taken. `what` is one of
 
-    images_device    embed_images alone, on pixels that were decoded before
-    images_pipeline  decoding and preprocessing in a pool while the device works, like `medimageinsight embed`
-    texts_device     embed_texts alone, on token ids; `batch` counts tokens, padding included
-    texts_pipeline   tokenising, then embed_texts
+    images_device    only embed_images, on images that were decoded before
+    images_pipeline  decoding and preprocessing in a thread pool while the device works, like `medimageinsight embed`
+    texts_device     only embed_texts, on token ids; `batch` counts tokens, padding included
+    texts_pipeline   tokenizing, then embed_texts
 """
 
 import argparse
@@ -33,11 +33,11 @@ TokenIds = tuple[int, ...]
 
 
 class Worker:
-    """The parent's end: `worker.seconds("images_device", ...)`."""
+    """The parent's interface to the process: `worker.seconds("images_device", ...)`."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process, self.pid = process, process.pid
-        self._answer()  # loaded
+        self._answer()  # waits until the model is loaded
 
     def seconds(self, what: str, *, first: int, count: int, batch: int) -> float:
         command = {"what": what, "first": first, "count": count, "batch": batch}
@@ -49,16 +49,16 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the engine's process ended; its message is above")
+            raise RuntimeError("the process of the engine ended; its message is printed above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 @contextlib.contextmanager
 def engine_worker(model: Path, images: Path, texts: Path) -> Iterator[Worker]:
-    """Start the worker on a model and two files of request bodies, and end it."""
+    """Run the worker on a model and two files of request bodies for the duration of the `with` block."""
     argv = [sys.executable, "-m", "tests.benchmarks.support.engine_worker", str(model), str(images), str(texts)]
-    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ  # as our entry point does
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ  # as our entry point sets it
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
@@ -73,12 +73,12 @@ def images_device(engine: "EmbeddingEngine", values: Sequence[str], batch: int) 
     with ThreadPoolExecutor(engine.cpus) as pool:
         pixels = list(pool.map(lambda value: engine.preprocess_image(base64.b64decode(value)), values))
     if len({one.tobytes() for one in pixels}) < len(set(values)):
-        raise RuntimeError("two of the prepared images are the same after preprocessing")
+        raise RuntimeError("two different images are equal after preprocessing")
     return timed(lambda: embed_in_batches(engine, iter(pixels), batch))
 
 
 def images_pipeline(engine: "EmbeddingEngine", values: Sequence[str], batch: int) -> float:
-    """From base64 to vectors; at most two batches of decoded images wait for the device."""
+    """Time from base64 to vectors. At most two batches of decoded images wait for the device."""
 
     def decode(value: str) -> "Pixels":
         return engine.preprocess_image(base64.b64decode(value))
@@ -105,7 +105,7 @@ def embed_in_batches(engine: "EmbeddingEngine", pixels: "Iterator[Pixels]", batc
 
 
 def embed_by_tokens(engine: "EmbeddingEngine", token_ids: Sequence[TokenIds], budget: int) -> None:
-    """Texts of like length together, in calls of at most `budget` tokens, padding included."""
+    """Embed texts sorted by length, in calls of at most `budget` tokens, padding included."""
     waiting = sorted(token_ids, key=len, reverse=True)
     while waiting:
         fitting = max(1, budget // len(waiting[0]))
@@ -116,7 +116,7 @@ def embed_by_tokens(engine: "EmbeddingEngine", token_ids: Sequence[TokenIds], bu
 def ahead(
     pool: ThreadPoolExecutor, function: "Callable[[str], Pixels]", values: Iterable[str], count: int
 ) -> "Iterator[Pixels]":
-    """Results in order, with at most `count` calls made before theirs is asked for."""
+    """Yield the results in order; at most `count` calls are submitted ahead."""
     waiting = iter(values)
     running: list[Future[Pixels]] = [pool.submit(function, value) for value in islice(waiting, count)]
     while running:

@@ -1,4 +1,4 @@
-"""Requests that are all different, made before any clock starts, so that no cache can answer them."""
+"""Request bodies. All differ, so that no cache can answer them, and all are made before a measurement starts."""
 
 import base64
 import io
@@ -14,9 +14,9 @@ from PIL import Image
 
 from tests.benchmarks.support.release import PARITY, input_data
 
-# Grey and colour, PNG and JPEG, 128 to 660 pixels: what both our server and the reference read.
+# Grey and colour, PNG and JPEG, 128 to 660 pixels: formats that both our server and the reference read.
 BASE_IMAGES = ("ct_gray.png", "fundus_rgb.jpg", "histology_rgb.png", "microscopy_gray.png")
-PATCH = 48  # pixels of noise: enough of them to be left after resizing and JPEG
+PATCH_PIXELS = 48  # side of a square of noise, large enough to remain after resizing and JPEG
 
 MODALITIES = (
     "x-ray", "ct", "mri", "ultrasound", "pet", "mammography", "fluoroscopy", "angiography", "oct", "dermoscopy",
@@ -34,15 +34,15 @@ VIEWS = ("anteroposterior", "lateral", "axial", "coronal", "sagittal")
 
 
 def labels(count: int) -> list[str]:
-    """Short medical labels, all different, about ten tokens each; the same ones every time."""
+    """`count` different short medical labels of about ten tokens each; every call gives the same ones."""
     every = [" ".join(words) for words in itertools.product(MODALITIES, REGIONS, VIEWS, FINDINGS)]
     if count > len(every):
-        raise ValueError(f"{count} labels are asked for, there are {len(every)}")
+        raise ValueError(f"{count} labels were requested, but only {len(every)} exist")
     return random.Random(0).sample(every, count)
 
 
 def images(count: int) -> list[bytes]:
-    """Encoded images, all different: the base images with a patch of noise each."""
+    """`count` different encoded images: a base image with a patch of noise each."""
     noise = np.random.default_rng(0)
     bases = [Image.open(PARITY / "images" / name) for name in BASE_IMAGES]
     return [_varied(bases[number % len(bases)], noise) for number in range(count)]
@@ -57,7 +57,7 @@ def text_bodies(texts: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def noise_png(noise: np.random.Generator, side: int) -> bytes:
-    """A square of coloured noise, which does not compress: 3 * side * side bytes."""
+    """A PNG of coloured noise, which does not compress: about 3 * side * side bytes. `side` is in pixels."""
     file = io.BytesIO()
     pixels = noise.integers(0, 256, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
@@ -65,7 +65,7 @@ def noise_png(noise: np.random.Generator, side: int) -> bytes:
 
 
 def write_lines(path: Path, bodies: Iterable[dict[str, Any]]) -> Path:
-    """One JSON body a line: what `tests.benchmarks.support.load_client` posts."""
+    """Write one JSON body per line, the input of `tests.benchmarks.support.load_client`."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(body) + "\n" for body in bodies)
     return path
@@ -73,8 +73,8 @@ def write_lines(path: Path, bodies: Iterable[dict[str, Any]]) -> Path:
 
 def _varied(base: Image.Image, noise: np.random.Generator) -> bytes:
     pixels = np.array(base)
-    top, left = (int(noise.integers(0, side - PATCH)) for side in pixels.shape[:2])
-    patch = pixels[top : top + PATCH, left : left + PATCH]
+    top, left = (int(noise.integers(0, length - PATCH_PIXELS)) for length in pixels.shape[:2])
+    patch = pixels[top : top + PATCH_PIXELS, left : left + PATCH_PIXELS]
     patch[:] = noise.integers(0, 256, patch.shape, dtype=np.uint8)
     file = io.BytesIO()
     if base.format == "JPEG":

@@ -1,4 +1,4 @@
-"""Runs the load generator beside a benchmark, with a progress bar, and finds out how fast it could go."""
+"""Runs of the load generator, with a progress bar, and the highest rate that it can reach."""
 
 import asyncio
 import contextlib
@@ -16,22 +16,22 @@ from tests.benchmarks.support.load_client import HOST, expected_bytes
 from tests.benchmarks.support.release import ROOT
 from tests.benchmarks.support.servers import free_port
 
-NULL_ANSWER_BYTES = 20_000  # about what 1024 floats are as JSON
+NULL_ANSWER_BYTES = 20_000  # about the size of 1024 floats as JSON
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of one run of the load generator."""
+    """The result of one run of the load generator."""
 
     answered: int
     seconds: float
     p50_ms: float
     p99_ms: float
-    cpu_share: float  # of one core, for the generator itself
+    cpu_share: float  # share of one CPU that the generator used
 
     @property
     def rate(self) -> float:
-        """Requests answered a second."""
+        """Requests answered per second."""
         return self.answered / self.seconds
 
 
@@ -39,7 +39,7 @@ def run_load(
     port: int, path: str, bodies: Path, *, clients: int, count: int, first: int = 0, seconds: float = 600,
     label: str = "",
 ) -> Load:  # fmt: skip
-    """Post `count` bodies of a file, from line `first` on, over `clients` connections.
+    """Post `count` bodies of a file over `clients` connections, starting at line `first`.
 
     Raises:
         RuntimeError: a request was not answered with 200.
@@ -60,14 +60,14 @@ def run_load(
 
 
 def generator_limit(bodies: Path, clients: int, count: int) -> Load:
-    """The generator against a server that computes nothing, also a process on this machine."""
+    """Run the generator against a server process that computes nothing."""
     with null_server() as port:
-        return run_load(port, "/", bodies, clients=clients, count=count, label="generator alone")
+        return run_load(port, "/", bodies, clients=clients, count=count, label="generator, null server")
 
 
 @contextlib.contextmanager
 def null_server() -> Iterator[int]:
-    """A server that answers every POST with 20 kB of zeros; gives its port."""
+    """Run a server that answers every POST with 20 kB of zeros; yields its port."""
     port = free_port()
     listening = multiprocessing.get_context("spawn").Event()
     process = multiprocessing.get_context("spawn").Process(target=_serve_nothing, args=(port, listening), daemon=True)
@@ -88,7 +88,7 @@ def _follow(process: "subprocess.Popen[str]", count: int, label: str) -> str:
             if last.startswith("done "):
                 bar.update(int(last[5:]) - bar.n)
     if process.wait() or not last.startswith("{"):
-        raise RuntimeError("the load generator failed; its message is above")
+        raise RuntimeError("the load generator failed; its message is printed above")
     return last
 
 

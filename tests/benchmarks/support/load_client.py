@@ -1,7 +1,7 @@
-"""The load generator's process: N keep-alive connections that each post the next prepared body once answered.
+"""Load generator: N keep-alive connections, each of which posts the next prepared body after every answer.
 
-Standard library only (uvloop where it is installed) and no HTTP library, so that it takes little of the CPU that
-the server needs: the requests are bytes before the clock starts, and of an answer only its head is read.
+It uses no HTTP library, so that it takes little of the CPU that the server needs. The requests are encoded before the
+measurement starts, and only the head of an answer is parsed.
 `python -m tests.benchmarks.support.load_client PORT PATH BODIES` prints `done N` lines, then one line of JSON.
 """
 
@@ -22,7 +22,7 @@ PROGRESS_S = 0.5
 
 @dataclass
 class Run:
-    """What is still to post and what has come back."""
+    """The requests of a run, and the latencies and failures so far."""
 
     requests: list[bytes]
     stop_at: float
@@ -46,14 +46,14 @@ class Run:
 
 
 class Connection(asyncio.Protocol):
-    """One client: a request at a time over one connection."""
+    """One client, which sends one request at a time over one connection."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.WriteTransport
         self.answer = bytearray()
-        self.expected = 0  # bytes of the answer, once its head is there
+        self.expected = 0  # length of the whole answer in bytes; 0 until its head has arrived
         self.started = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
 
 
 def expected_bytes(answer: bytearray) -> int:
-    """Length of head and body; 0 while the head is incomplete."""
+    """The length of head and body in bytes; 0 while the head is incomplete."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return 0
@@ -102,7 +102,7 @@ def prepared(path: str, bodies: list[bytes]) -> list[bytes]:
 
 
 def lines(path: Path, first: int, count: int) -> list[bytes]:
-    """`count` lines of a file from `first` on; those of a shorter file come again."""
+    """`count` lines of a file, starting at line `first`. A shorter file is repeated."""
     with path.open("rb") as file:
         every = [line.rstrip(b"\n") for line in islice(file, first + count)]
     return [every[number % len(every)] for number in range(first, first + count)]
@@ -125,7 +125,7 @@ async def tell_progress(run: Run) -> None:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that is not below `share` of all."""
+    """The smallest value that at least `share` of all values do not exceed."""
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
@@ -133,11 +133,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("path")
-    parser.add_argument("bodies", type=Path, help="one JSON body a line")
+    parser.add_argument("bodies", type=Path, help="file with one JSON body per line")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--first", type=int, default=0, help="line to begin with")
-    parser.add_argument("--seconds", type=float, default=600, help="post nothing new after this long")
+    parser.add_argument("--first", type=int, default=0, help="number of the first line to post")
+    parser.add_argument("--seconds", type=float, default=600, help="time after which no new request is posted")
     options = parser.parse_args()
     requests = prepared(options.path, lines(options.bodies, options.first, options.count))
     begin, cpu = time.perf_counter(), time.process_time()

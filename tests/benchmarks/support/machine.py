@@ -1,4 +1,4 @@
-"""What a benchmark ran on and with, and its plain tables."""
+"""The machine and the versions of a benchmark, the CPU time of other processes, and plain tables."""
 
 import os
 import platform
@@ -16,9 +16,10 @@ GB = 1e9
 
 
 class OtherWork:
-    """The CPU time that processes beside this benchmark took since this was made: how far to trust its figures.
+    """CPU time that processes other than this benchmark have used since this object was made.
 
-    `running` are the ids of its own processes that run now and go on; what it starts and ends meanwhile is known.
+    `running` are the ids of the benchmark's child processes that are running now. Children that start and end later
+    are counted as part of the benchmark.
     """
 
     def __init__(self, *running: int) -> None:
@@ -27,7 +28,7 @@ class OtherWork:
 
     @property
     def cpus(self) -> float:
-        """The mean number of CPUs that others kept busy."""
+        """The mean number of CPUs that other processes kept busy."""
         others_s = (_busy_s() - self._busy_s) - (self._own() - self._own_s)
         return max(0.0, others_s / (time.perf_counter() - self._start))
 
@@ -40,7 +41,7 @@ class OtherWork:
 
 
 def print_head(title: str, interpreters: dict[str, str] | None = None) -> None:
-    """Print what is measured, the machine, and the versions of this interpreter and of others by name."""
+    """Print the title, the machine and the versions of this environment and of `interpreters`, by name."""
     print(f"\n{title}\n{describe_machine()}\nours: {describe_versions()}")
     for name, interpreter in (interpreters or {}).items():
         print(f"{name}: {versions_of(interpreter)}")
@@ -49,12 +50,12 @@ def print_head(title: str, interpreters: dict[str, str] | None = None) -> None:
 def describe_machine() -> str:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory().total / GB
-    others = psutil.cpu_percent(interval=2)  # nothing of ours runs yet
-    return f"machine: {cpu_model()}, {cpus} CPUs ({others:.0f}% busy with other work), {memory:.0f} GB memory"
+    others = psutil.cpu_percent(interval=2)  # no process of this benchmark runs yet
+    return f"machine: {cpu_model()}, {cpus} CPUs ({others:.0f}% busy with other processes), {memory:.0f} GB memory"
 
 
 def cpu_model() -> str:
-    """The processor's name with its family, since virtual machines shorten the name."""
+    """The processor's name, family and vector instructions; virtual machines shorten the name."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return platform.processor() or platform.machine()
@@ -82,7 +83,7 @@ def versions_of(interpreter: str) -> str:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns, the first to the left and the others to the right."""
+    """Print aligned columns, the first one left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     print()
     for row in [header, ["-" * width for width in widths], *rows]:
@@ -94,7 +95,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def verdict(value: float, *, at_least: float | None = None, at_most: float | None = None) -> str:
-    """The target and whether the value meets it."""
+    """The limit, and `pass` or `MISSED`; empty without a limit."""
     if at_least is not None:
         return f">= {at_least:.2f} {'pass' if value >= at_least else 'MISSED'}"
     if at_most is not None:

@@ -1,4 +1,4 @@
-"""Memory, threads and file handles of a server process, sampled while something goes on."""
+"""Samples of the memory, threads and file handles of a server process."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ PERIOD_S = 0.1
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process held at a moment, `at_s` seconds after the watch began."""
+    """Memory, threads and file handles of a process, `at_s` seconds after the watch began."""
 
     at_s: float
     rss_bytes: int
@@ -24,7 +24,10 @@ class Sample:
 
 @dataclass
 class ProcessWatch:
-    """Samples a process from a thread while its context is open; a label and seconds show a progress bar."""
+    """Samples a process from a thread for the duration of the `with` block.
+
+    With a `label`, a progress bar of `seconds` is shown.
+    """
 
     pid: int
     label: str = ""

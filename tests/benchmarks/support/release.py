@@ -1,4 +1,4 @@
-"""The model that a benchmark runs: a folder that the user names, or the generated checkpoint."""
+"""The model of a benchmark: a release folder that the user names, or the generated checkpoint."""
 
 import argparse
 import subprocess
@@ -17,7 +17,7 @@ Size = Literal["small", "full"]
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder; `size` is set when it is the generated one, whose right answers are known."""
+    """A release folder. `size` is set for a generated checkpoint, whose golden vectors are known."""
 
     folder: Path
     size: Size | None
@@ -28,17 +28,18 @@ class Release:
 
 
 def add_options(parser: argparse.ArgumentParser, default_size: Size) -> None:
-    """The options that all benchmarks share."""
-    parser.add_argument("--model", type=Path, help="release folder to use (default: the generated one of --size)")
-    parser.add_argument("--size", choices=["small", "full"], default=default_size, help="default: %(default)s")
+    """Add the options that all benchmarks share."""
+    parser.add_argument("--model", type=Path, help="release folder (default: the generated checkpoint of --size)")
+    parser.add_argument("--size", choices=["small", "full"], default=default_size,
+                        help="size of the generated checkpoint (default: %(default)s)")  # fmt: skip
     parser.add_argument(
         "--workdir", type=Path, default=Path(tempfile.gettempdir()) / "medimageinsight-benchmarks",
-        help="holds generated checkpoints, the reference's virtual environment and logs (default: %(default)s)",
+        help="folder for generated checkpoints, virtual environments of the peers and logs (default: %(default)s)",
     )  # fmt: skip
 
 
 def release_of(options: argparse.Namespace) -> Release:
-    """The release that the options name, generated if it is not there yet."""
+    """The release of the options; a missing checkpoint is generated."""
     options.workdir.mkdir(parents=True, exist_ok=True)
     if options.model is not None:
         folder: Path = options.model.resolve()
@@ -47,7 +48,7 @@ def release_of(options: argparse.Namespace) -> Release:
 
 
 def generated(workdir: Path, size: Size) -> Path:
-    """The deterministic checkpoint of `tests/parity/make_checkpoint.py`, written on first use (full: 2.5 GB, 20 s)."""
+    """The folder of the deterministic checkpoint, which is written on first use (full: 2.5 GB, 20 s)."""
     parent = workdir / "checkpoints" / size
     done = parent / "complete"
     if not done.exists():
@@ -58,7 +59,7 @@ def generated(workdir: Path, size: Size) -> Path:
 
 
 def warm_file_cache(path: Path) -> None:
-    """Read a file through once, so that both sides of a comparison find it in memory."""
+    """Read a whole file once, so that both servers of a comparison find it in the file cache."""
     buffer = bytearray(1 << 24)
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):
@@ -66,10 +67,10 @@ def warm_file_cache(path: Path) -> None:
 
 
 def peer_folder(release: Release, workdir: Path) -> Path:
-    """The release as the package `MedImageInsights` wants it: links, another tokenizer name, an edited config."""
+    """The release in the layout of the package `MedImageInsights`: links, another tokenizer name, an edited config."""
     folder = workdir / "peer_folders" / (release.size or release.folder.name)
     config = yaml.safe_load((release.folder / "config.yaml").read_text(encoding="utf-8"))
-    config["UNICL_MODEL"]["LOAD_PRETRAINED"] = False  # else it fetches weights from a hub
+    config["UNICL_MODEL"]["LOAD_PRETRAINED"] = False  # otherwise it downloads weights from a hub
     tokenizer = next(path.parent for path in sorted((release.folder / "language_model").rglob("vocab.json")))
     _link(folder / "vision_model" / release.weights.name, release.weights)
     _link(folder / "language_model" / "clip_tokenizer_v4162", tokenizer)
@@ -89,6 +90,6 @@ def _link(link: Path, target: Path) -> None:
 
 
 def input_data(column: str, values: list[str], params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A request's body, one row a value."""
+    """A request body with one row per value."""
     rows = [[value] for value in values]
     return {"input_data": {"columns": [column], "index": list(range(len(rows))), "data": rows}, "params": params or {}}

@@ -1,4 +1,4 @@
-"""Load from wrk, which runs for a time and in a process of its own. Debian and Homebrew have it as a package, `wrk`."""
+"""Load from the program wrk, a package of Debian and Homebrew. It runs for a fixed time in its own process."""
 
 import json
 import os
@@ -15,15 +15,15 @@ ANSWER_LIMIT_S = 120
 
 
 def require_wrk() -> str:
-    """Its path; ends the program with a sentence where it is missing."""
+    """The path of wrk; ends the program with a message if it is not installed."""
     path = shutil.which("wrk")
     if path is None:
-        sys.exit("This benchmark needs wrk: apt-get install wrk, or brew install wrk.")
+        sys.exit("This benchmark needs wrk. Install it with: apt-get install wrk, or brew install wrk.")
     return path
 
 
 def run_wrk(port: int, path: str, bodies: Path, *, clients: int, seconds: float) -> Load:
-    """Post the bodies of a file, one a line, in turn over `clients` connections, for some seconds.
+    """Post the bodies of a file, one per line, in turn over `clients` connections, for `seconds`.
 
     Raises:
         RuntimeError: a request was not answered with 200.
@@ -39,6 +39,6 @@ def run_wrk(port: int, path: str, bodies: Path, *, clients: int, seconds: float)
 
 
 def _children_s() -> float:
-    """CPU time of the processes that were started here and have ended."""
+    """CPU seconds of the child processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system

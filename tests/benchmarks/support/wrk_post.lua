@@ -1,5 +1,5 @@
--- wrk -s wrk_post.lua URL -- BODIES: posts the lines of a file, each as a JSON body, in turn; prints one line of JSON at
--- the end. For one wrk thread.
+-- wrk -s wrk_post.lua URL -- BODIES: posts the lines of a file in turn, each as a JSON body. At the end it prints one
+-- line of JSON. Use it with one wrk thread.
 local requests, position = {}, 0
 
 function init(arguments)
