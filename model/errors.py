@@ -1,28 +1,28 @@
-"""Every error that `model` raises on purpose.
+"""All error classes of `model`.
 
 MedImageInsightError
 ├── CheckpointError            a release folder, weights file or download that cannot be used
 │   └── CheckpointNotCached    offline, and the cache does not hold the model
 ├── ConfigError                a config.yaml that the code cannot build
-├── DeviceError                the asked-for device or dtype does not exist here
-├── ExtraMissing               packages of an extra are needed and not installed
+├── DeviceError                the requested device or dtype is not available
+├── ExtraMissing               a needed extra is not installed
 ├── ManifestError              a list of images, texts and labels that cannot be used
-├── TrainingError              a training that cannot be started, resumed or gone on with
+├── TrainingError              a training that cannot start, resume or continue
 │   └── TrainingInterrupted    a signal stopped it; its state is saved
-├── InvalidInput               bad input of a user: the message is one sentence that may be shown to anyone
-│   ├── ImageDecodeError       bytes that are no readable image
-│   ├── ImageFormatUnsupported an image, or a document, of a format that is not accepted
-│   ├── ImageTooLarge          more pixels or bytes than allowed
+├── InvalidInput               invalid input of a user; the message is one sentence and safe to show to anyone
+│   ├── ImageDecodeError       bytes that are not a readable image
+│   ├── ImageFormatUnsupported an image or document in a format that is not accepted
+│   ├── ImageTooLarge          more pixels or bytes than the limit
 │   └── TextInvalid            a text that cannot be tokenised
-├── OutOfDeviceMemory          the device has no memory for so large a batch
-└── EncoderFault               the encoder gave a result that is no embedding (NaN, wrong shape)
+├── OutOfDeviceMemory          the memory of the device is too small for the batch
+└── EncoderFault               the encoder returned something that is not an embedding (NaN, wrong shape)
 
-Messages never hold a payload, a file's contents or a path from a request.
+Messages never contain a payload, the contents of a file, or a path from a request.
 """
 
 
 class MedImageInsightError(Exception):
-    """Base of all errors of this package."""
+    """Base class of all errors of this package."""
 
 
 class CheckpointError(MedImageInsightError):
@@ -30,11 +30,11 @@ class CheckpointError(MedImageInsightError):
 
 
 class CheckpointNotCached(CheckpointError):
-    """Offline mode, and the cache does not hold what was asked for."""
+    """Offline mode is on, and the cache does not contain the model."""
 
 
 class ConfigError(MedImageInsightError):
-    """A `config.yaml` that is unreadable or asks for what the code cannot build."""
+    """A `config.yaml` is unreadable, or describes a model that the code cannot build."""
 
 
 class DeviceError(MedImageInsightError):
@@ -42,7 +42,7 @@ class DeviceError(MedImageInsightError):
 
 
 class ExtraMissing(MedImageInsightError):
-    """Packages of an extra are needed and not installed."""
+    """A needed extra of the distribution is not installed."""
 
 
 class ManifestError(MedImageInsightError):
@@ -50,7 +50,7 @@ class ManifestError(MedImageInsightError):
 
 
 class TrainingError(MedImageInsightError):
-    """A training cannot be started, resumed or gone on with."""
+    """A training cannot start, resume or continue."""
 
 
 class TrainingInterrupted(TrainingError):
@@ -58,27 +58,27 @@ class TrainingInterrupted(TrainingError):
 
 
 class InvalidInput(MedImageInsightError):
-    """Bad input of a user; the message is safe to show."""
+    """Invalid input of a user; the message is one sentence and safe to show to anyone."""
 
 
 class ImageDecodeError(InvalidInput):
-    """Bytes that are no readable image."""
+    """The bytes are not a readable image."""
 
 
 class ImageFormatUnsupported(InvalidInput):
-    """An image or document of a format that is not accepted."""
+    """The image or document has a format that is not accepted."""
 
 
 class ImageTooLarge(InvalidInput):
-    """An image with more pixels than allowed."""
+    """The image has more pixels or bytes than the limit."""
 
 
 class TextInvalid(InvalidInput):
-    """A text that cannot be tokenised."""
+    """The text cannot be tokenised."""
 
 
 class OutOfDeviceMemory(MedImageInsightError, MemoryError):
-    """The device has no memory for so large a batch."""
+    """The memory of the device is too small for the batch."""
 
 
 class EncoderFault(MedImageInsightError):

@@ -1,8 +1,8 @@
 """Recognition of a file's format by its first bytes.
 
-Only formats with a reader of their own are recognised here. Pillow recognises the others, see
-`model.imaging.raster.reader`. To add a format, write its module (`Reader`), a function that recognises its files, and
-a line of `FORMATS`.
+Only formats with a reader of their own are recognised here. Pillow recognises the others in
+`model.imaging.raster.reader`. A new format needs a module (`Reader`), a function that recognises its files, and one
+line in `FORMATS`.
 """
 
 import re
@@ -38,7 +38,7 @@ _SVG = re.compile(rb"\A\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+(<!DOCTYPE svg[
 
 
 class Reader(Protocol):
-    """A module, or an object, that reads the files of one format; see `model.imaging.images` for the functions."""
+    """A module or object that reads files of one format. `model.imaging.images` documents the three functions."""
 
     def check(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> None: ...
     def frame_count(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> int: ...
@@ -56,7 +56,6 @@ class Format:
 
 
 def _is_dicom(data: bytes) -> bool:
-
     return data[_DICOM_PREFIX_PLACE] == _DICOM_PREFIX or _BARE_DICOM.match(data) is not None
 
 

@@ -1,4 +1,4 @@
-"""A decoded image to the pixels that the image encoder expects, as the Azure endpoint and the reference do it."""
+"""Pictures to the pixels of the image encoder, as the Azure endpoint and the reference implementation do it."""
 
 import io
 from dataclasses import dataclass
@@ -13,16 +13,21 @@ DEFAULT_JPEG_QUALITY = 75
 
 @dataclass(frozen=True)
 class Standardization:
-    """The endpoint's first step: every image becomes a small square JPEG, whatever it was."""
+    """The first step of the Azure endpoint: every image becomes a small square JPEG.
 
-    size: int = DEFAULT_SIZE  # pixels along both sides
-    jpeg_quality: int = DEFAULT_JPEG_QUALITY  # 1 to 95
+    Args:
+        size: width and height of the JPEG in pixels; default: 512.
+        jpeg_quality: Pillow's JPEG quality, 1 to 95; default: 75.
+    """
+
+    size: int = DEFAULT_SIZE
+    jpeg_quality: int = DEFAULT_JPEG_QUALITY
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Resize in the image's own mode with Pillow's default filter, convert to RGB, and pass it through JPEG."""
+        """Resize the image in its own mode with Pillow's default filter, convert it to RGB, and pass it through JPEG."""
         small = image.resize((self.size, self.size)).convert("RGB")
         stream = io.BytesIO()
-        # Without the image's own comment, which JPEG limits to 64 KB and GIF and PNG do not.
+        # An empty comment replaces the image's own: JPEG limits a comment to 64 KB, GIF and PNG do not.
         small.save(stream, format="JPEG", quality=self.jpeg_quality, comment=b"")
         return Image.open(stream, formats=("JPEG",))
 
@@ -30,15 +35,15 @@ class Standardization:
 def preprocess(
     image: Image.Image, image_size: tuple[int, int], standardization: Standardization | None
 ) -> NDArray[np.uint8]:
-    """Make an image the encoder's input.
+    """Convert a picture to the input of the image encoder.
 
     Args:
-        image: of any 8-bit mode.
-        image_size: height and width in pixels, from the model's config.
-        standardization: None goes straight to the resize ("plain").
+        image: a picture of any mode of at most 8 bits per channel.
+        image_size: height and width of the result in pixels, from the model's config.
+        standardization: the first step; None skips it ("plain").
 
     Returns:
-        (height, width, 3) RGB, 0 to 255; `normalise` is left to the device.
+        (height, width, 3) RGB, uint8, 0 to 255, by bicubic resizing. Mean and deviation are applied on the device.
     """
     if standardization is not None:
         image = standardization(image)

@@ -1,4 +1,4 @@
-"""What of a file with several pictures, or with more greys than a screen has, is shown: plain data."""
+"""What a user can choose: frame, axis and window. Plain data, without code that decodes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,15 @@ Axis = Literal["axial", "coronal", "sagittal"]
 
 @dataclass(frozen=True)
 class Window:
-    """The values that are shown from black to white: in HU for CT, else in the units of the file after rescaling."""
+    """The range of values that is mapped from black to white, in the units of the file after rescaling (HU for CT).
+
+    Args:
+        center: the middle of the range.
+        width: upper minus lower bound of the range; greater than 0.
+    """
 
     center: float
-    width: float  # greater than 0
+    width: float
 
 
 WINDOWS = {
@@ -26,16 +31,25 @@ WINDOWS = {
     "subdural": Window(75, 215),
     "temporal_bone": Window(600, 2800),
 }
-"""Usual windows of CT by name, in HU; after Radiopaedia's "Windowing (CT)"."""
+"""Usual CT windows by name, in HU; source: Radiopaedia, "Windowing (CT)"."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How one picture is made of a file."""
+    """Which picture of a file is decoded, and how its values become greys.
 
-    frame: int | None = None  # counted from 0; None takes the file's usual one
-    axis: Axis = "axial"  # of a NIfTI or NRRD volume
-    window: Window | None = None  # of DICOM, NIfTI and NRRD; None takes the file's own
+    Args:
+        frame: DICOM frame, TIFF page or slice of a volume, counted from 0. None, the default, takes the usual one: the
+            middle of a volume, otherwise the first.
+        axis: plane of the slices of a NIfTI or NRRD volume; default: axial.
+        window: window for DICOM, NIfTI and NRRD. None, the default, takes the window of the DICOM file, or one from
+            percentiles.
+    """
+
+    frame: int | None = None
+    axis: Axis = "axial"
+    window: Window | None = None
 
 
 AS_STORED = Rendering()
+"""The default: the usual frame, axial slices, the window of the file."""

@@ -1,4 +1,4 @@
-"""The tree of errors that stands at the top of `model.errors` is the tree of its classes."""
+"""The tree in the docstring of `model.errors` is the tree of its classes."""
 
 import inspect
 import itertools

@@ -1,4 +1,4 @@
-"""Malformed inputs without end: real images and real requests, damaged by chance. The same seed makes the same ones."""
+"""Malformed inputs: valid images and requests with random damage. The same seed gives the same inputs."""
 
 import bz2
 import gzip
@@ -30,7 +30,7 @@ class Post:
 
 
 def image_files() -> list[bytes]:
-    """One small file of every format and mode that is read."""
+    """At least one small file of every format and mode that is accepted."""
     colour = picture(1, (24, 20))
     modes = {mode: colour.convert(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "F")}
     deep = Image.frombytes("I;16", (24, 20), bytes(range(240)) * 4)
@@ -62,7 +62,7 @@ def image_files() -> list[bytes]:
 
 
 def requests() -> list[Post]:
-    """One sound request of every kind."""
+    """One valid request of every kind."""
     image, other = png(1), saved(picture(2), "JPEG")
     part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'.encode()
     form = b"".join([part, image, b"\r\n", part, other, f"\r\n--{BOUNDARY}--\r\n".encode()])
@@ -80,7 +80,7 @@ def requests() -> list[Post]:
 
 
 def malformed(count: int, seed: int) -> Iterator[Post]:
-    """Damaged images, as they are and in base64, and damaged requests, in turn."""
+    """Yield `count` posts: damaged image files, damaged images in base64, and damaged requests, in turn."""
     chance = random.Random(seed)
     images, posts = image_files(), requests()
     for number in range(count):
@@ -104,7 +104,7 @@ def _flip(data: bytes, chance: random.Random) -> bytes:
 
 
 def _flip_early(data: bytes, chance: random.Random) -> bytes:
-    """Headers are where the sizes are."""
+    """Damage only the first 64 bytes: headers contain the sizes."""
     return _flip(data[:64], chance) + data[64:]
 
 

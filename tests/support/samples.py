@@ -1,4 +1,4 @@
-"""What the tests send: pictures in every form, and requests in the Azure endpoint's schema."""
+"""Pictures, requests in the schema of the Azure endpoint, and checks of responses."""
 
 import base64
 import io
@@ -16,13 +16,13 @@ from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 
 TEXT = "x-ray chest anteroposterior Cardiomegaly"
-TOLERANCE = 1e-5  # between what is answered and what the engine computes of the same entry alone
+TOLERANCE = 1e-5  # between a response and what the engine computes for the same item alone
 
 Vector = NDArray[np.float32]
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 32)) -> Image.Image:
-    """A picture of colour noise; another one for every seed."""
+    """A picture of colour noise; `size` is width and height. Each seed gives another picture."""
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
@@ -38,13 +38,13 @@ def png(seed: int = 0) -> bytes:
 
 
 def damaged(kind: str = "PNG", seed: int = 0) -> bytes:
-    """A picture whose header is sound and whose pixels are cut short."""
+    """A picture whose header is valid and whose pixel data is truncated."""
     whole = saved(picture(seed), kind)
     return whole[: len(whole) * 2 // 3]
 
 
 def huge_png(side: int = 30_000) -> bytes:
-    """A black PNG of side x side pixels in about 100 kB, the kind of thing that is called a decompression bomb."""
+    """A decompression bomb: a black PNG of `side` x `side` pixels at 1 bit per pixel, by default in about 100 kB."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -60,7 +60,7 @@ def encoded(data: bytes) -> str:
 
 
 def table(columns: Sequence[Any], rows: Sequence[Any], **more: Any) -> dict[str, Any]:
-    """A request body; `more` goes beside `input_data` (params) or, as `index`, into it."""
+    """A request body. `index` in `more` goes into `input_data`; everything else, such as `params`, goes beside it."""
     index = {"index": more.pop("index")} if "index" in more else {}
     return {"input_data": {"columns": columns, "data": rows, **index}, **more}
 
@@ -70,19 +70,19 @@ def image_vector(
     data: bytes,
     standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
 ) -> Vector:
-    """The engine's own embedding of an image file, alone."""
+    """The embedding of one image file, computed by the engine without the service."""
     vector: Vector = engine.embed_images([engine.stage_images([engine.preprocess_image(data, standardization)])])[0]
     return vector
 
 
 def text_vector(engine: EmbeddingEngine, text: str) -> Vector:
-    """The engine's own embedding of a text, alone."""
+    """The embedding of one text, computed by the engine without the service."""
     vector: Vector = engine.embed_texts([engine.tokenize(text)])[0]
     return vector
 
 
 def vectors(answer: httpx.Response, name: str) -> Vector:
-    """The vectors of one side of an answer, (rows, D)."""
+    """The vectors of one field of a response, (rows, D)."""
     assert answer.status_code == 200, answer.text
     return np.array([row[name][0] for row in answer.json()], dtype=np.float32)
 
@@ -93,13 +93,13 @@ def assert_close(vector: Vector, wanted: Vector) -> None:
 
 
 def assert_text_vectors(answer: httpx.Response, engine: EmbeddingEngine, texts: Sequence[str]) -> None:
-    """The answer holds the engine's own vectors of `texts`, in order."""
+    """The answer contains the engine's own vectors of `texts`, in order."""
     for vector, text in zip(vectors(answer, "text_features"), texts, strict=True):
         assert_close(vector, text_vector(engine, text))
 
 
 def assert_refused(answer: httpx.Response, status: int, code: str, *words: str, **place: Any) -> None:
-    """The one error body: a sentence that holds `words`, a code, and the row and column where they apply."""
+    """Check an error response: status, code, a sentence with all `words`, and the row and column where they apply."""
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     message = answer.json()["message"]
     assert answer.json() == {"message": message, "code": code, **place}

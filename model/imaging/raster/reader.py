@@ -1,4 +1,4 @@
-"""Reader of the formats that Pillow decodes. Hostile files are refused before a pixel is decoded."""
+"""Reader of the formats that Pillow decodes. Decompression bombs are refused before any pixel is decoded."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The two ways from a picture to the encoder's input, against each step said with Pillow's own words."""
+"""Plain and standardized preprocessing, compared with the same steps done by Pillow directly."""
 
 import io
 from typing import Any
@@ -30,7 +30,7 @@ def test_plain_is_rgb_and_a_bicubic_resize(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_standardized_is_what_the_azure_endpoint_does(name: str) -> None:
     image = Image.open(IMAGES / name)
-    small = image.resize((512, 512))  # in its own mode: a palette's indices are not mixed
+    small = image.resize((512, 512))  # in its own mode: Pillow does not interpolate palette indices
     expected = through_jpeg(small.convert("RGB"), quality=75).resize((480, 480), resample=Image.Resampling.BICUBIC)
     assert np.array_equal(preprocess(image, (480, 480), Standardization()), np.asarray(expected))
     assert (DEFAULT_SIZE, DEFAULT_JPEG_QUALITY) == (512, 75)
@@ -57,7 +57,7 @@ def test_pixels_have_the_encoders_height_and_width(
 
 @pytest.mark.filterwarnings(
     "ignore:Palette images with Transparency"
-)  # Pillow's advice to take RGBA: the reference does not
+)  # Pillow advises RGBA; the reference implementation does not use it
 @pytest.mark.parametrize("standardization", [None, Standardization(size=16)])
 @pytest.mark.parametrize(
     ("mode", "options"),
