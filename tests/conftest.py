@@ -1,10 +1,11 @@
-"""What the tests share: a small release folder with pseudo-random weights, an engine on it, and a served app."""
+"""Shared fixtures: a small release folder with pseudo-random weights, an engine, and an application that serves it."""
 
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-# As in `app.inference.model_loader`, before torch is imported: else small models spend most time in OpenMP's barriers.
+# Set before torch is imported, as `app.inference.model_loader` does. Otherwise small models spend most of their time in
+# the barriers of OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import httpx
@@ -22,7 +23,7 @@ IMAGES = Path(__file__).parent / "parity" / "images"
 
 @pytest.fixture(scope="session")
 def small_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release folder like the released one, with a small model of pseudo-random weights."""
+    """A release folder in the layout of the released model, with a small model of pseudo-random weights."""
     return make_checkpoint("small", tmp_path_factory.mktemp("small"))
 
 
@@ -33,13 +34,13 @@ def engine(small_release: Path) -> EmbeddingEngine:
 
 @pytest.fixture
 def app(engine: EmbeddingEngine) -> FastAPI:
-    """The application around the small model, ready from its start."""
+    """The application with the small model, ready as soon as it starts."""
     return create_app(Settings(), LoadedModel(engine, imports_s=0.0))
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of `app`, called in this process."""
+    """An HTTP client that calls `app` in this process."""
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -48,7 +49,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the settings of the shell that started it."""
+    """Remove every setting from the environment, so that no test depends on the shell that started it."""
     for name in Settings.model_fields:
         for variable in (name.upper(), PREFIX + name.upper()):
             monkeypatch.delenv(variable, raising=False)

@@ -1,4 +1,4 @@
-"""A device for the micro-batcher's tests: it doubles numbers, and notes how it was asked to."""
+"""A device for the tests of the micro-batcher: it doubles numbers and records its batches."""
 
 import asyncio
 import threading
@@ -15,7 +15,10 @@ Batcher = MicroBatcher[int, Numbers, int]
 
 
 class Device:
-    """Doubles numbers, one batch at a time; can be held, and notes what it was given."""
+    """Doubles numbers, one batch at a time, and records what was staged and run.
+
+    Numbers in `bad` fail when they run, those in `unstageable` when they are staged.
+    """
 
     def __init__(self) -> None:
         self.thread = DeviceExecutor()
@@ -70,6 +73,6 @@ def submitted(batcher: Batcher, *numbers: int, size: int = 1) -> list[asyncio.Ta
 
 
 async def all_of(tasks: Iterable[Awaitable[int]]) -> list[int | BaseException]:
-    """What became of the tasks; a future that never ends fails the test instead of hanging it."""
+    """The results or exceptions of all tasks. A task that does not end fails the test instead of blocking it."""
     async with asyncio.timeout(PATIENCE_S):
         return await asyncio.gather(*tasks, return_exceptions=True)

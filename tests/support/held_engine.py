@@ -1,4 +1,4 @@
-"""A real engine whose text encoder can be held, or made to fail, while a test looks at what happens meanwhile."""
+"""A real engine whose text encoder a test can block or make fail."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,12 @@ class HeldEngine(EmbeddingEngine):
         return super().embed_texts(token_ids, normalize=normalize)
 
     def hold(self) -> None:
-        """No text is embedded from here on."""
+        """Block every text from now on."""
         self._free.clear()
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """No text is embedded while the body runs."""
+        """Block every text for the duration of the `with` block."""
         self.hold()
         try:
             yield
@@ -39,7 +39,7 @@ class HeldEngine(EmbeddingEngine):
 
     @contextmanager
     def failing(self, error: Exception) -> Iterator[None]:
-        """Every text fails while the body runs."""
+        """Make every text fail with `error` for the duration of the `with` block."""
         self._error = error
         try:
             yield

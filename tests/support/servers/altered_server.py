@@ -1,4 +1,4 @@
-"""The server as its command starts it, around an engine that a test has made worse."""
+"""The command `medimageinsight` with an engine that a test has altered."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from model.engine import EmbeddingEngine
 
 
 def serve_with(alter: Callable[[EmbeddingEngine], EmbeddingEngine]) -> None:
-    """Run `medimageinsight` with what `alter` makes of the loaded engine."""
+    """Run `medimageinsight` with the engine that `alter` returns for the loaded one."""
 
     def load_altered_engine(settings: Settings) -> LoadedModel:
         loaded = load_engine(settings)

@@ -1,4 +1,4 @@
-"""Server whose device hangs on the first text: `python -m tests.support.servers.hanging_server`."""
+"""A server whose device hangs at the first text: `python -m tests.support.servers.hanging_server`."""
 
 from model.engine import EmbeddingEngine
 from tests.support.held_engine import HeldEngine

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback whose answers a test writes byte by byte, lies included, and its fetcher."""
+"""A small HTTP server on loopback with byte-exact answers, also invalid ones, and a fetcher that may reach it."""
 
 import asyncio
 import datetime
@@ -26,7 +26,7 @@ ENDLESS, SILENT = b"(a body without end)", b"(no answer)"
 
 
 def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    """A sound answer; a header's underscores are dashes."""
+    """A valid answer. Underscores in the names of `headers` become dashes."""
     fields = {"content_length": str(len(body)), **headers}
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
@@ -54,7 +54,7 @@ ANSWERS = {
 
 
 class PictureServer:
-    """What it answers by path, and the heads of the requests that came."""
+    """Answers by path, and the heads of the requests received so far."""
 
     def __init__(self, answers: Mapping[str, bytes]) -> None:
         self.answers = dict(answers)
@@ -63,7 +63,7 @@ class PictureServer:
 
     @property
     def paths(self) -> list[str]:
-        """What was asked for, with its query, in order."""
+        """The requested paths with their queries, in order."""
         return [head.split(" ")[1] for head in self.heads]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,7 +72,7 @@ class PictureServer:
         body = self.answers.get(head.split(" ")[1].partition("?")[0], answer(b"", "404 Not Found"))
         try:
             if body == SILENT:
-                await reader.read()  # until the other side gives up
+                await reader.read()  # returns when the client closes the connection
             elif body == ENDLESS:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 while True:
@@ -82,7 +82,7 @@ class PictureServer:
                 writer.write(body)
                 await writer.drain()
         except ConnectionError:
-            pass  # the other side has had enough
+            pass  # the client closed the connection
         finally:
             writer.close()
 
@@ -101,19 +101,19 @@ async def picture_server(
 
 
 async def to_loopback(host: str, port: int) -> list[Address]:
-    """What a name server says here of every host."""
+    """Resolve every host to loopback."""
     return [LOOPBACK]
 
 
 def fetcher(port: int, **options: Any) -> ImageFetcher:
-    """A fetcher that may go to loopback."""
+    """A fetcher that may connect to loopback."""
     defaults: dict[str, Any] = {"resolve": to_loopback, "is_allowed": LOOPBACK.__eq__, "timeout_s": 5.0}
     allowlist = AllowList([f"http://{HOST}:{port}", f"https://{HOST}:{port}"])
     return ImageFetcher(allowlist, max_bytes=MAX_BYTES, **(defaults | options))
 
 
 def certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's TLS for a host of this name, and a client's that trusts it."""
+    """The TLS contexts of a server for the host `name` and of a client that trusts its certificate."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())

@@ -1,4 +1,4 @@
-"""A server process that a test may watch, signal and kill."""
+"""A server process that a test can observe, signal and kill."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ PATIENCE_S = 30
 
 
 class Server:
-    """A server process and what it has logged so far."""
+    """A server process and its log lines so far."""
 
     def __init__(self, model: Path | str, **settings: Any) -> None:
         self.process, self.url = start_server(model, **settings)
@@ -32,7 +32,7 @@ class Server:
             self.log.extend(lines)
 
     def ended(self) -> int:
-        """Wait for its end; the exit status."""
+        """Wait until the process ends; returns its exit status."""
         status = self.process.wait(PATIENCE_S)
         self._reading.join()
         return status
@@ -61,5 +61,5 @@ def started(model: Path | str, **settings: Any) -> Iterator[Server]:
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "this took too long"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.01)

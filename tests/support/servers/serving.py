@@ -35,7 +35,7 @@ def start_server(
 
 
 def wait_until_ready(url: str) -> None:
-    """Poll `/health/ready` until it is 200."""
+    """Poll `/health/ready` until it answers 200."""
     deadline = time.monotonic() + READY_WITHIN_S
     while httpx.get(f"{url}/health/ready").status_code != httpx.codes.OK:
         assert time.monotonic() < deadline, "the server did not become ready"
@@ -44,9 +44,9 @@ def wait_until_ready(url: str) -> None:
 
 @contextmanager
 def serving(model: Path | str, **settings: Any) -> Iterator[str]:
-    """The URL of a ready server, stopped by SIGTERM at the end."""
+    """Run a server for the duration of the `with` block; yields its URL once it is ready."""
     process, url = start_server(model, **settings)
-    # A pipe that nobody reads fills, and the server then waits in its log.
+    # If nobody read the pipe, it would fill up and the server would block on writing its log.
     reading = threading.Thread(target=process.stderr.read if process.stderr else None)
     reading.start()
     try:

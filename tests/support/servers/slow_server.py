@@ -1,4 +1,4 @@
-"""Server whose device needs 0.2 s per batch of texts: `python -m tests.support.servers.slow_server`."""
+"""A server whose device needs 0.2 s per batch of texts: `python -m tests.support.servers.slow_server`."""
 
 import time
 from collections.abc import Sequence
