@@ -24,7 +24,7 @@ class Standardization:
     jpeg_quality: int = DEFAULT_JPEG_QUALITY
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Resize the image in its own mode with Pillow's default filter, convert it to RGB, and pass it through JPEG."""
+        """Resize it in its own mode with Pillow's default filter, convert to RGB, and pass it through JPEG."""
         small = image.resize((self.size, self.size)).convert("RGB")
         stream = io.BytesIO()
         # An empty comment replaces the image's own: JPEG limits a comment to 64 KB, GIF and PNG do not.
