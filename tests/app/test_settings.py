@@ -155,7 +155,8 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_setting(
     by_prefixed_name = CliRunner().invoke(main, ["serve"])
     for result, place in ((by_flag, flag), (by_bare_name, name.upper()), (by_prefixed_name, PREFIX + name.upper())):
         assert result.exit_code == click.UsageError.exit_code == 2
-        assert f"Error: {place}: " in result.output or f"Error: {name} (" in result.output  # the second form compares two
+        compares_two = f"Error: {name} (" in result.output
+        assert f"Error: {place}: " in result.output or compares_two
         assert "Traceback" not in result.output
     assert served == []
 
