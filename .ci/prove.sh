@@ -41,7 +41,8 @@ rm -rf "$TMPDIR" && mkdir "$TMPDIR" # removes what a killed build left behind
 b() { buildah "${store[@]}" "$@"; }
 p() { podman "${store[@]}" --runtime crun --cgroup-manager cgroupfs --log-level fatal "$@"; }
 limit=$(ulimit -Hn)
-here=(--cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768) # this machine has no cgroups and cannot raise these limits
+# This machine has no cgroups and cannot raise these limits.
+here=(--cgroups=disabled --ulimit "nofile=$limit:$limit" --ulimit nproc=32768:32768)
 confined=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges)
 start() { # PODMAN_ARGUMENT... IMAGE SERVER_ARGUMENT...
   p run -d --name "$name" "${here[@]}" "${confined[@]}" "$@" >/dev/null
