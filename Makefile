@@ -4,6 +4,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
 PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
+# Number of parallel test processes. The tests of one file run in one process, because they may share a server.
+WORKERS ?= 2
 # Archive of labelled images on which `make demo-model` trains.
 DATA ?= labelled_images_128px.zip
 
@@ -13,7 +15,7 @@ run: $(VENV)/run.stamp
 	exec $(VENV)/bin/medimageinsight serve
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/pytest -m "not timing and not full and not browser"
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m "not timing and not full and not browser"
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
