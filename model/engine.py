@@ -24,6 +24,7 @@ from model.errors import EncoderFault
 from model.imaging import images
 from model.imaging.preprocessing import Standardization, preprocess
 from model.imaging.rendering import AS_STORED, Rendering
+from model.normalization import unit_norm
 
 Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
@@ -164,7 +165,7 @@ class EmbeddingEngine:
             uploaded = torch.cat([part.to(self.device, non_blocking=True) for part in staged])
             chunks = torch.split(uploaded, self.images_per_forward or len(uploaded))
             features = torch.cat(
-                [self._model.encode_image(self._normalise(chunk), normalize=normalize) for chunk in chunks]
+                [self._model.encode_image(self._normalise(chunk), normalize=False) for chunk in chunks]
             )
             return self._checked(features, len(uploaded), normalize)
 
@@ -184,7 +185,7 @@ class EmbeddingEngine:
         self._take_threads(min(self._text_threads, self.threads // share))
         with out_of_memory_named(), torch.inference_mode():
             features = self._model.encode_text(
-                input_ids.to(self.device), attention_mask.to(self.device), normalize=normalize
+                input_ids.to(self.device), attention_mask.to(self.device), normalize=False
             )
             return self._checked(features, len(token_ids), normalize)
 
@@ -228,6 +229,6 @@ class EmbeddingEngine:
         if embeddings.shape != (count, self.embedding_size):
             raise EncoderFault(f"the encoder returned shape {embeddings.shape} for {count} entries")
         norms = np.linalg.norm(embeddings, axis=1)
-        if not (np.allclose(norms, 1.0, atol=1e-3) if normalize else (np.isfinite(norms) & (norms > 0)).all()):
-            raise EncoderFault("the encoder returned vectors that are not finite or have no direction")
-        return embeddings
+        if not (np.isfinite(norms) & (norms > 0)).all():
+            raise EncoderFault("the encoder returned vectors that are not finite or are zero")
+        return unit_norm(embeddings) if normalize else embeddings
