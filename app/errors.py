@@ -1,30 +1,39 @@
-"""Every refusal of the service, and the one table that says which status it is.
+"""Errors of the service. `app.api.error_handlers` maps each one to a status and a code.
 
 ServiceError
-├── KeyMissing, KeyWrong  keys are set, and the request has none of them
-├── ModelUnknown          a model by a name that is not served
-├── RequestInvalid        the body is not of the schema; says where
+├── KeyMissing, KeyWrong
+├── ModelUnknown
+├── RequestInvalid
 ├── BodyTooLarge, TooManyRows, TextTooLong
 ├── ContentTypeUnsupported
 ├── RequestIdTooLong
-├── BodyTimeout           the body did not arrive in time
-├── QueueFull             no room for the whole request
-├── NotReady              loading, failed to load, or stopping
-├── DeadlineExceeded      the answer would come too late
-└── EncodingFailed        the device failed on an entry
+├── BodyTimeout
+├── QueueFull
+├── NotReady
+├── DeadlineExceeded
+└── EncodingFailed
 
-InvalidInput              (of `model.errors`) bad input in one row
-├── UrlNotAllowed         an image's URL that the operator does not allow
-└── UrlNotFetched         an image's URL behind which no image could be had
+InvalidInput (in `model.errors`): bad input in one row
+├── UrlNotAllowed
+└── UrlNotFetched
 
-ClientGone                nobody waits for the answer: no refusal
+RowError: an InvalidInput and its place in the request
+ClientGone: no client waits for the response
+KeysUnusable: a setting that keeps the service from starting
 """
 
 from model.errors import InvalidInput
 
 
 class ServiceError(Exception):
-    """Base of the service's refusals; the message is one sentence that may be shown to anyone."""
+    """Base of the refusals. The message is one sentence that may be shown to anybody.
+
+    Args:
+        message: what is wrong, where, and what would be right.
+        row: number of the row that is refused, if it is one row.
+        column: column of that row, "image" or "text".
+        retry_after_s: seconds after which another attempt may succeed.
+    """
 
     def __init__(
         self, message: str, *, row: int | None = None, column: str | None = None, retry_after_s: int | None = None
@@ -33,44 +42,40 @@ class ServiceError(Exception):
         self.row, self.column, self.retry_after_s = row, column, retry_after_s
 
 
-class ClientGone(Exception):
-    """The client went away; what was queued of its request is dropped."""
-
-
-class ModelUnknown(ServiceError):
-    """A model that is not the one that is served."""
-
-
 class KeyMissing(ServiceError):
-    """A request without a key."""
+    """Keys are set, and the request carries none."""
 
 
 class KeyWrong(ServiceError):
-    """A request with a key that is not accepted."""
+    """Keys are set, and the request carries another one."""
+
+
+class ModelUnknown(ServiceError):
+    """The request names a model that is not served."""
 
 
 class RequestInvalid(ServiceError):
-    """The request is not of the documented shape."""
+    """The request does not have the documented form."""
 
 
 class BodyTooLarge(ServiceError):
-    """More body bytes than allowed."""
+    """The body has more bytes than allowed."""
 
 
 class TooManyRows(ServiceError):
-    """More rows than allowed."""
+    """The request has more rows than allowed."""
 
 
 class TextTooLong(ServiceError):
-    """More characters than allowed."""
+    """A text has more characters than allowed."""
 
 
 class ContentTypeUnsupported(ServiceError):
-    """A body of a kind that the route does not read."""
+    """The route does not read bodies of this type or encoding."""
 
 
 class RequestIdTooLong(ServiceError):
-    """A request id that is longer than 100 characters."""
+    """A request id is longer than 100 characters."""
 
 
 class BodyTimeout(ServiceError):
@@ -78,15 +83,15 @@ class BodyTimeout(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """No room for the whole request."""
+    """The queue has no room for the whole request."""
 
 
 class NotReady(ServiceError):
-    """Loading, failed to load, or stopping."""
+    """The model is being loaded, failed to load, or the service is stopping."""
 
 
 class DeadlineExceeded(ServiceError):
-    """The deadline passed; what was queued of the request is dropped."""
+    """The deadline passed; the queued rows of the request are dropped."""
 
 
 class EncodingFailed(ServiceError):
@@ -94,16 +99,30 @@ class EncodingFailed(ServiceError):
 
 
 class UrlNotAllowed(InvalidInput):
-    """An image's URL, a redirect of it or an address behind it is not allowed; the message does not repeat it."""
+    """An image URL, a redirect of it or an address behind it is not allowed. The message does not repeat the URL."""
 
 
 class UrlNotFetched(InvalidInput):
-    """An image's URL could not be fetched; the message repeats neither it nor what its server said."""
+    """No image could be fetched from a URL. The message repeats neither the URL nor the answer of its server."""
 
 
 class RowError(Exception):
-    """Bad input in one row of a request; wraps the model's own complaint with the place."""
+    """Bad input in one row of a request.
+
+    Args:
+        row: number of the row, counted from 0.
+        column: "image" or "text".
+        cause: what is wrong with the item.
+    """
 
     def __init__(self, row: int, column: str, cause: InvalidInput) -> None:
         super().__init__(str(cause))
         self.row, self.column, self.cause = row, column, cause
+
+
+class ClientGone(Exception):
+    """The client disconnected; the queued rows of its request are dropped."""
+
+
+class KeysUnusable(Exception):
+    """The API keys cannot be read, or there are none; the message names the file or the variable."""

@@ -1,4 +1,4 @@
-"""The application factory; wiring only."""
+"""Application factory: wiring only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,16 +8,18 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
-from app.api import openapi
 from app.api.azure import routes as azure
-from app.api.error_handlers import add_error_handlers
+from app.api.documentation.document import TITLE, document
+from app.api.error_handlers import add_error_handlers, error_response
 from app.api.mlflow import routes as mlflow
 from app.api.openai import routes as openai
 from app.api.ops import routes as ops
 from app.api.ops.service_collector import ServiceCollector
 from app.inference.model_loader import LoadedModel
-from app.middleware.api_keys import ApiKeys, RequireApiKey
+from app.middleware.api_keys import RequireApiKey
 from app.middleware.body_limits import BodyLimits
+from app.middleware.error_responses import ErrorResponses
+from app.middleware.key_store import ApiKeys
 from app.middleware.request_decompression import RequestDecompression
 from app.middleware.request_ids import RequestIds
 from app.middleware.request_telemetry import RequestTelemetry
@@ -30,21 +32,22 @@ from app.version import VERSION
 
 
 def create_app(settings: Settings | None = None, loaded: LoadedModel | None = None) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
-        settings: None reads them from the environment.
-        loaded: an engine that is there already; None loads the settings' model once the server has started.
+        settings: the settings; None reads them from the environment.
+        loaded: a model that is loaded already; None loads the model of the settings once the server has started.
 
     Raises:
-        KeysUnusable, AllowListUnusable: see there.
+        KeysUnusable: the API keys of the settings cannot be used.
+        AllowListInvalid: the URL_ALLOWLIST of the settings cannot be used.
     """
     settings = settings or Settings()
-    keys = ApiKeys.of(settings)
+    keys = ApiKeys.from_settings(settings)
     metrics = Metrics()
     service = Service(settings, metrics)
     metrics.registry.register(ServiceCollector(service))
-    traces = Traces.of_environment()
+    traces = Traces.from_environment()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,24 +60,32 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
         if traces is not None:
             await asyncio.to_thread(traces.stop)
 
-    app = FastAPIOffline(title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
+    app = FastAPIOffline(title=TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
-    app.include_router(azure.router)
-    app.include_router(mlflow.router)
-    app.include_router(openai.router)
-    app.include_router(ops.router)
-    openapi.document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
+    for routes in (azure, mlflow, openai, ops):
+        app.include_router(routes.router)
+    document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
     add_error_handlers(app)
+    _add_middleware(app, service, metrics, traces, keys)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI, service: Service, metrics: Metrics, traces: Traces | None, keys: ApiKeys | None
+) -> None:
+    """Add the middleware, the innermost first."""
+    settings, admission = service.settings, service.admission
     app.add_middleware(
         BodyLimits,
-        admission=service.admission,
+        admission=admission,
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
     )
     app.add_middleware(RequestDecompression)
     if keys is not None:
         app.add_middleware(RequireApiKey, keys=keys)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(ErrorResponses, respond=error_response)
+    app.add_middleware(RequestIds, respond=error_response)
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,
@@ -83,6 +94,5 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    app.add_middleware(RequestIds)
-    app.add_middleware(RequestTelemetry, metrics=metrics, traces=traces)
-    return app
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestTelemetry, admission=admission, metrics=metrics, traces=traces)

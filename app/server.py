@@ -16,7 +16,7 @@ import uvicorn
 
 from app.errors import KeysUnusable
 from app.main import create_app
-from app.remote_images.allowlist import AllowListUnusable
+from app.remote_images.allowlist import AllowListInvalid
 from app.service import Service
 from app.settings import Settings
 from app.telemetry.logging_setup import set_up_logging
@@ -88,7 +88,7 @@ def run(settings: Settings) -> int:
     _on_stop_signal(lambda *_: sys.exit(EXIT_OK))
     try:
         app = create_app(settings)
-    except (KeysUnusable, AllowListUnusable) as error:
+    except (KeysUnusable, AllowListInvalid) as error:
         click.echo(f"medimageinsight: {error}", err=True)
         return EXIT_BAD_START
     service: Service = app.state.service

@@ -1,15 +1,26 @@
-"""What FastAPI hands to the routes."""
+"""Arguments that FastAPI passes to the routes. They are coroutines: FastAPI runs other functions in a thread."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.service import Service
+from app.service import ReadyModel, Service
 
 
-async def service_of(request: Request) -> Service:  # a coroutine: FastAPI runs what is none in a thread
+async def get_service(request: Request) -> Service:
+    """The service of the application."""
     service: Service = request.app.state.service
     return service
 
 
-ServiceDependency = Annotated[Service, Depends(service_of)]
+async def get_model(request: Request) -> ReadyModel:
+    """The model, before anything of the request's body is read.
+
+    Raises:
+        NotReady: the model is being loaded, failed to load or does not answer, or the service is stopping.
+    """
+    return (await get_service(request)).require_model()
+
+
+ServiceDependency = Annotated[Service, Depends(get_service)]
+ModelDependency = Annotated[ReadyModel, Depends(get_model)]

@@ -1,6 +1,7 @@
-"""The status and the body of every error, and the handlers that answer with them."""
+"""Status, code and body of every error response."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -41,7 +42,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ImageDecodeError: (400, "undecodable_image"),
     TextInvalid: (400, "invalid_text"),
     UrlNotAllowed: (400, "url_not_allowed"),
-    UrlNotFetched: (400, "url_not_fetched"),  # not 5xx, which clients send again
+    UrlNotFetched: (400, "url_not_fetched"),  # not 5xx, because clients retry 5xx
     BodyTimeout: (408, "body_timeout"),
     BodyTooLarge: (413, "body_too_large"),
     TooManyRows: (413, "too_many_rows"),
@@ -55,58 +56,62 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     NotReady: (503, "not_ready"),
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
-CLIENT_CLOSED_REQUEST = 499  # nobody is there to read it; it keeps the log honest
+INTERNAL_ERROR = "internal_error"
+CLIENT_CLOSED_REQUEST = 499  # no client receives it; the log and the metrics show it
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+_DEFAULT_RETRY_AFTER_S = 1
 
 
 def error_response(error: Exception, request_id: str = "") -> Response:
-    """The one error body, for any exception."""
-    headers: dict[str, str] = {}
-    body: dict[str, Any] = {}
+    """The response to an exception.
+
+    An exception that is not in `STATUS` is a fault of the service: it is logged with the request id, and answered with
+    500 and no detail.
+    """
+    if isinstance(error, ClientGone):
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    if isinstance(error, HTTPException):
+        code = _HTTP_CODES.get(error.status_code, "http_error")
+        return JSONResponse({"message": f"{error.detail}.", "code": code}, error.status_code, error.headers)
     if isinstance(error, RowError):
-        status, body["code"] = STATUS[type(error.cause)]
-        body |= {
-            "message": f"Row {error.row}, column {error.column}: {error}.",
-            "row": error.row,
-            "column": error.column,
-        }
-    elif isinstance(error, ServiceError | InvalidInput):
-        status, body["code"] = STATUS[type(error)]
-        body["message"] = str(error)
-        for key in ("row", "column"):
-            if (value := getattr(error, key, None)) is not None:
-                body[key] = value
-        if status == 401:
-            headers["www-authenticate"] = "Bearer"
-        if status in (429, 503):
-            headers["retry-after"] = str(getattr(error, "retry_after_s", None) or 1)
-    elif isinstance(error, HTTPException):
-        status = error.status_code
-        body = {"message": f"{error.detail}.", "code": _HTTP_CODES.get(status, "http_error")}
-        headers |= error.headers or {}
-    else:
-        logger.error("a fault of the service in request %s", request_id, exc_info=_without_message(error))
-        status, body = (
-            500,
-            {"message": f"A fault of the service; its log names request {request_id}.", "code": "internal_error"},
-        )
-    return JSONResponse(body, status, headers)
+        message = f"Row {error.row}, column {error.column}: {error}."
+        return _refusal(error.cause, message, {"row": error.row, "column": error.column})
+    if isinstance(error, ServiceError):
+        place = {"row": error.row, "column": error.column}
+        return _refusal(error, str(error), {name: value for name, value in place.items() if value is not None})
+    if isinstance(error, InvalidInput):
+        return _refusal(error, str(error), {})
+    logger.error("request %s failed by a fault of the service", request_id, exc_info=_without_message(error))
+    message = f"The service failed on this request; its log has the details under request id {request_id}."
+    return JSONResponse({"message": message, "code": INTERNAL_ERROR}, 500)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every expected exception of a route with `error_response`; the others reach `RequestIds`."""
+    """Replace the handlers of Starlette and FastAPI, which answer in a form of their own.
 
-    async def handle(request: Request, error: Exception) -> Response:
-        return error_response(error, request.scope.get("state", {}).get("request_id", ""))
+    All other exceptions reach the middleware `ErrorResponses`.
+    """
 
-    async def note(_request: Request, _error: Exception) -> Response:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    async def handle_http_exception(_request: Request, error: Exception) -> Response:
+        return error_response(error)
 
-    app.add_exception_handler(ClientGone, note)
-    for kind in (ServiceError, RowError, InvalidInput, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, handle)
+    async def handle_validation_error(_request: Request, _error: Exception) -> Response:
+        return error_response(RequestInvalid("A parameter in the URL is not valid; the page /docs describes them."))
+
+    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(RequestValidationError, handle_validation_error)
+
+
+def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Response:
+    status, code = STATUS[type(error)]
+    headers = {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if status in (429, 503):
+        headers["retry-after"] = str(getattr(error, "retry_after_s", None) or _DEFAULT_RETRY_AFTER_S)
+    return JSONResponse({"message": message, "code": code, **place}, status, headers)
 
 
 def _without_message(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    """The traceback with a bare exception of the same type: foreign messages may quote a payload."""
+    """The traceback with a bare exception of the same type: messages of libraries may quote a payload."""
     return type(error), Exception(f"{type(error).__name__} (message withheld)"), error.__traceback__

@@ -1,116 +1,120 @@
-"""From a request's rows to their vectors, for every route that embeds: deadline, admission, clients that leave."""
+"""Execution of a job: admission, deadline, disconnected clients, remote images, frames, and the pipeline."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fastapi import Request
 
-from app.api.params import Params
-from app.api.request_parsing import EmbedJob
+from app.api.embed_job import EmbedJob
 from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
-from app.inference.pipeline import Embedding, Pipeline
-from app.inference.preprocessor import EmbedOptions, Item
-from app.service import Service
-from app.telemetry.stage_timings import StageTimings
-from model.imaging.preprocessing import Standardization
+from app.inference.pipeline import Embeddings, Pipeline
+from app.inference.preprocessor import Item
+from app.middleware.request_context import RequestContext
+from app.service import ReadyModel, Service
 
 Value = TypeVar("Value")
 TIMEOUT_HEADER = "x-request-timeout-ms"
-MOST_TIMEOUT_DIGITS = 16
+MAX_TIMEOUT_DIGITS = 16
 
 
-async def embeddings_of(
-    request: Request, service: Service, work: EmbedJob
-) -> tuple[EmbedJob, list[Embedding], list[Embedding]]:
-    """Embed a request's rows.
+@dataclass(frozen=True)
+class JobResult:
+    """A job that was executed, and its features.
 
-    Returns:
-        The work, with one item a frame where all were asked for; its images' vectors; its texts' vectors.
+    Args:
+        job: the job, with one image item per frame if all frames were asked for.
+        image_features: (images, D) float32, in the order of `job.images`.
+        text_features: (texts, D) float32, in the order of `job.texts`.
+    """
+
+    job: EmbedJob
+    image_features: Embeddings
+    text_features: Embeddings
+
+
+async def execute(request: Request, service: Service, model: ReadyModel, job: EmbedJob) -> JobResult:
+    """Embed the items of a job.
 
     Raises:
-        ClientGone: nobody waits for the answer.
-        ServiceError, RowError: every refusal.
+        ClientGone: the client disconnected.
+        DeadlineExceeded: the answer would come too late.
+        ServiceError, RowError: the job is refused.
     """
-    timings: StageTimings = request.state.timings
-    timings.reached("read")
-    request.state.rows = work.row_count
-    _, pipeline = service.ready_pipeline()
+    context = RequestContext.of(request.scope)
+    context.timings.mark_end("read")
+    context.row_count = job.row_count
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
-    with service.admission.reserve(work.row_count) as enlarge:
+    with service.admission.reserve(job.row_count) as enlarge:
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await _while_wanted(request, pipeline, _embedded(request, service, pipeline, work, enlarge))
+                embedding = _embed(context, service, model.pipeline, job, enlarge)
+                return await _unless_disconnected(request, model.pipeline, embedding)
         except TimeoutError as error:
-            service.metrics.rows_expired(work.row_count)
+            service.metrics.rows_expired(job.row_count)
             raise DeadlineExceeded(
                 f"The answer took longer than {timeout_s:g} seconds; send fewer rows at once."
             ) from error
-    if answer is None:
-        raise ClientGone
-    return answer
 
 
-async def _embedded(
-    request: Request, service: Service, pipeline: Pipeline, work: EmbedJob, enlarge: Callable[[int], None]
-) -> tuple[EmbedJob, list[Embedding], list[Embedding]]:
-    images = await _images_of(request, service, pipeline, work)
+async def _embed(
+    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, enlarge: Callable[[int], None]
+) -> JobResult:
+    images = await _images(context, service, pipeline, job)
     enlarge(len(images))
-    service.metrics.rows_admitted(len(images), len(work.texts))
-    vectors = await pipeline.embed(images, work.texts, _embed_options(work.params), request.state.timings)
-    return replace(work, images=images), *vectors
+    service.metrics.rows_admitted(len(images), len(job.texts))
+    features = await pipeline.embed(images, job.texts, job.options, context.timings)
+    return JobResult(replace(job, images=images), *features)
 
 
-async def _images_of(request: Request, service: Service, pipeline: Pipeline, work: EmbedJob) -> Sequence[Item]:
-    """The images that are embedded: fetched where they are URLs, and one a frame where all are asked for."""
-    timings: StageTimings = request.state.timings
-    images = work.images
+async def _images(context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob) -> Sequence[Item]:
+    """The images to embed: URLs are replaced by what they name, and images by their frames if all are asked for."""
+    images = job.images
     if service.fetcher is not None:
-        images, bad_row = await service.fetcher.fetched(images, request.state.held)
-        timings.reached("read")
-        if bad_row is not None:  # unless one above it is bad as well, which is found out as for any other request
-            texts = [item for item in work.texts if item.row < bad_row.row]
+        images, bad_row = await service.fetcher.fetch_images(images, context.held_bytes)
+        context.timings.mark_end("read")
+        if bad_row is not None:
+            # A row before this one may be bad as well. The request must name the first, so these rows are tried.
+            texts = [item for item in job.texts if item.row < bad_row.row]
             if images or texts:
-                await pipeline.embed(images, texts, _embed_options(work.params), timings)
+                await pipeline.embed(images, texts, job.options, context.timings)
             raise bad_row
-    if work.params.frames:
-        most = service.settings.max_rows
-        images = await pipeline.preprocessor.every_frame(images, work.params.rendering, most=most, timings=timings)
+    if job.params.frames:
+        images = await pipeline.preprocessor.every_frame(
+            images, job.params.rendering, max_frames=service.settings.max_rows, timings=context.timings
+        )
     return images
 
 
-def _embed_options(params: Params) -> EmbedOptions:
-    quality = params.image_standardization_jpeg_compression_ratio
-    standardization = Standardization(params.image_standardization_image_size, quality) if quality else None
-    return EmbedOptions(standardization, params.rendering, params.normalize)
+def _timeout_s(request: Request, max_s: float) -> float:
+    """The client's own deadline, if it is sooner than the service's."""
+    asked = request.headers.get(TIMEOUT_HEADER)
+    if asked is None:
+        return max_s
+    if not (asked.isascii() and asked.isdecimal() and 0 < len(asked) < MAX_TIMEOUT_DIGITS and int(asked)):
+        raise RequestInvalid(f"The header {TIMEOUT_HEADER} must be a whole number of milliseconds above 0.")
+    return min(max_s, int(asked) / 1000)
 
 
-def _timeout_s(request: Request, most_s: float) -> float:
-    """The client's own deadline, where it is sooner than the service's."""
-    wanted = request.headers.get(TIMEOUT_HEADER)
-    if wanted is None:
-        return most_s
-    if not (wanted.isascii() and wanted.isdecimal() and 0 < len(wanted) < MOST_TIMEOUT_DIGITS and int(wanted)):
-        raise RequestInvalid(f"The header {TIMEOUT_HEADER} is no whole number of milliseconds above 0.")
-    return min(most_s, int(wanted) / 1000)
-
-
-async def _while_wanted(request: Request, pipeline: Pipeline, work: Awaitable[Value]) -> Value | None:
-    """The result of `work`; None, and the work cancelled, when the client goes away first.
+async def _unless_disconnected(request: Request, pipeline: Pipeline, embedding: Awaitable[Value]) -> Value:
+    """The result of `embedding`, which is cancelled if the client disconnects first.
 
     Raises:
-        Exception: the pipeline gave up all that was in it.
+        ClientGone: the client disconnected.
+        Exception: the pipeline gave up everything in flight.
     """
-    working = asyncio.ensure_future(work)
+    working = asyncio.ensure_future(embedding)
     leaving = asyncio.create_task(_disconnected(request))
     given_up = pipeline.given_up
-    first_of: list[asyncio.Future[Any]] = [working, leaving, given_up]
+    futures: list[asyncio.Future[Any]] = [working, leaving, given_up]
     try:
-        await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        return given_up.result() if given_up.done() else None
+        if given_up.done():
+            given_up.result()
+        raise ClientGone
     finally:
         working.cancel()
         leaving.cancel()

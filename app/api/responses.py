@@ -1,4 +1,7 @@
-"""The shapes of an answer. orjson writes the vectors from their memory: no float passes through Python."""
+"""Answers in the Azure schema: layouts, encodings and output formats.
+
+orjson writes the vectors from their memory, so that no number becomes a Python object.
+"""
 
 import itertools
 import re
@@ -7,90 +10,117 @@ from typing import Any
 
 import numpy as np
 import orjson
+from fastapi import Request
 from numpy.typing import NDArray
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.output_formats import FORMS, JSON, Vectors, accepted_format, base64_text, quantized
+from app.api.embed_job import EmbedJob
+from app.api.execution import JobResult, execute
+from app.api.output_formats import FORMATS, JSON, Vectors, accepted_format, base64_text, quantize
 from app.api.params import Params
-from app.api.request_parsing import EmbedJob
-from app.api.response_compression import deflated
+from app.api.response_compression import compress_body
 from app.errors import RequestInvalid
-from app.inference.pipeline import Embedding
+from app.service import ReadyModel, Service
 
-KINDS = ("image", "text")
 _SAFE_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_MAX_IGNORED_NAMES = 20
+
+
+async def answer_job(
+    request: Request, service: Service, model: ReadyModel, job: EmbedJob, *, wrapped_in: str = ""
+) -> Response:
+    """Execute a job and answer in the layout, the encoding and the output format that the request asked for.
+
+    Args:
+        request: its headers choose the output format and the compression.
+        service: the service.
+        model: the model that computes.
+        job: the parsed request.
+        wrapped_in: key of an object that a JSON answer is put into; "" leaves the answer as it is.
+    """
+    _check_layout(job)
+    result = await execute(request, service, model, job)
+    return await embedding_response(result, model.engine.logit_scale, request.headers, wrapped_in=wrapped_in)
 
 
 async def embedding_response(
-    work: EmbedJob,
-    image_features: Sequence[Embedding],
-    text_features: Sequence[Embedding],
-    logit_scale: float,
-    wanted: Headers,
-    wrapped_in: str = "",
+    result: JobResult, logit_scale: float, headers: Headers, *, wrapped_in: str = ""
 ) -> Response:
-    """Write a request's embeddings in the form, the layout and the encoding that it asked for, the last by headers.
-
-    JSON is put into an object under the key `wrapped_in`, if there is one."""
-    params = work.params
+    """The response with a job's features; see `answer_job` for the arguments."""
+    job = result.job
+    params = job.params
     parts = [
-        Vectors(kind, [item.row for item in items], quantized(np.stack(vectors), params.output_dtype))
-        for kind, items, vectors in zip(KINDS, (work.images, work.texts), (image_features, text_features), strict=True)
+        Vectors(kind, [item.row for item in items], quantize(features, params.output_dtype))
+        for kind, items, features in (
+            ("image", job.images, result.image_features),
+            ("text", job.texts, result.text_features),
+        )
         if items
     ]
-    headers = _ignored_header(work.ignored_params)
+    sent = _ignored_header(job.ignored_params)
     scale = logit_scale if params.get_scaling_factor else None
-    if (form := accepted_format(wanted.get("accept", ""))) != JSON:
-        headers |= {} if scale is None else {"x-scaling-factor": repr(scale)}
-        return Response(FORMS[form](parts, scale), 200, headers | {"vary": "accept"}, form)
-    content = _json_content(parts, work.row_count, params, {} if scale is None else {"scaling_factor": scale})
-    content = {wrapped_in: content} if wrapped_in else content
+    if (media_type := accepted_format(headers.get("accept", ""))) != JSON:
+        sent |= {} if scale is None else {"x-scaling-factor": repr(scale)}
+        return Response(FORMATS[media_type](parts, scale), 200, sent | {"vary": "accept"}, media_type)
+    content = _json_content(parts, job.row_count, params, {} if scale is None else {"scaling_factor": scale})
+    return await json_response({wrapped_in: content} if wrapped_in else content, headers, sent)
+
+
+async def json_response(content: Any, headers: Headers, sent: dict[str, str] | None = None) -> Response:
+    """A JSON response that may hold numpy arrays, compressed if it is large and the client accepts that.
+
+    Args:
+        content: what orjson can write, numpy arrays included.
+        headers: of the request.
+        sent: headers of the response.
+    """
+    sent = {} if sent is None else sent
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(await deflated(body, wanted.get("accept-encoding", ""), headers), 200, headers, JSON)
+    return Response(await compress_body(body, headers.get("accept-encoding", ""), sent), 200, sent, JSON)
 
 
 def _json_content(parts: Sequence[Vectors], row_count: int, params: Params, scale: dict[str, Any]) -> Any:
     if params.layout == "rows":
         by_row: list[dict[str, Any]] = [{} for _ in range(row_count)]
         for part in parts:
-            # The vectors of a row stand together, so that they are a view: no number is touched here.
+            # The vectors of one row are neighbours, so that a slice is a view and nothing is copied.
             starts = [n for n, row in enumerate(part.rows) if n == 0 or row != part.rows[n - 1]]
             for start, end in itertools.pairwise([*starts, len(part.rows)]):
-                by_row[part.rows[start]][f"{part.kind}_features"] = _written(part.values[start:end], params)
+                by_row[part.rows[start]][f"{part.kind}_features"] = _encoded(part.values[start:end], params)
         return [row | scale for row in by_row]
-    columns = {f"{part.kind}_features": _written(part.values, params) for part in parts} | scale
+    columns = {f"{part.kind}_features": _encoded(part.values, params) for part in parts} | scale
     return columns if params.layout == "columns" else [{name: part} for name, part in columns.items()]
 
 
-def _written(vectors: NDArray[Any], params: Params) -> Any:
+def _encoded(vectors: NDArray[Any], params: Params) -> Any:
     if params.encoding_format == "base64":
         return [base64_text(vector) for vector in vectors]
     return np.ascontiguousarray(vectors)
 
 
-def check_layout(work: EmbedJob) -> None:
-    """Refuse, before anything is computed, a layout by columns for a table with holes.
+def _check_layout(job: EmbedJob) -> None:
+    """Refuse a layout by columns for rows with gaps, before anything is computed.
 
     Raises:
-        RequestInvalid: a item that only some rows have; names the first row without it.
+        RequestInvalid: only some rows have an image, or a text; the message names the first row without it.
     """
-    if work.params.layout == "rows":
+    layout = job.params.layout
+    if layout == "rows":
         return
-    if work.params.frames:
-        raise RequestInvalid(f'params.frames "all" is for the layout "rows", not "{work.params.layout}".')
-    for column, items in (("image", work.images), ("text", work.texts)):
-        if items and len(items) < work.row_count:
-            row = next(
-                number for number in range(work.row_count) if number == len(items) or items[number].row != number
-            )
+    if job.params.frames:
+        raise RequestInvalid(f'params.frames "all" needs the layout "rows", not "{layout}".')
+    for column, items in (("image", job.images), ("text", job.texts)):
+        if items and len(items) < job.row_count:
+            present = {item.row for item in items}
+            row = next(number for number in range(job.row_count) if number not in present)
             raise RequestInvalid(
-                f'Row {row} has no {column}; the layout "{work.params.layout}" needs it in every row or in none.',
+                f'Row {row} has no {column}; the layout "{layout}" needs it in every row or in none.',
                 row=row,
                 column=column,
             )
 
 
 def _ignored_header(names: Sequence[str]) -> dict[str, str]:
-    shown = [name if _SAFE_NAME.fullmatch(name) else "?" for name in names[:20]]
+    shown = [name if _SAFE_NAME.fullmatch(name) else "?" for name in names[:_MAX_IGNORED_NAMES]]
     return {"x-ignored-params": ", ".join(shown)} if shown else {}

@@ -139,8 +139,8 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         entry.waiters.append(waiter)
         result = await waiter
         if timings is not None:
-            timings.reached("queue", entry.device_began)
-            timings.reached("device", entry.device_ended)
+            timings.mark_end("queue", entry.device_began)
+            timings.mark_end("device", entry.device_ended)
         return result
 
     async def _batch_loop(self) -> None:

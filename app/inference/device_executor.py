@@ -1,4 +1,4 @@
-"""Threads beside the event loop: how it waits for them, and those that call the device."""
+"""Calls of the device in threads, and the turns of those who want to call it."""
 
 import asyncio
 import time
@@ -12,41 +12,47 @@ Value = TypeVar("Value")
 
 
 class DeviceExecutor:
-    """The threads that call the device, and the turns on them: a text waits for one image batch, and no longer.
+    """Threads that call the device. Batchers take turns, so that a text waits for at most one image batch.
 
-    A GPU has one. A CPU has several: threads that share one call's work wait for each other after every layer, and for
-    the threads that decode, so where there is work for several calls each does better with fewer threads of its own.
+    A GPU has one thread. A CPU has several: the torch threads that share one call wait for each other after every
+    layer, and for the threads that decode. With work for several calls, each is faster with fewer torch threads.
+
+    Args:
+        max_calls: number of calls that may run in parallel.
     """
 
-    def __init__(self, calls: int = 1) -> None:
-        self.turn = RoundRobinSemaphore(calls)
-        self.executor = ThreadPoolExecutor(calls, thread_name_prefix="device")
-        self._calls = calls
-        self._called_at: dict[object, float] = {}
+    def __init__(self, max_calls: int = 1) -> None:
+        self.turn = RoundRobinSemaphore(max_calls)
+        self.executor = ThreadPoolExecutor(max_calls, thread_name_prefix="device")
+        self._max_calls = max_calls
+        self._started_at: dict[object, float] = {}
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the oldest call that has not come back yet; 0 when there is none."""
+        """Seconds since the start of the oldest call that runs; 0 if none runs."""
         now = time.monotonic()
-        return now - min(self._called_at.values(), default=now)
+        return now - min(self._started_at.values(), default=now)
 
     @property
-    def share(self) -> int:
-        """Among how many calls the one that begins now shares the CPUs: one if it is alone, else as many as can be."""
-        return self._calls if len(self._called_at) > 1 else 1
+    def parallel_calls(self) -> int:
+        """Number of calls among which the CPU threads are divided: 1 if no other call runs, otherwise the maximum."""
+        return self._max_calls if len(self._started_at) > 1 else 1
 
     async def call(self, function: Callable[[], Value]) -> Value:
-        """Run a function on one of the device's threads; only for who has a turn."""
+        """Run a function in a device thread; the caller must hold a turn."""
         call = object()
-        self._called_at[call] = time.monotonic()
+        self._started_at[call] = time.monotonic()
         try:
             return await in_thread(self.executor, function)
         finally:
-            del self._called_at[call]
+            del self._started_at[call]
 
 
 async def in_thread(executor: ThreadPoolExecutor, function: Callable[[], Value]) -> Value:
-    """Run a function in a pool. A StopIteration, which no future can hold, would never end the wait on Python 3.11."""
+    """Run a function in a pool.
+
+    A StopIteration is raised as a RuntimeError: no future can hold it, and on Python 3.11 the wait would never end.
+    """
 
     def call() -> Value:
         try:

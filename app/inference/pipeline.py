@@ -1,4 +1,4 @@
-"""The way of a request's rows: prepared, batched onto the device, put back in order."""
+"""From the items of a request to their vectors: preprocessing, batching, the device, and the original order."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -9,71 +9,97 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from cachetools import LRUCache
+from model.normalization import unit_norm
 from numpy.typing import NDArray
 
 from app.errors import EncodingFailed
 from app.inference.batching import MicroBatcher
 from app.inference.device_executor import DeviceExecutor
 from app.inference.fair_queueing import FairSemaphore
-from app.inference.preprocessor import EmbedOptions, Item, Pixels, PreprocessingEngine, Preprocessor, TokenIds, row_of
+from app.inference.preprocessor import (
+    EmbedOptions,
+    Item,
+    Pixels,
+    PreprocessingEngine,
+    Preprocessor,
+    TokenIds,
+    row_of,
+)
 from app.telemetry.stage_timings import StageTimings
 
-Embedding = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
+"""One vector (D,), or several (n, D)."""
 OnBatch = Callable[[str, int, float], None]
 
-# A large text encoder spends most of the time of a few short texts on reading its weights, once a batch.
+# A large text encoder spends most of the time of a few short texts on reading its weights, once per batch.
 TEXT_COALESCE_FRACTION = 0.02
 
 
 class Engine(PreprocessingEngine, Protocol):
-    """What the pipeline needs of `model.engine.EmbeddingEngine`."""
+    """The part of `model.engine.EmbeddingEngine` that the pipeline needs."""
 
     def stage_images(self, pixels: Sequence[Pixels]) -> Any: ...
-    def embed_images(self, staged: Sequence[Any], *, normalize: bool, share: int) -> Embedding: ...
-    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool, share: int) -> Embedding: ...
+    def embed_images(self, staged: Sequence[Any], *, normalize: bool, share: int) -> Embeddings: ...
+    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool, share: int) -> Embeddings: ...
 
 
 @dataclass(frozen=True)
 class PipelineLimits:
-    """How much the pipeline holds at once; every number is at least 1, the cache's may be 0."""
+    """Bounds on what the pipeline holds and runs at once.
 
-    max_batch_size: int  # images
+    Args:
+        max_batch_size: images per batch.
+        text_batch_tokens: tokens per batch, padding included.
+        decode_threads: threads that preprocess.
+        text_cache_size: text embeddings in memory; 0 turns the cache off.
+        max_text_chars: characters per text.
+        batch_wait_s: seconds that a free device waits for more entries.
+        concurrent_batches: batches that run in parallel.
+    """
+
+    max_batch_size: int
     text_batch_tokens: int
     decode_threads: int
-    text_cache_size: int  # embeddings
+    text_cache_size: int
     max_text_chars: int
     batch_wait_s: float = 0.0
     concurrent_batches: int = 1
 
 
 class Pipeline:
-    """Runs requests against one engine; made and stopped on the event loop."""
+    """Runs requests on one engine. It must be created and stopped on the event loop.
+
+    Vectors leave the device unnormalised and are normalised per request. Requests with and without normalisation so
+    share batches and the text cache.
+    """
 
     def __init__(self, engine: Engine, limits: PipelineLimits, on_batch: OnBatch = lambda *_: None) -> None:
-        """Make a pipeline; `on_batch` is told the kind, the number of entries and the fill of each device call."""
+        """Create a pipeline; `start` begins to serve.
+
+        Args:
+            engine: the model on its device.
+            limits: the bounds.
+            on_batch: called with the kind, the number of entries and the used share of the budget of each batch.
+        """
         self.engine, self.limits = engine, limits
-        self.text_cache: LRUCache[TokenIds, Embedding] = LRUCache(max(1, limits.text_cache_size))
+        self.text_cache: LRUCache[TokenIds, Embeddings] = LRUCache(max(1, limits.text_cache_size))
         self.text_cache_hits = self.text_cache_misses = 0
         self.device = DeviceExecutor(limits.concurrent_batches)
         self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images, self.texts = self._image_batcher(on_batch), self._text_batcher(on_batch)
-        # Few ask for projections that are not normalised: batches of their own are simpler than mixed ones.
-        self.projected_images = self._image_batcher(on_batch, normalize=False)
-        self.projected_texts = self._text_batcher(on_batch, normalize=False)
-        self._batchers = (self.images, self.texts, self.projected_images, self.projected_texts)
         self.preprocessor = Preprocessor(engine, threads=limits.decode_threads, max_text_chars=limits.max_text_chars)
-        # Decoded images are the large thing here: those of the batches that run and of the next one, and no more.
+        # Decoded images take most of the memory: only those of the running batches and of the next one are held.
         self._decoded_images = FairSemaphore(
             limits.decode_threads + (limits.concurrent_batches + 1) * limits.max_batch_size
         )
 
     def start(self) -> None:
-        for batcher in self._batchers:
-            batcher.start()
+        self.images.start()
+        self.texts.start()
 
-    def _image_batcher(self, on_batch: OnBatch, *, normalize: bool = True) -> "MicroBatcher[Pixels, Any, Embedding]":
-        def run(parts: Sequence[Any]) -> Embedding:
-            return self.engine.embed_images(parts, normalize=normalize, share=self.device.share)
+    def _image_batcher(self, on_batch: OnBatch) -> "MicroBatcher[Pixels, Any, Embeddings]":
+        def run(parts: Sequence[Any]) -> Embeddings:
+            return self.engine.embed_images(parts, normalize=False, share=self.device.parallel_calls)
 
         return MicroBatcher(
             self.device,
@@ -84,12 +110,10 @@ class Pipeline:
             on_batch=partial(on_batch, "image"),
         )
 
-    def _text_batcher(
-        self, on_batch: OnBatch, *, normalize: bool = True
-    ) -> "MicroBatcher[TokenIds, Sequence[TokenIds], Embedding]":
-        def run(parts: Sequence[Sequence[TokenIds]]) -> Embedding:
+    def _text_batcher(self, on_batch: OnBatch) -> "MicroBatcher[TokenIds, Sequence[TokenIds], Embeddings]":
+        def run(parts: Sequence[Sequence[TokenIds]]) -> Embeddings:
             token_ids = [ids for part in parts for ids in part]
-            return self.engine.embed_texts(token_ids, normalize=normalize, share=self.device.share)
+            return self.engine.embed_texts(token_ids, normalize=False, share=self.device.parallel_calls)
 
         return MicroBatcher(
             self.device,
@@ -103,63 +127,56 @@ class Pipeline:
         )
 
     def give_up(self, error: Exception) -> None:
-        """Tell everybody who waits for `given_up`, which is whoever waits now; later requests wait for a new one."""
-        told, self.given_up = self.given_up, asyncio.get_running_loop().create_future()
-        told.set_exception(error)
-        told.exception()  # nobody may be waiting
+        """Fail the future `given_up`, for which every request in flight waits; later requests wait for a new one."""
+        failed, self.given_up = self.given_up, asyncio.get_running_loop().create_future()
+        failed.set_exception(error)
+        failed.exception()  # asyncio would log the exception if no request waits for it
 
     async def stop(self) -> None:
-        """End the batchers; whoever still waits gets an error."""
-        await asyncio.gather(*(batcher.stop() for batcher in self._batchers))
+        """Stop the batchers; requests that still wait get an error."""
+        await asyncio.gather(self.images.stop(), self.texts.stop())
         self.preprocessor.stop()
         self.device.executor.shutdown(wait=False, cancel_futures=True)
 
     async def embed(
-        self,
-        images: Sequence[Item],
-        texts: Sequence[Item],
-        options: EmbedOptions,
-        timings: StageTimings | None = None,
-    ) -> tuple[list[Embedding], list[Embedding]]:
-        """Embed a request's images and texts: two lists of (D,) vectors in the order given.
+        self, images: Sequence[Item], texts: Sequence[Item], options: EmbedOptions, timings: StageTimings | None = None
+    ) -> tuple[Embeddings, Embeddings]:
+        """Embed the images and the texts of a request.
 
-        When this is cancelled, what is queued of the request is dropped.
+        If this is cancelled, the queued entries of the request are dropped.
+
+        Returns:
+            Two arrays (images, D) and (texts, D), float32, in the order given.
 
         Raises:
-            RowError, TextTooLong: the first bad row, before anything of the request is computed unless it is an
-                image that turns out to be damaged behind its header.
+            RowError, TextTooLong: the first bad row. Nothing of the request was computed before, unless the row is an
+                image that turned out to be damaged behind its header.
             EncodingFailed: the device failed on an entry.
         """
         timings = timings or StageTimings()
         data, bad_image = await self.preprocessor.unpack(images, options, timings)
         token_ids, bad_text = await self.preprocessor.tokenize(texts, timings)
-        timings.reached("decode")
-        if bad_rows := [bad for bad in (bad_image, bad_text) if bad is not None]:
+        timings.mark_end("decode")
+        if bad_rows := [bad_row for bad_row in (bad_image, bad_text) if bad_row is not None]:
             raise await self.preprocessor.first_bad_row(min(bad_rows, key=row_of), images, data, options)
         decoded = [asyncio.get_running_loop().create_future() for _ in images]
-        image_batcher = self.images if options.normalize else self.projected_images
-        text_batcher = self.texts if options.normalize else self.projected_texts
-        image_flow, text_flow = image_batcher.flow(), text_batcher.flow()
+        image_flow, text_flow = self.images.flow(), self.texts.flow()
         tasks = [
             *(
-                asyncio.create_task(
-                    self._embed_image(*work, options, image_batcher, image_flow.next_start_tag(), timings)
-                )
-                for work in zip(images, data, decoded, strict=True)
+                asyncio.create_task(self._embed_image(*image, options, image_flow.next_start_tag(), timings))
+                for image in zip(images, data, decoded, strict=True)
             ),
             *(
-                asyncio.create_task(
-                    self._embed_text(item, ids, text_batcher, text_flow.next_start_tag(len(ids)), timings)
-                )
+                asyncio.create_task(self._embed_text(item, ids, text_flow.next_start_tag(len(ids)), timings))
                 for item, ids in zip(texts, token_ids, strict=True)
             ),
         ]
         try:
-            embeddings = await _results(tasks, decoded)
+            vectors = await _results(tasks, decoded)
         finally:
             for task in tasks:
                 task.cancel()
-        return embeddings[: len(images)], embeddings[len(images) :]
+        return _stacked(vectors[: len(images)], options), _stacked(vectors[len(images) :], options)
 
     async def _embed_image(
         self,
@@ -167,46 +184,44 @@ class Pipeline:
         data: bytes,
         decoded: asyncio.Future[None],
         options: EmbedOptions,
-        batcher: "MicroBatcher[Pixels, Any, Embedding]",
         start_tag: float,
         timings: StageTimings,
-    ) -> Embedding:
+    ) -> Embeddings:
         async with self._decoded_images.place(start_tag):
             try:
                 pixels, key = await self.preprocessor.pixels(item, data, options)
             finally:
                 if not decoded.done():
                     decoded.set_result(None)
-            timings.reached("preprocess")
-            with _failure_named(item, "image"):
-                return await batcher.submit(pixels, key=key, start_tag=start_tag, timings=timings)
+            timings.mark_end("preprocess")
+            with _row_named(item, "image"):
+                return await self.images.submit(pixels, key=key, start_tag=start_tag, timings=timings)
 
-    async def _embed_text(
-        self,
-        item: Item,
-        token_ids: TokenIds,
-        batcher: "MicroBatcher[TokenIds, Sequence[TokenIds], Embedding]",
-        start_tag: float,
-        timings: StageTimings,
-    ) -> Embedding:
-        is_cacheable = batcher is self.texts
-        cached = self.text_cache.get(token_ids) if is_cacheable else None
+    async def _embed_text(self, item: Item, token_ids: TokenIds, start_tag: float, timings: StageTimings) -> Embeddings:
+        cached = self.text_cache.get(token_ids)
         if cached is not None:
             self.text_cache_hits += 1
             return cached
         self.text_cache_misses += 1
-        with _failure_named(item, "text"):
-            embedding = await batcher.submit(
+        with _row_named(item, "text"):
+            vector = await self.texts.submit(
                 token_ids, key=token_ids, start_tag=start_tag, size=len(token_ids), timings=timings
             )
-        if is_cacheable and self.limits.text_cache_size:
-            self.text_cache[token_ids] = embedding
-        return embedding
+        if self.limits.text_cache_size:
+            self.text_cache[token_ids] = vector
+        return vector
+
+
+def _stacked(vectors: Sequence[Embeddings], options: EmbedOptions) -> Embeddings:
+    if not vectors:
+        return np.empty((0, 0), np.float32)
+    stacked = np.stack(vectors)
+    return unit_norm(stacked) if options.normalize else stacked
 
 
 @contextmanager
-def _failure_named(item: Item, column: str) -> Iterator[None]:
-    """Say in the device's failure on an entry which row it is of; equal entries of other rows share the failure."""
+def _row_named(item: Item, column: str) -> Iterator[None]:
+    """Add the row to a failure of the device on an entry, which equal items of several rows may share."""
     try:
         yield
     except EncodingFailed as error:
@@ -214,19 +229,19 @@ def _failure_named(item: Item, column: str) -> Iterator[None]:
 
 
 async def _results(
-    tasks: Sequence[asyncio.Task[Embedding]], decoded: Sequence[asyncio.Future[None]]
-) -> list[Embedding]:
-    """All results, or the error of the first bad row: rows before one that failed may still be found bad themselves."""
+    tasks: Sequence[asyncio.Task[Embeddings]], decoded: Sequence[asyncio.Future[None]]
+) -> list[Embeddings]:
+    """All results, or the error of the first bad row: an earlier row may turn out to be bad after a later one."""
     await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    failed = next((number for number, task in enumerate(tasks) if _failed(task)), None)
+    failed = next((number for number, task in enumerate(tasks) if _failure(task)), None)
     if failed is None:
         return [task.result() for task in tasks]
     for task in tasks[failed + 1 :]:
         task.cancel()
     if undecided := decoded[: min(failed, len(decoded))]:
         await asyncio.wait(undecided)
-    raise next(error for task in tasks if (error := _failed(task)))
+    raise next(error for task in tasks if (error := _failure(task)))
 
 
-def _failed(task: asyncio.Task[Embedding]) -> BaseException | None:
+def _failure(task: asyncio.Task[Embeddings]) -> BaseException | None:
     return task.exception() if task.done() and not task.cancelled() else None

@@ -1,6 +1,6 @@
-"""What comes before the device: base64 undone, headers read, pictures decoded, texts tokenised, in a bounded pool.
+"""Preprocessing of items in a bounded thread pool: base64, headers, pictures and tokens.
 
-The first bad row of a request is found here, and named.
+The first bad row of a request is found and named here.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ Pixels = NDArray[np.uint8]
 TokenIds = tuple[int, ...]
 BadRow = RowError | TextTooLong
 
-QUICK_CHARS = 500  # are tokenised in less time than it takes to wake a thread and to be woken by it
+SHORT_TEXT_CHARS = 500  # Tokenising so few characters takes less time than waking a thread.
 
 
 class PreprocessingEngine(Protocol):
-    """What the options needs of `model.engine.EmbeddingEngine`."""
+    """The part of `model.engine.EmbeddingEngine` that preprocessing needs."""
 
     def check_image(self, data: bytes, rendering: Rendering) -> None: ...
     def frame_count(self, data: bytes, rendering: Rendering) -> int: ...
@@ -41,16 +41,28 @@ class PreprocessingEngine(Protocol):
 
 @dataclass(frozen=True)
 class Item:
-    """One image (bytes or base64) or one text, and the row that it stands in."""
+    """One image or one text of a request.
+
+    Args:
+        row: number of the row that holds the item.
+        payload: bytes or base64 of an image, or a text.
+        frame: frame of the image; None takes the frame of the request's rendering.
+    """
 
     row: int
-    value: bytes | str
-    frame: int | None = None  # None leaves it to the request's rendering
+    payload: bytes | str
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """What becomes of a request's images before, and of its vectors behind, the encoders."""
+    """How a request's images are preprocessed and its vectors are returned.
+
+    Args:
+        standardization: the endpoint's first step; None skips it.
+        rendering: which picture of a file is used, and its window.
+        normalize: True returns vectors of unit L2 norm, False the projections as they are.
+    """
 
     standardization: Standardization | None = None
     rendering: Rendering = AS_STORED
@@ -61,7 +73,7 @@ class EmbedOptions:
 
 
 class Preprocessor:
-    """Makes of a request's items what the device takes; its threads decode nothing else."""
+    """Converts items to what the device takes. Its threads do nothing else."""
 
     def __init__(self, engine: PreprocessingEngine, *, threads: int, max_text_chars: int) -> None:
         self._engine, self._max_text_chars = engine, max_text_chars
@@ -71,41 +83,44 @@ class Preprocessor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def every_frame(
-        self, images: Sequence[Item], rendering: Rendering, *, most: int, timings: StageTimings
+        self, images: Sequence[Item], rendering: Rendering, *, max_frames: int, timings: StageTimings
     ) -> list[Item]:
-        """One item a frame of each image, in their order.
+        """One item per frame of each image, in their order.
 
         Raises:
             RowError: the first image whose header cannot be read.
-            TooManyRows: more than `most` frames together.
+            TooManyRows: more than `max_frames` frames in total.
         """
         total = 0
 
         def frames(item: Item) -> list[Item]:
             nonlocal total
-            data = _bytes_of(item)
+            data = _image_bytes(item)
             count = self._engine.frame_count(data, rendering)
             total += count
-            if total > most:
+            if total > max_frames:
                 return []
             return [Item(item.row, data, frame) for frame in range(count)]
 
         found, bad_row = await self._each(images, "image", frames, timings)
         if bad_row is not None:
             raise bad_row
-        if total > most:
+        if total > max_frames:
             raise TooManyRows(
-                f"The images have {total:,} frames, at most {most} are allowed; pick them with params.frame."
+                f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with params.frame."
             )
         return [item for items in found for item in items]
 
     async def unpack(
         self, images: Sequence[Item], options: EmbedOptions, timings: StageTimings
     ) -> tuple[list[bytes], BadRow | None]:
-        """Undo base64 and, when there are several images, read all headers before any pixel is decoded."""
+        """Bytes of each image, and the first bad row.
+
+        Headers of several images are all read before any picture is decoded.
+        """
 
         def unpack(item: Item) -> bytes:
-            data = _bytes_of(item)
+            data = _image_bytes(item)
             if len(images) > 1:
                 self._engine.check_image(data, options.rendering_of(item))
             return data
@@ -113,31 +128,31 @@ class Preprocessor:
         return await self._each(images, "image", unpack, timings)
 
     async def tokenize(self, texts: Sequence[Item], timings: StageTimings) -> tuple[list[TokenIds], BadRow | None]:
-        """Token ids of each text; a few words take no thread."""
+        """Token ids of each text, and the first bad row. Short texts are tokenised on the event loop."""
 
         def tokenize(item: Item) -> TokenIds:
-            text = str(item.value)
-            most = self._max_text_chars
-            if len(text) > most:
+            text = str(item.payload)
+            if len(text) > self._max_text_chars:
                 raise TextTooLong(
-                    f"Row {item.row}, column text: {len(text):,} characters; at most {most:,} are allowed.",
+                    f"Row {item.row}, column text: the text has {len(text):,} characters, "
+                    f"at most {self._max_text_chars:,} are allowed.",
                     row=item.row,
                     column="text",
                 )
             return self._engine.tokenize(text)
 
-        is_quick = sum(len(str(item.value)) for item in texts) <= QUICK_CHARS
-        return await self._each(texts, "text", tokenize, timings, aside=not is_quick)
+        is_short = sum(len(str(item.payload)) for item in texts) <= SHORT_TEXT_CHARS
+        return await self._each(texts, "text", tokenize, timings, in_pool=not is_short)
 
     async def pixels(self, item: Item, data: bytes, options: EmbedOptions) -> tuple[Pixels, bytes]:
-        """One picture, and the key that it shares with its equals.
+        """The encoder's input (H, W, 3) for one image, and its hash, by which equal images are deduplicated.
 
         Raises:
-            RowError: it cannot be decoded.
+            RowError: the image cannot be decoded.
         """
 
         def decode() -> tuple[Pixels, bytes]:
-            pixels = self._preprocessed(item, data, options)
+            pixels = self._preprocess(item, data, options)
             return pixels, hashlib.blake2b(pixels.data).digest()
 
         try:
@@ -146,19 +161,19 @@ class Preprocessor:
             raise RowError(item.row, "image", error) from error
 
     async def first_bad_row(
-        self, known: BadRow, images: Sequence[Item], data: Sequence[bytes], options: EmbedOptions
+        self, bad_row: BadRow, images: Sequence[Item], data: Sequence[bytes], options: EmbedOptions
     ) -> BadRow:
-        """The first damaged image above a row that is known to be bad, or that row."""
+        """The first image before `bad_row` that cannot be decoded, otherwise `bad_row`."""
         for item, image in zip(images, data, strict=False):
-            if item.row >= row_of(known):
+            if item.row >= row_of(bad_row):
                 break
             try:
-                await in_thread(self._pool, partial(self._preprocessed, item, image, options))
+                await in_thread(self._pool, partial(self._preprocess, item, image, options))
             except InvalidInput as error:
                 return RowError(item.row, "image", error)
-        return known
+        return bad_row
 
-    def _preprocessed(self, item: Item, data: bytes, options: EmbedOptions) -> Pixels:
+    def _preprocess(self, item: Item, data: bytes, options: EmbedOptions) -> Pixels:
         return self._engine.preprocess_image(data, options.standardization, options.rendering_of(item))
 
     async def _each(
@@ -168,33 +183,33 @@ class Preprocessor:
         function: Callable[[Item], Value],
         timings: StageTimings,
         *,
-        aside: bool = True,
+        in_pool: bool = True,
     ) -> tuple[list[Value], BadRow | None]:
-        """Apply a function to all items, in one thread of the pool if `aside`.
+        """Apply a function to the items up to the first bad row, which is returned as well.
 
-        The first bad row ends it, and is returned too.
+        With `in_pool` all calls run in one thread of the pool, otherwise on the event loop.
         """
 
         def apply() -> tuple[list[Value], BadRow | None]:
-            timings.reached_first("wait")
-            done: list[Value] = []
+            timings.mark_end_once("wait")
+            results: list[Value] = []
             for item in items:
                 try:
-                    done.append(function(item))
+                    results.append(function(item))
                 except InvalidInput as error:
-                    return done, RowError(item.row, column, error)
+                    return results, RowError(item.row, column, error)
                 except TextTooLong as error:
-                    return done, error
-            return done, None
+                    return results, error
+            return results, None
 
         if not items:
             return [], None
-        return await in_thread(self._pool, apply) if aside else apply()
+        return await in_thread(self._pool, apply) if in_pool else apply()
 
 
-def _bytes_of(item: Item) -> bytes:
-    return item.value if isinstance(item.value, bytes) else decode_base64(item.value)
+def _image_bytes(item: Item) -> bytes:
+    return item.payload if isinstance(item.payload, bytes) else decode_base64(item.payload)
 
 
-def row_of(bad: BadRow) -> int:
-    return bad.row or 0
+def row_of(bad_row: BadRow) -> int:
+    return bad_row.row or 0

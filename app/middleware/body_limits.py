@@ -5,16 +5,16 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.error_handlers import error_response
 from app.errors import BodyTimeout, BodyTooLarge
-from app.inference.admission import Admission, HeldBytes
+from app.inference.admission import Admission
+from app.middleware.request_context import RequestContext
 
 
 class BodyLimits:
-    """Refuses a body that is too large, declared or not, one that does not arrive in time, and one too many.
+    """Refuses a body that is too large or too slow, and a request beyond the number allowed in flight.
 
-    A body's bytes count as they arrive, and its request counts once it is whole: a slow client holds no place. What the
-    request fetches is counted in `scope["state"]["held"]`, and given back with the body's.
+    Body bytes count as they arrive. The request counts once its body is complete, so that a slow client holds no place.
+    The context's held bytes, which include remote images, are released when the request ends.
     """
 
     def __init__(self, app: ASGIApp, *, admission: Admission, max_body_bytes: int, body_timeout_s: float) -> None:
@@ -27,16 +27,15 @@ class BodyLimits:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._max_body_bytes:
-            await error_response(self._too_large())(scope, receive, send)
-            return
+            raise self._too_large()
         deadline = asyncio.get_running_loop().time() + self._body_timeout_s
-        received = 0
-        held = scope.setdefault("state", {})["held"] = HeldBytes(self._admission)
-        complete = entered = False
+        received_bytes = 0
+        held = RequestContext.of(scope).held_bytes
+        is_complete = is_in_flight = False
 
         async def receive_bounded() -> Message:
-            nonlocal received, complete, entered
-            if complete:
+            nonlocal received_bytes, is_complete, is_in_flight
+            if is_complete:
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -44,24 +43,24 @@ class BodyLimits:
             except TimeoutError as error:
                 raise BodyTimeout(f"The body did not arrive within {self._body_timeout_s:g} seconds.") from error
             size = len(message.get("body", b""))
-            received += size
-            complete = not message.get("more_body", False)
-            if received > self._max_body_bytes:
+            received_bytes += size
+            is_complete = not message.get("more_body", False)
+            if received_bytes > self._max_body_bytes:
                 raise self._too_large()
             held.add(size)
-            if complete and message["type"] == "http.request":
+            if is_complete and message["type"] == "http.request":
                 self._admission.enter()
-                entered = True
+                is_in_flight = True
             return message
 
         try:
             await self._app(scope, receive_bounded, send)
         finally:
             held.release()
-            if entered:
+            if is_in_flight:
                 self._admission.leave()
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(
-            f"The body is larger than the {self._max_body_bytes:,} bytes that are allowed; send it in parts."
+            f"The body is larger than the {self._max_body_bytes:,} bytes that are allowed; send fewer rows at once."
         )

@@ -1,4 +1,4 @@
-"""Compressed request bodies: they are inflated as they arrive, and no further than allowed."""
+"""Decompression of request bodies as they arrive, within the bounds on their size."""
 
 import asyncio
 import sys
@@ -8,7 +8,6 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.error_handlers import error_response
 from app.errors import ContentTypeUnsupported, RequestInvalid
 
 if sys.version_info >= (3, 14):
@@ -16,8 +15,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-STEP_BYTES = 2**20  # inflated at once: what a bomb gets before its size is looked at
-MOST_ZSTD_WINDOW_LOG = 27  # 128 MiB, what the zstd tool uses at most unless told otherwise
+STEP_BYTES = 2**20  # inflated at most before the size is checked again
+MAX_ZSTD_WINDOW_LOG = 27  # 128 MiB, the default limit of the zstd tool
 THREAD_BYTES = 16_384  # larger pieces are inflated in a thread
 
 
@@ -28,7 +27,7 @@ class _Inflater(Protocol):
 
 
 class _Gzip:
-    """zlib's object with the interface that all other decompressors have."""
+    """zlib's decompressor with the interface of the other decompressors."""
 
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -45,15 +44,15 @@ def _inflater(encoding: str) -> _Inflater | None:
     if encoding in ("gzip", "x-gzip"):
         return _Gzip()
     if encoding == "zstd":
-        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MOST_ZSTD_WINDOW_LOG})
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW_LOG})
     return None
 
 
 class RequestDecompression:
-    """Undoes a request's `Content-Encoding` of gzip or zstd.
+    """Decodes a body whose `Content-Encoding` is gzip or zstd.
 
-    It hands on pieces of at most `STEP_BYTES`, so that the bounds further in see the size as it grows, and inflates
-    nothing that they do not ask for.
+    The application receives pieces of at most `STEP_BYTES`. Nothing is inflated before the application asks for it, so
+    that the bounds further in see the size as it grows.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -67,18 +66,16 @@ class RequestDecompression:
             return
         inflater = _inflater(encoding)
         if inflater is None:
-            error = ContentTypeUnsupported("The content encoding is neither gzip nor zstd; send one of them, or none.")
-            await error_response(error)(scope, receive, send)
-            return
-        scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in _OF_THE_COMPRESSED]
+            raise ContentTypeUnsupported("The content encoding is neither gzip nor zstd; send one of them, or none.")
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in _DROPPED_HEADERS]
         await self._app(scope, _Inflating(receive, inflater).receive, send)
 
 
-_OF_THE_COMPRESSED = (b"content-encoding", b"content-length")
+_DROPPED_HEADERS = (b"content-encoding", b"content-length")
 
 
 class _Inflating:
-    """A body's messages, inflated."""
+    """The messages of a compressed body, inflated."""
 
     def __init__(self, receive: Receive, inflater: _Inflater) -> None:
         self._receive, self._inflater = receive, inflater
@@ -96,12 +93,12 @@ class _Inflating:
         try:
             inflated = b"" if self._inflater.eof else await self._inflate(data)
         except (zlib.error, zstd.ZstdError) as error:
-            raise RequestInvalid("The body is not compressed as its content encoding says.") from error
-        # A full step leaves something behind, or nothing: the next one tells.
+            raise RequestInvalid("The body is not encoded as its header content-encoding says.") from error
+        # After a full step the inflater may hold more data; only the next step tells.
         self._is_full = len(inflated) == STEP_BYTES
         more = self._is_full or not self._is_last
         if not more and not self._inflater.eof:
-            raise RequestInvalid("The compressed body is cut short.")
+            raise RequestInvalid("The compressed body ends too early.")
         return {"type": "http.request", "body": inflated, "more_body": more}
 
     async def _inflate(self, data: bytes) -> bytes:

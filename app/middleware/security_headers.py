@@ -1,4 +1,4 @@
-"""Headers that tell browsers to keep nothing, to guess no type, and to load pages from this server only."""
+"""Headers that tell browsers to store nothing, to guess no type, and to load pages from this server only."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,16 +10,13 @@ PAGE_POLICY = (
 
 
 class SecurityHeaders:
-    """What browsers are told: keep nothing, guess no type, and load pages from this server only.
-
-    ReDoc would fetch its maker's logo from the internet.
-    """
+    """Adds the headers to every response. The page policy keeps ReDoc from fetching its logo from the internet."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_policy(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["x-content-type-options"] = "nosniff"
@@ -30,4 +27,4 @@ class SecurityHeaders:
                     headers["x-frame-options"] = "DENY"
             await send(message)
 
-        await self._app(scope, receive, send_with_policy)
+        await self._app(scope, receive, send_with_headers)

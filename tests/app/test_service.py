@@ -37,14 +37,13 @@ async def test_while_loading_the_process_lives_and_embeds_nothing(path: str, app
 async def test_ready_and_stopped(engine: EmbeddingEngine) -> None:
     service = Service(Settings())
     with pytest.raises(NotReady, match="being loaded"):
-        service.ready_pipeline()
-    loaded = LoadedModel(engine, imports_s=0.0)
-    service.serve(loaded)
-    assert service.ready_pipeline()[0] is loaded
+        service.require_model()
+    service.serve(LoadedModel(engine, imports_s=0.0))
+    assert service.require_model().engine is engine
     assert service.why_not_ready is None
     await service.stop()
     with pytest.raises(NotReady, match="stopping"):
-        service.ready_pipeline()
+        service.require_model()
 
 
 async def test_a_failure_is_told_once_and_keeps_its_reason_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -53,9 +52,9 @@ async def test_a_failure_is_told_once_and_keeps_its_reason_to_the_log(caplog: py
     service.on_failure = lambda: told.append(True)
     service._loading_done(CheckpointError("no weights in /home/jane"))
     assert told == [True]
-    assert "not started: no weights in /home/jane" in caplog.text
+    assert "the service does not start: no weights in /home/jane" in caplog.text
     with pytest.raises(NotReady, match=r"could not be loaded; the log says why") as not_ready:
-        service.ready_pipeline()
+        service.require_model()
     assert "jane" not in str(not_ready.value)
 
 
@@ -75,7 +74,7 @@ async def test_a_model_that_is_loaded_after_the_stop_is_left_alone(engine: Embed
     await service.stop()
     service._loading_done(LoadedModel(engine, imports_s=0.0))
     service._loading_done(CheckpointError("too late"))
-    assert (service.pipeline, service.failure) == (None, None)
+    assert (service.model, service.failure) == (None, None)
 
 
 async def test_the_ready_line_names_what_serves(engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture) -> None:
@@ -89,14 +88,14 @@ async def test_the_ready_line_names_what_serves(engine: EmbeddingEngine, caplog:
 
 
 def test_0_becomes_what_suits_the_device(engine: EmbeddingEngine) -> None:
-    limits = pipeline_limits(Settings(), LoadedModel(engine, imports_s=0.0))
+    limits = pipeline_limits(Settings(), engine)
     assert (limits.max_batch_size, limits.text_batch_tokens) == (engine.images_per_forward, 1024)
     assert 1 <= limits.decode_threads <= 8
 
 
 def test_a_setting_that_is_not_0_is_taken(engine: EmbeddingEngine) -> None:
     settings = Settings(max_batch_size=5, text_batch_tokens=77, decode_threads=9, batch_wait_ms=250, text_cache_size=0)
-    limits = pipeline_limits(settings, LoadedModel(engine, imports_s=0.0))
+    limits = pipeline_limits(settings, engine)
     assert (limits.max_batch_size, limits.text_batch_tokens, limits.decode_threads) == (5, 77, 9)
     assert (limits.batch_wait_s, limits.text_cache_size) == (0.25, 0)
 

@@ -1,19 +1,27 @@
-"""The route of MLflow's scoring server and of SageMaker."""
+"""The route that MLflow's scoring server and SageMaker have."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.api import openapi
-from app.api.azure.routes import answer
-from app.api.dependencies import ServiceDependency
-from app.api.request_parsing import read_invocation
+from app.api.azure.schema import parse_table
+from app.api.dependencies import ModelDependency, ServiceDependency
+from app.api.documentation import operations
+from app.api.mlflow.schema import is_mlflow, to_azure
+from app.api.request_parsing import content_type, is_json, read_json, read_table
+from app.api.responses import answer_job
 
 router = APIRouter(tags=["embeddings"])
 
 
-@router.post("/invocations", **openapi.invocations_route())
-async def invocations(request: Request, service: ServiceDependency) -> Response:
-    """As `/embed`; also MLflow's `dataframe_split` and `dataframe_records`, answered as MLflow does."""
-    service.ready_pipeline()
-    work, is_mlflow = await read_invocation(request, service.settings)
-    return await answer(request, service, work, wrapped_in="predictions" if is_mlflow else "")
+@router.post("/invocations", **operations.invocations_route())
+async def invocations(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
+    """Embed as `/embed` does, or MLflow's `dataframe_split` and `dataframe_records`, answered as MLflow does."""
+    settings = service.settings
+    if not is_json(content_type(request)):
+        return await answer_job(request, service, model, await read_table(request, settings))
+    document = await read_json(request)
+    if not is_mlflow(document):
+        job = parse_table(document, max_rows=settings.max_rows).without_frames()
+        return await answer_job(request, service, model, job)
+    job = parse_table(to_azure(document), max_rows=settings.max_rows).without_frames()
+    return await answer_job(request, service, model, job, wrapped_in="predictions")

@@ -1,74 +1,75 @@
-"""The OpenAI embeddings API, for the clients that know no other."""
+"""Routes of the OpenAI embeddings API."""
 
 import asyncio
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.api import openapi
-from app.api.dependencies import ServiceDependency
-from app.api.execution import embeddings_of
+from app.api.dependencies import ModelDependency, ServiceDependency
+from app.api.documentation import operations
+from app.api.execution import JobResult, execute
 from app.api.openai.schema import EmbeddingList, ModelCard, ModelList, parse_embeddings
-from app.api.output_formats import JSON, base64_text
-from app.api.params import Params
-from app.api.request_parsing import EmbedJob, read_json
-from app.api.response_compression import deflated
+from app.api.output_formats import base64_text
+from app.api.request_parsing import read_json
+from app.api.responses import json_response
 from app.errors import ModelUnknown
-from app.inference.preprocessor import Item
-from app.service import Service
+from app.service import ReadyModel
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
-@router.post("/embeddings", **openapi.openai_route(EmbeddingList))
-async def embeddings(request: Request, service: ServiceDependency) -> Response:
+@router.post("/embeddings", **operations.openai_route(EmbeddingList))
+async def embeddings(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
     """Embed texts, and images as `data:` URIs or allowed URLs. One model is served, whatever `model` says."""
-    loaded, pipeline = service.ready_pipeline()
-    size, max_rows = loaded.engine.embedding_size, service.settings.max_rows
-    rows, encoding = parse_embeddings(await read_json(request), max_rows=max_rows, embedding_size=size)
-    images = [Item(number, row.image) for number, row in enumerate(rows) if row.image is not None]
-    texts = [Item(number, row.text) for number, row in enumerate(rows) if row.text is not None]
-    work = EmbedJob(len(rows), images, texts, Params())
-    _, image_features, text_features = await embeddings_of(request, service, work)
-    vectors = dict(zip([item.row for item in (*images, *texts)], [*image_features, *text_features], strict=True))
-    tokens = await asyncio.to_thread(lambda: sum(len(pipeline.engine.tokenize(str(item.value))) for item in texts))
+    engine = model.engine
+    document = await read_json(request)
+    job = parse_embeddings(document, max_rows=service.settings.max_rows, embedding_size=engine.embedding_size)
+    result = await execute(request, service, model, job)
+    tokens = await asyncio.to_thread(lambda: sum(len(engine.tokenize(str(item.payload))) for item in job.texts))
     content = {
         "object": "list",
-        "data": [
-            {
-                "object": "embedding",
-                "index": number,
-                "embedding": base64_text(vectors[number]) if encoding == "base64" else vectors[number],
-            }
-            for number in range(len(rows))
-        ],
-        "model": loaded.engine.release.name,
+        "data": _embedding_objects(result),
+        "model": engine.release.name,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    headers: dict[str, str] = {}
-    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(await deflated(body, request.headers.get("accept-encoding", ""), headers), 200, headers, JSON)
+    return await json_response(content, request.headers)
 
 
-@router.get("/models", response_model=ModelList, responses=openapi.NOT_READY)
-async def models(service: ServiceDependency) -> Any:
-    """The one model that is served."""
-    return {"object": "list", "data": [_card(service)]}
+@router.get("/models", response_model=ModelList, responses=operations.NOT_READY)
+async def models(model: ModelDependency) -> Any:
+    """List the one model that is served."""
+    return {"object": "list", "data": [_card(model)]}
 
 
-@router.get("/models/{name:path}", response_model=ModelCard, responses=openapi.NOT_READY | openapi.MODEL_UNKNOWN)
-async def model(name: str, service: ServiceDependency) -> Any:
-    """The model, if it has this name."""
-    card = _card(service)
+@router.get("/models/{name:path}", response_model=ModelCard, responses=operations.NOT_READY | operations.MODEL_UNKNOWN)
+async def model_card(name: str, model: ModelDependency) -> Any:
+    """Describe the model that is served, if it has this name."""
+    card = _card(model)
     if name != card["id"]:
         raise ModelUnknown("No model of this name is served; GET /v1/models names the one that is.")
     return card
 
 
-def _card(service: Service) -> dict[str, Any]:
-    loaded, _ = service.ready_pipeline()
-    release = loaded.engine.release
+def _embedding_objects(result: JobResult) -> list[dict[str, Any]]:
+    job = result.job
+    vectors = {
+        item.row: vector
+        for items, features in ((job.images, result.image_features), (job.texts, result.text_features))
+        for item, vector in zip(items, features, strict=True)
+    }
+    is_base64 = job.params.encoding_format == "base64"
+    return [
+        {
+            "object": "embedding",
+            "index": row,
+            "embedding": base64_text(vectors[row]) if is_base64 else vectors[row],
+        }
+        for row in range(job.row_count)
+    ]
+
+
+def _card(model: ReadyModel) -> dict[str, Any]:
+    release = model.engine.release
     created = int(release.weights.stat().st_mtime)
     return {"id": release.name, "object": "model", "created": created, "owned_by": "medimageinsight-server"}

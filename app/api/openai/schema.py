@@ -1,4 +1,4 @@
-"""Bodies of the OpenAI embeddings API, with images as vLLM and infinity document them. pydantic only."""
+"""Schema of the OpenAI embeddings API, with images as vLLM and infinity document them."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.azure.schema import Row, check_row_count, validated
+from app.api.embed_job import EmbedJob, check_row_count
+from app.api.params import Params
+from app.api.validation import validated
 from app.errors import RequestInvalid
+from app.inference.preprocessor import Item
 
 _DATA_URI = re.compile(r"data:(image/|application/dicom|application/octet-stream)", re.IGNORECASE)
 
@@ -15,24 +18,26 @@ _DATA_URI = re.compile(r"data:(image/|application/dicom|application/octet-stream
 class EmbeddingsRequest(BaseModel):
     """What `POST /v1/embeddings` reads; other fields are ignored."""
 
-    model: str | None = Field(None, description="one model is served: the name changes nothing")
+    model: str | None = Field(None, description="name of the model; ignored, because one model is served")
     input: Any = Field(
-        None, description="a string or a list of strings: texts, or images as `data:` URIs", json_schema_extra={
+        None, description="one string or a list of strings: texts, or images as `data:` URIs", json_schema_extra={
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]
         },
     )  # fmt: skip
     modality: Literal["text", "image"] | None = Field(
         None,
-        description="infinity's field: image takes every input for one, URLs too where the server allows them; without "
-        "it a `data:` URI is an image",
+        description="kind of all inputs (infinity's field); `image` reads every input as an image, URLs too where the "
+        "server allows them; without it a `data:` URI is an image and everything else a text",
     )
     messages: Any = Field(
-        None, description="vLLM's form: one user message with one part, of type text or image_url", json_schema_extra={
+        None, description="vLLM's form: one user message with one part of type text or image_url", json_schema_extra={
             "anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}]
         },
     )  # fmt: skip
-    encoding_format: Literal["float", "base64"] | None = Field(None, description="of the vectors; float unless told")
-    dimensions: int | None = Field(None, description="refused unless it is the model's own")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="encoding of the vectors; default float"
+    )
+    dimensions: int | None = Field(None, description="number of dimensions; refused unless it is the model's own")
 
 
 class OpenAIEmbedding(BaseModel):
@@ -58,7 +63,7 @@ class EmbeddingList(BaseModel):
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"]
-    created: int = Field(description="when the weights file was written, in seconds since 1970")
+    created: int = Field(description="time at which the weights file was written, in seconds since 1970")
     owned_by: str
 
 
@@ -67,50 +72,56 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-def parse_embeddings(
-    document: Any, *, max_rows: int, embedding_size: int
-) -> tuple[list[Row], Literal["float", "base64"]]:
-    """Check a body.
-
-    Returns:
-        One row an input, with either side; the encoding of the vectors.
+def parse_embeddings(document: Any, *, max_rows: int, embedding_size: int) -> EmbedJob:
+    """Parse a body: one row per input, with either an image or a text.
 
     Raises:
-        RequestInvalid: not of this schema; names what is wrong.
+        RequestInvalid: the body does not follow the schema; the message says what is wrong.
         TooManyRows: more inputs than `max_rows`.
     """
     if not isinstance(document, Mapping):
-        raise RequestInvalid('The body is no JSON object; one with "input" is needed.')
+        raise RequestInvalid('The body is not a JSON object; send an object with the key "input".')
     request = validated(EmbeddingsRequest, document)
     if request.dimensions not in (None, embedding_size):
-        raise RequestInvalid(f"dimensions is not {embedding_size}: this model's vectors cannot be shortened.")
+        raise RequestInvalid(
+            f"dimensions must be {embedding_size} or absent: this model's vectors cannot be shortened."
+        )
     if (request.input is None) == (request.messages is None):
-        raise RequestInvalid("One of input and messages is needed.")
+        raise RequestInvalid("The body must have either input or messages.")
     if request.messages is not None:
-        rows = [_of_messages(request.messages)]
+        inputs = [_message_input(request.messages)]
     else:
-        rows = _of_input(request.input, request.modality, max_rows)
-    return rows, request.encoding_format or "float"
+        inputs = _list_inputs(request.input, request.modality, max_rows)
+    items = [(is_image, Item(number, value)) for number, (is_image, value) in enumerate(inputs)]
+    return EmbedJob(
+        len(items),
+        [item for is_image, item in items if is_image],
+        [item for is_image, item in items if not is_image],
+        Params(encoding_format=request.encoding_format or "float"),
+    )
 
 
-def _of_input(given: Any, modality: str | None, max_rows: int) -> list[Row]:
+def _list_inputs(given: Any, modality: str | None, max_rows: int) -> list[tuple[bool, str]]:
+    """For each input: whether it is an image, and its value."""
     inputs = given if isinstance(given, list) else [given]
     check_row_count(len(inputs), max_rows)
     if any(isinstance(one, int | list) for one in inputs):
-        raise RequestInvalid("input has token ids; send the texts themselves: ids of another vocabulary mean nothing.")
-    rows = []
+        raise RequestInvalid(
+            "input holds token ids; send the texts instead, because this model has another vocabulary."
+        )
+    parsed = []
     for number, one in enumerate(inputs):
         if not isinstance(one, str) or not one:
-            raise RequestInvalid(f"input[{number}] is not a string with something in it.", row=number)
+            raise RequestInvalid(f"input[{number}] must be a string that is not empty.", row=number)
         is_image = modality == "image" or (modality is None and _DATA_URI.match(one) is not None)
-        rows.append(Row(one, None) if is_image else Row(None, one))
-    return rows
+        parsed.append((is_image, one))
+    return parsed
 
 
-def _of_messages(messages: Any) -> Row:
+def _message_input(messages: Any) -> tuple[bool, str]:
+    """Whether the one part of the one message is an image, and its value."""
     refusal = RequestInvalid(
-        "messages must hold one message with one part, of type text or image_url; images and texts have vectors of "
-        "their own."
+        "messages must hold one message with one part of type text or image_url, because each input has its own vector."
     )
     try:
         (message,) = messages
@@ -123,4 +134,4 @@ def _of_messages(messages: Any) -> Row:
         raise refusal from None
     if not isinstance(value, str) or not value:
         raise refusal
-    return Row(None, value) if is_text else Row(value, None)
+    return not is_text, value

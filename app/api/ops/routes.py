@@ -1,4 +1,4 @@
-"""The routes for operators and probes: health, identity, version."""
+"""Routes for operators and probes: health, information, metrics, version."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client.exposition import choose_encoder
 
-from app.api.dependencies import ServiceDependency
-from app.api.openapi import DEMONSTRATION_NOTICE, NOT_READY, RESEARCH_NOTICE, swagger_2
+from app.api.dependencies import ModelDependency, ServiceDependency
+from app.api.documentation.document import DEMONSTRATION_NOTICE, RESEARCH_NOTICE, swagger_2
+from app.api.documentation.operations import NOT_READY
 from app.errors import RequestInvalid
 from app.version import VERSION
 
@@ -16,22 +17,21 @@ router = APIRouter(tags=["operation"])
 
 @router.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse, include_in_schema=False)
 async def liveness_page() -> str:
-    """The Azure liveness probe."""
+    """Answer the liveness probe of Azure."""
     return "Healthy"
 
 
-@router.get("/health/live", summary="The process answers")
+@router.get("/health/live", summary="Whether the process answers")
 async def live() -> dict[str, str]:
-    """200 while the process can answer at all, also while the model is being loaded."""
+    """Answer 200 while the process can answer at all, also while the model is being loaded."""
     return {"status": "live"}
 
 
-@router.get("/health/ready", summary="Requests are served", responses=NOT_READY)
+@router.get("/health/ready", summary="Whether requests are served", responses=NOT_READY)
 @router.get("/health", summary="The same as /health/ready", responses=NOT_READY)
 @router.get("/ping", summary="The same as /health/ready (SageMaker's name)", responses=NOT_READY)
-async def ready(service: ServiceDependency) -> dict[str, str]:
-    """200 when both encoders are loaded and warmed up; 503 with the reason otherwise."""
-    service.ready_pipeline()
+async def ready(_model: ModelDependency) -> dict[str, str]:
+    """Answer 200 if both encoders are loaded and warmed up, otherwise 503 with the reason."""
     return {"status": "ready"}
 
 
@@ -41,10 +41,12 @@ async def version() -> dict[str, str]:
 
 
 @router.get("/info", summary="The model, the device and the limits", responses=NOT_READY)
-async def info(service: ServiceDependency) -> dict[str, Any]:
-    """What is served, by what, and how much of it at once. The first call reads the whole checkpoint for its hash."""
-    loaded, pipeline = service.ready_pipeline()
-    engine, settings = loaded.engine, service.settings
+async def info(service: ServiceDependency, model: ModelDependency) -> dict[str, Any]:
+    """Describe the model, its device, the limits and the counters.
+
+    The first call reads the whole checkpoint to compute its hash.
+    """
+    engine, pipeline, settings = model.engine, model.pipeline, service.settings
     return {
         "model": {
             "name": engine.release.name,
@@ -73,7 +75,7 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
             "request_timeout_s": settings.request_timeout_s,
         },
         "startup": {
-            "imports_s": loaded.imports_s,
+            "imports_s": model.imports_s,
             "load_s": engine.load_times.load_s,
             "warm_up_s": engine.load_times.warm_up_s,
         },
@@ -95,15 +97,15 @@ async def info(service: ServiceDependency) -> dict[str, Any]:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request, service: ServiceDependency) -> Response:
-    """Counts, times and the queue, in Prometheus' text format; also while the model is being loaded."""
+    """Return counters, times and the state of the queue in Prometheus' text format, also while the model is loading."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(service.metrics.registry), media_type=content_type)
 
 
 @router.get("/swagger.json", include_in_schema=False)
 async def swagger(request: Request) -> JSONResponse:
-    """The OpenAPI document under the Azure endpoint's name, or its scoring route in the older Swagger 2."""
+    """Return the OpenAPI document under the name that the Azure endpoint uses, or a Swagger 2.0 document."""
     asked = request.query_params.get("version", "3")
     if asked not in ("2", "3"):
-        raise RequestInvalid("version is neither 2 nor 3.")
+        raise RequestInvalid("The query parameter version must be 2 or 3.")
     return JSONResponse(swagger_2(VERSION) if asked == "2" else request.app.openapi())

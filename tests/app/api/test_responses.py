@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from starlette.datastructures import Headers
 
+from app.api.embed_job import EmbedJob
+from app.api.execution import JobResult
 from app.api.params import Params
-from app.api.request_parsing import EmbedJob
 from app.api.responses import embedding_response
 from app.inference.preprocessor import Item
 from tests.support.samples import TEXT, assert_refused, encoded, png, table
@@ -22,8 +23,9 @@ AWKWARD = np.array([1 / 3, -1e-45, 1e-38, 3.4028235e38, 0.1, -0.0, 1.0, 16777217
 async def test_floats_round_trip_to_the_same_float32() -> None:
     random = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
     for vector in (AWKWARD, random):
-        work = EmbedJob(1, [Item(0, b"")], [], Params())
-        row = json.loads(bytes((await embedding_response(work, [vector], [], 4.513362407684326, Headers())).body))[0]
+        job = EmbedJob(1, [Item(0, b"")], [], Params())
+        result = JobResult(job, image_features=vector[None], text_features=np.empty((0, 0), np.float32))
+        row = json.loads(bytes((await embedding_response(result, 4.513362407684326, Headers())).body))[0]
         back = np.array(row["image_features"][0]).astype(np.float32)
         assert back.tobytes() == vector.tobytes()
         assert row["scaling_factor"] == 4.513362407684326

@@ -18,13 +18,13 @@ async def test_as_many_calls_as_allowed_go_on_at_once(calls: int) -> None:
 
 async def test_a_call_beside_others_is_to_share_the_cpus() -> None:
     device, leave = DeviceExecutor(4), threading.Event()
-    assert await device.call(lambda: device.share) == 1
+    assert await device.call(lambda: device.parallel_calls) == 1
     other = asyncio.create_task(device.call(lambda: leave.wait(PATIENCE_S)))
     await until(lambda: device.silent_s > 0)
-    assert await device.call(lambda: device.share) == 4  # more may come while it runs
+    assert await device.call(lambda: device.parallel_calls) == 4  # more may come while it runs
     leave.set()
     await other
-    assert await device.call(lambda: device.share) == 1
+    assert await device.call(lambda: device.parallel_calls) == 1
 
 
 async def test_silence_is_the_age_of_the_oldest_call() -> None:

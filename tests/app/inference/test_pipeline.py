@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.errors import EncodingFailed, RowError, TextTooLong
-from app.inference.pipeline import Embedding, Pipeline, PipelineLimits
+from app.inference.pipeline import Embeddings, Pipeline, PipelineLimits
 from app.inference.preprocessor import EmbedOptions, Item, Pixels, TokenIds
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
 from model.imaging.preprocessing import Standardization
@@ -20,6 +20,7 @@ from model.imaging.rendering import AS_STORED, Rendering
 from tests.support.patience import PATIENCE_S, until
 
 LIMITS = PipelineLimits(max_batch_size=4, text_batch_tokens=64, decode_threads=2, text_cache_size=10, max_text_chars=20)
+PLAIN = EmbedOptions(normalize=False)
 
 
 class ArithmeticEngine:
@@ -57,14 +58,14 @@ class ArithmeticEngine:
     def stage_images(self, pixels: Sequence[Pixels]) -> Pixels:
         return np.stack(pixels)
 
-    def embed_images(self, staged: Sequence[Any], *, normalize: bool = True, share: int = 1) -> Embedding:
+    def embed_images(self, staged: Sequence[Any], *, normalize: bool = True, share: int = 1) -> Embeddings:
         assert self.free.wait(PATIENCE_S)
         time.sleep(self.batch_s)
         batch = np.concatenate(staged)
         self.images += len(batch)
         return batch[:, 0, 0, :1].astype(np.float32)
 
-    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool = True, share: int = 1) -> Embedding:
+    def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool = True, share: int = 1) -> Embeddings:
         assert self.free.wait(PATIENCE_S)
         self.texts += len(token_ids)
         return np.array([[ids[1]] for ids in token_ids], dtype=np.float32)
@@ -97,7 +98,7 @@ def texts(*values: str | int) -> list[Item]:
 async def test_results_come_in_the_order_given(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         numbers = [3, 1, 2, 3, 9, 8, 7, 6]
-        embedded = await pipeline.embed(images(*numbers), texts(*numbers), EmbedOptions())
+        embedded = await pipeline.embed(images(*numbers), texts(*numbers), PLAIN)
     for vectors in embedded:
         assert np.concatenate(vectors).tolist() == numbers
 
@@ -130,11 +131,11 @@ async def test_the_first_bad_row_is_named(
             await pipeline.embed(
                 images(*(bad_images.get(number, number) for number in range(10))),
                 texts(*(bad_texts.get(number, number) for number in range(10))),
-                EmbedOptions(),
+                PLAIN,
             )
         assert (bad.value.row, bad.value.column) == (row, column)
         del bad
-        await pipeline.embed(images(1), [], EmbedOptions())
+        await pipeline.embed(images(1), [], PLAIN)
     gc.collect()
     assert "never retrieved" not in caplog.text
 
@@ -142,9 +143,9 @@ async def test_the_first_bad_row_is_named(
 async def test_a_text_over_the_limit_is_a_bad_row_like_any_other(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         with pytest.raises(TextTooLong, match="Row 2, column text: 21 characters; at most 20"):
-            await pipeline.embed(images(b"7", b"7", b"7", b"damaged"), texts(0, 1, "1" * 21), EmbedOptions())
+            await pipeline.embed(images(b"7", b"7", b"7", b"damaged"), texts(0, 1, "1" * 21), PLAIN)
         with pytest.raises(RowError, match="damaged"):
-            await pipeline.embed(images(b"7", b"damaged"), texts(0, 1, "1" * 21), EmbedOptions())
+            await pipeline.embed(images(b"7", b"damaged"), texts(0, 1, "1" * 21), PLAIN)
 
 
 async def test_nothing_reaches_the_device_of_a_request_whose_headers_or_texts_are_bad(engine: ArithmeticEngine) -> None:
@@ -152,7 +153,7 @@ async def test_nothing_reaches_the_device_of_a_request_whose_headers_or_texts_ar
         for bad in (images(1, 2, b"huge"), texts(1, 2, "invalid")):
             with pytest.raises(RowError):
                 await pipeline.embed(
-                    *((bad, texts(5)) if isinstance(bad[0].value, bytes) else (images(5), bad)), EmbedOptions()
+                    *((bad, texts(5)) if isinstance(bad[0].payload, bytes) else (images(5), bad)), PLAIN
                 )
     assert engine.images == engine.texts == 0
 
@@ -160,7 +161,7 @@ async def test_nothing_reaches_the_device_of_a_request_whose_headers_or_texts_ar
 async def test_only_so_many_decoded_images_wait_for_the_device(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         engine.free.clear()
-        requests = [asyncio.create_task(pipeline.embed(images(*range(50)), [], EmbedOptions())) for _ in range(4)]
+        requests = [asyncio.create_task(pipeline.embed(images(*range(50)), [], PLAIN)) for _ in range(4)]
         most = LIMITS.decode_threads + 2 * LIMITS.max_batch_size
         await until(lambda: engine.decoded == most)
         await asyncio.sleep(0.05)
@@ -173,12 +174,12 @@ async def test_only_so_many_decoded_images_wait_for_the_device(engine: Arithmeti
 async def test_a_large_request_starves_no_small_one(engine: ArithmeticEngine) -> None:
     engine.batch_s = 0.02
     async with running(engine) as pipeline:
-        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], EmbedOptions()))
+        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], PLAIN))
         waited = []
         for number in range(200, 205):
             await until(lambda: engine.images >= LIMITS.max_batch_size)
             before = engine.images
-            await pipeline.embed(images(number), [], EmbedOptions())
+            await pipeline.embed(images(number), [], PLAIN)
             waited.append((engine.images - before) / LIMITS.max_batch_size)
         assert not large.done()
         assert np.median(waited) <= 3  # the batch that runs, the one that is staged, and its own
@@ -188,12 +189,12 @@ async def test_a_large_request_starves_no_small_one(engine: ArithmeticEngine) ->
 async def test_a_text_waits_for_one_image_batch_at_most(engine: ArithmeticEngine) -> None:
     engine.batch_s = 0.02
     async with running(engine) as pipeline:
-        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], EmbedOptions()))
+        large = asyncio.create_task(pipeline.embed(images(*range(200)), [], PLAIN))
         waited = []
         for number in range(5):
             await until(lambda: engine.images >= LIMITS.max_batch_size)
             before = engine.images
-            await pipeline.embed([], texts(number), EmbedOptions())
+            await pipeline.embed([], texts(number), PLAIN)
             waited.append((engine.images - before) / LIMITS.max_batch_size)
         assert not large.done()
         assert np.median(waited) <= 1
@@ -203,13 +204,13 @@ async def test_a_text_waits_for_one_image_batch_at_most(engine: ArithmeticEngine
 async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         engine.free.clear()
-        request = asyncio.create_task(pipeline.embed(images(*range(200)), texts(*range(200)), EmbedOptions()))
+        request = asyncio.create_task(pipeline.embed(images(*range(200)), texts(*range(200)), PLAIN))
         await until(lambda: engine.decoded == LIMITS.decode_threads + 2 * LIMITS.max_batch_size)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
         engine.free.set()
-        assert np.concatenate((await pipeline.embed(images(250), texts(250), EmbedOptions()))[0]).tolist() == [250]
+        assert np.concatenate((await pipeline.embed(images(250), texts(250), PLAIN))[0]).tolist() == [250]
         await until(lambda: pipeline.texts.dropped > 100)
         assert pipeline.images.dropped > 0
     assert engine.images <= 2 * LIMITS.max_batch_size
@@ -219,8 +220,8 @@ async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: Arithmet
 
 async def test_text_embeddings_are_remembered(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
-        await pipeline.embed([], texts(1, 2, 3), EmbedOptions())
-        again = (await pipeline.embed([], texts(3, 4), EmbedOptions()))[1]
+        await pipeline.embed([], texts(1, 2, 3), PLAIN)
+        again = (await pipeline.embed([], texts(3, 4), PLAIN))[1]
         assert np.concatenate(again).tolist() == [3, 4]
         assert (engine.texts, pipeline.text_cache_hits) == (4, 1)
 
@@ -228,23 +229,23 @@ async def test_text_embeddings_are_remembered(engine: ArithmeticEngine) -> None:
 async def test_the_least_used_text_is_forgotten_first(engine: ArithmeticEngine) -> None:
     async with running(engine, text_cache_size=2) as pipeline:
         for text in (1, 2, 1, 3, 1, 2):  # 3 takes the place of 2
-            await pipeline.embed([], texts(text), EmbedOptions())
+            await pipeline.embed([], texts(text), PLAIN)
         assert (engine.texts, pipeline.text_cache_hits) == (4, 2)
 
 
 async def test_size_0_turns_the_text_cache_off(engine: ArithmeticEngine) -> None:
     async with running(engine, text_cache_size=0) as pipeline:
         for _ in range(3):
-            await pipeline.embed([], texts(1), EmbedOptions())
+            await pipeline.embed([], texts(1), PLAIN)
         assert (engine.texts, pipeline.text_cache_hits) == (3, 0)
 
 
 async def test_equal_images_of_several_requests_are_computed_once(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         engine.free.clear()
-        first = asyncio.create_task(pipeline.embed(images(9), [], EmbedOptions()))
+        first = asyncio.create_task(pipeline.embed(images(9), [], PLAIN))
         await until(lambda: pipeline.images.entries == 1)
-        requests = [asyncio.create_task(pipeline.embed(images(5, 5), [], EmbedOptions())) for _ in range(2)]
+        requests = [asyncio.create_task(pipeline.embed(images(5, 5), [], PLAIN)) for _ in range(2)]
         await until(lambda: pipeline.images.shared == 3)
         engine.free.set()
         await asyncio.gather(first, *requests)
@@ -254,14 +255,21 @@ async def test_equal_images_of_several_requests_are_computed_once(engine: Arithm
 async def test_a_fault_in_the_decoder_ends_the_request(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline, asyncio.timeout(PATIENCE_S):
         with pytest.raises(RuntimeError):
-            await pipeline.embed(images(1, b"confused"), [], EmbedOptions())
+            await pipeline.embed(images(1, b"confused"), [], PLAIN)
 
 
 async def test_stopping_ends_the_requests_in_flight(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline, asyncio.timeout(PATIENCE_S):
         engine.free.clear()
-        request = asyncio.create_task(pipeline.embed(images(*range(20)), texts(*range(20)), EmbedOptions()))
+        request = asyncio.create_task(pipeline.embed(images(*range(20)), texts(*range(20)), PLAIN))
         await until(lambda: pipeline.images.entries + pipeline.texts.entries > 0)
         await pipeline.stop()
         with pytest.raises(EncodingFailed):
             await request
+
+
+async def test_requests_with_and_without_normalisation_share_vectors(engine: ArithmeticEngine) -> None:
+    async with running(engine) as pipeline:
+        assert (await pipeline.embed([], texts(7), EmbedOptions()))[1].tolist() == [[1]]
+        assert (await pipeline.embed([], texts(7), PLAIN))[1].tolist() == [[7]]
+        assert (engine.texts, pipeline.text_cache_hits) == (1, 1)

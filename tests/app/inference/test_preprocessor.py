@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from app.errors import RowError, TextTooLong, TooManyRows
-from app.inference.preprocessor import QUICK_CHARS, EmbedOptions, Item, Pixels, Preprocessor, TokenIds
+from app.inference.preprocessor import SHORT_TEXT_CHARS, EmbedOptions, Item, Pixels, Preprocessor, TokenIds
 from app.telemetry.stage_timings import StageTimings
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import AS_STORED, Rendering
 
-MOST_CHARS = 4 * QUICK_CHARS
+MOST_CHARS = 4 * SHORT_TEXT_CHARS
 
 
 class NotingEngine:
@@ -73,8 +73,8 @@ async def test_a_few_words_are_tokenised_at_once_and_more_of_them_in_a_thread(
 ) -> None:
     assert await preprocessor.tokenize([Item(0, "ab"), Item(1, "abc")], StageTimings()) == ([(2,), (3,)], None)
     assert engine.thread == threading.current_thread().name
-    assert await preprocessor.tokenize([Item(0, "x" * (QUICK_CHARS + 1))], StageTimings()) == (
-        [(QUICK_CHARS + 1,)],
+    assert await preprocessor.tokenize([Item(0, "x" * (SHORT_TEXT_CHARS + 1))], StageTimings()) == (
+        [(SHORT_TEXT_CHARS + 1,)],
         None,
     )
     assert engine.thread.startswith("decode")
@@ -112,7 +112,7 @@ async def test_a_damaged_image_above_a_bad_row_is_named_instead_of_it(preprocess
 
 async def test_every_frame_is_a_side_until_there_are_too_many(preprocessor: Preprocessor) -> None:
     images = [Item(0, b"ab"), Item(4, b"c")]
-    items = await preprocessor.every_frame(images, AS_STORED, most=3, timings=StageTimings())
+    items = await preprocessor.every_frame(images, AS_STORED, max_frames=3, timings=StageTimings())
     assert [(item.row, item.frame) for item in items] == [(0, 0), (0, 1), (4, 0)]
     with pytest.raises(TooManyRows, match="have 3 frames, at most 2 are allowed"):
-        await preprocessor.every_frame(images, AS_STORED, most=2, timings=StageTimings())
+        await preprocessor.every_frame(images, AS_STORED, max_frames=2, timings=StageTimings())

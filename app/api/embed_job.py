@@ -1,0 +1,67 @@
+"""A request that embeds, in the one form that all schemas are parsed to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.api.params import Params, parse_query
+from app.errors import RequestInvalid, TooManyRows
+from app.inference.preprocessor import EmbedOptions, Item
+from model.imaging.preprocessing import Standardization
+
+
+@dataclass(frozen=True)
+class EmbedJob:
+    """The items and the parameters of a request.
+
+    Args:
+        row_count: number of rows; a row has an image, a text or both.
+        images: in the order of their rows.
+        texts: in the order of their rows.
+        params: how to compute and how to answer.
+        ignored_params: names of sent parameters that the service does not know.
+    """
+
+    row_count: int
+    images: Sequence[Item]
+    texts: Sequence[Item]
+    params: Params
+    ignored_params: Sequence[str] = ()
+
+    @classmethod
+    def from_files(cls, images: Sequence[bytes], texts: Sequence[str], query: Mapping[str, str]) -> "EmbedJob":
+        """A job from image files and texts: the first of each make up row 0. Parameters come from the URL's query."""
+        params, ignored = parse_query(query)
+        return cls(
+            max(len(images), len(texts)),
+            [Item(row, image) for row, image in enumerate(images)],
+            [Item(row, text) for row, text in enumerate(texts)],
+            params,
+            ignored,
+        )
+
+    @property
+    def options(self) -> EmbedOptions:
+        params = self.params
+        quality = params.image_standardization_jpeg_compression_ratio
+        standardization = Standardization(params.image_standardization_image_size, quality) if quality else None
+        return EmbedOptions(standardization, params.rendering, params.normalize)
+
+    def without_frames(self) -> "EmbedJob":
+        """The job itself.
+
+        Raises:
+            RequestInvalid: it asks for all frames, which only `/embed/image` answers.
+        """
+        if self.params.frames:
+            raise RequestInvalid(
+                'Only /embed/image accepts params.frames "all"; choose one frame with params.frame instead.'
+            )
+        return self
+
+
+def check_row_count(count: int, max_rows: int) -> None:
+    """Raise RequestInvalid for no rows, and TooManyRows for more than `max_rows`."""
+    if not count:
+        raise RequestInvalid("The request has no rows; send at least one.")
+    if count > max_rows:
+        raise TooManyRows(f"The request has {count} rows, at most {max_rows} are allowed; send fewer rows at once.")
