@@ -1,4 +1,4 @@
-"""Loads the model beside the running server, so that the port answers while it does."""
+"""Loading of the model in a background thread, while the server already answers."""
 
 import asyncio
 import gc
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger("medimageinsight")
 
 DEMONSTRATION = (
-    "this is the embedded demonstration model, small and not MedImageInsight itself: for that, set MODEL (or --model) "
-    "to its release folder, or to a Hugging Face id such as lion-ai/MedImageInsights, which is downloaded once"
+    "the demonstration model is loaded, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "
+    "--model) to its release folder, or to a Hugging Face id such as lion-ai/MedImageInsights, which is downloaded once"
 )
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """An engine and how long its parts of the start took."""
+    """A loaded engine."""
 
     engine: "EmbeddingEngine"
-    imports_s: float
+    imports_s: float  # seconds that the imports took; the engine has the other load times
 
 
 def find_model(settings: Settings) -> Path:
-    """The local path of the model that the settings name, downloaded if it is a Hugging Face id; else the embedded one.
+    """The local path of the model in `settings.model`; a Hugging Face id is downloaded first.
+
+    Returns:
+        A release folder or weights file; without `settings.model`, the folder of the demonstration model.
 
     Raises:
-        CheckpointError: it cannot be had.
+        CheckpointError: the path does not exist, or the download failed.
     """
     if not settings.model:
         return DEMO_MODEL
@@ -50,21 +53,21 @@ def find_model(settings: Settings) -> Path:
 
     hub_id = HubId.parse(settings.model)
     if hub_id is None:
-        raise CheckpointError(f"no model at {path}: name a release folder, a weights file or a Hugging Face id")
+        raise CheckpointError(f"no model at {path}: give a release folder, a weights file or a Hugging Face id")
     return download(hub_id, cache_dir=settings.cache_dir.expanduser(), offline=settings.offline)
 
 
 def load_engine(settings: Settings) -> LoadedModel:
-    """Import what the model needs, find it, load it.
+    """Find the model, import torch, and load the model.
 
     Raises:
-        MedImageInsightError: in one sentence, what is wrong with the model, its config or the device.
+        MedImageInsightError: the model, its config or the device cannot be used; the message is one sentence.
     """
     path = find_model(settings)
-    if find_release_folder(path).is_demonstration:  # before torch is imported: a wrong path is told at once
+    if find_release_folder(path).is_demonstration:  # before torch is imported, so that a wrong path fails at once
         logger.warning(DEMONSTRATION)
-    # Before torch is imported, which reads it once: OpenMP's threads otherwise spin at every barrier, and the
-    # threads that decode images then hold the cores that they spin for.
+    # Set before the import of torch, which reads it once. Otherwise the threads of OpenMP wait actively at each
+    # barrier and take CPU time from the threads that decode images.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     start = time.perf_counter()
     with _no_garbage_collection():
@@ -83,7 +86,7 @@ def load_engine(settings: Settings) -> LoadedModel:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Imports make half a million objects and next to no garbage: looking for it takes a quarter of their time."""
+    """Pause the garbage collector. The imports create 500,000 objects; collecting takes a quarter of the time."""
     gc.disable()
     try:
         yield
@@ -92,9 +95,9 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def load_in_background(settings: Settings, done: Callable[[LoadedModel | MedImageInsightError], None]) -> None:
-    """Call `load_engine` in a thread and hand its result, or its error, to `done` on the event loop.
+    """Run `load_engine` in a thread, and call `done` on the event loop with its result or error.
 
-    The thread is a daemon: a download of an hour must not outlive the process.
+    The thread is a daemon, so a download that lasts an hour does not delay the end of the process.
     """
     loop = asyncio.get_running_loop()
 
@@ -104,10 +107,12 @@ def load_in_background(settings: Settings, done: Callable[[LoadedModel | MedImag
             result = load_engine(settings)
         except MedImageInsightError as error:
             result = error
-        except Exception as error:  # a fault while loading must end the start, not hang it
-            logger.exception("loading the model failed")
-            result = CheckpointError(f"loading the model failed ({type(error).__name__}); the log has the details")
-        with suppress(RuntimeError):  # the loop is closed: the service was stopped meanwhile
+        except Exception as error:  # any other failure must end the start too
+            logger.exception("the model cannot be loaded")
+            result = CheckpointError(
+                f"the model cannot be loaded ({type(error).__name__}); the log contains the details"
+            )
+        with suppress(RuntimeError):  # the loop is closed, because the service was stopped
             loop.call_soon_threadsafe(done, result)
 
     threading.Thread(target=load, name="load", daemon=True).start()

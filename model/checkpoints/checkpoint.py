@@ -1,4 +1,4 @@
-"""From a checkpoint's file to a model in memory and back: keys renamed, shapes checked, weights mapped, not copied."""
+"""Loading and saving of weights files: keys are renamed, shapes are checked, and weights are memory-mapped."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import VOCABULARY_FILES
 from model.errors import CheckpointError
 
-# This model's parameter names (timm's for the image tower) to the release's (Florence's), applied in order.
+# From this model's parameter names (timm's for the image encoder) to the release's (Florence's), applied in order.
 _RELEASE_NAMES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -34,21 +34,22 @@ _RELEASE_NAMES = [
         (r"\.channel_block\.attn\.", ".channel_block.channel_attn.fn."),
         (r"\.(spatial|channel)_block\.norm2\.", r".\1_block.ffn.norm."),
         (r"\.(spatial|channel)_block\.mlp\.", r".\1_block.ffn.fn.net."),
-        # The reference pools and then norms, which is timm's head norm.
+        # The reference normalises after pooling, as timm's head norm does.
         (r"^image_encoder\.head\.norm\.", "image_encoder.norms."),
     )
 ]
 _DTYPES = ("F64", "F32", "F16", "BF16")
-# Of torch.save's zip files, and of pickles of protocol 2 to 5.
+# First bytes of the zip files of torch.save, and of pickles of protocols 2 to 5.
 _PICKLE_STARTS = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILES = (*VOCABULARY_FILES, "tokenizer_config.json", "special_tokens_map.json")
-INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+INITIAL_LOGIT_SCALE = math.log(1 / 0.07)  # the initial temperature of CLIP (Radford et al. 2021, arXiv:2103.00020)
+MAX_LISTED_KEYS = 4
 
 
 def release_key(name: str) -> str:
-    """The name in a released checkpoint of one of `MedImageInsight`'s parameters."""
+    """Convert the name of a parameter of `MedImageInsight` to its key in a released checkpoint."""
     for pattern, replacement in _RELEASE_NAMES:
         name = pattern.sub(replacement, name)
     return name
@@ -57,13 +58,20 @@ def release_key(name: str) -> str:
 def load_model(
     weights: Path, config: ModelConfig, vocabulary_size: int, *, device: torch.device, dtype: torch.dtype
 ) -> MedImageInsight:
-    """Build a model whose parameters are the checkpoint's, in eval mode.
+    """Build a model with the parameters of a weights file, in eval mode and without gradients.
 
-    On a CPU and in the file's own dtype the parameters are the memory-mapped file: nothing is read before it is
-    used, and several processes share one copy. `logit_scale` stays float32.
+    On a CPU and in the dtype of the file, the parameters are the memory-mapped file. Nothing is read before its first
+    use, and several processes share one copy. Dense convolutions are copied, because their layout changes.
+
+    Args:
+        weights: a safetensors file with the keys of a release, whatever its suffix is.
+        config: the sizes of the model.
+        vocabulary_size: number of tokens of the release's tokenizer.
+        device: where the parameters are placed.
+        dtype: number format of the parameters, except `logit_scale`, which stays float32.
 
     Raises:
-        CheckpointError: not a safetensors file, truncated, or its keys or shapes are not those of the config.
+        CheckpointError: the file is not a safetensors file, is truncated, or its keys or shapes do not match `config`.
     """
     with torch.device("meta"):
         model = MedImageInsight(config, vocabulary_size)
@@ -90,29 +98,29 @@ def _placed(tensor: Tensor, name: str, device: torch.device, dtype: torch.dtype)
 
 def _check_layout(weights: Path, file: Any, wanted: dict[str, torch.Size]) -> None:
     found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-    for what, keys in (("lacks", wanted.keys() - found.keys()), ("has left over", found.keys() - wanted.keys())):
+    for what, keys in (("lacks", wanted.keys() - found.keys()), ("has the unknown", found.keys() - wanted.keys())):
         if keys:
-            raise CheckpointError(f"{weights.name} {what} {_listed(keys)}: it does not belong to its config.yaml")
+            raise CheckpointError(f"{weights.name} {what} {_listed(keys)}: it does not match its config.yaml")
     for key, shape in wanted.items():
         if tuple(found[key].get_shape()) != tuple(shape):
             raise CheckpointError(
                 f"{weights.name}: {key} has shape {list(found[key].get_shape())}, "
-                f"its config.yaml and tokenizer need {list(shape)}"
+                f"but its config.yaml and tokenizer need {list(shape)}"
             )
         if found[key].get_dtype() not in _DTYPES:
             raise CheckpointError(
-                f"{weights.name}: {key} is of dtype {found[key].get_dtype()}; one of {', '.join(_DTYPES)} is needed"
+                f"{weights.name}: {key} has the dtype {found[key].get_dtype()}; one of {', '.join(_DTYPES)} is needed"
             )
 
 
-def _listed(keys: set[str], most: int = 4) -> str:
+def _listed(keys: set[str]) -> str:
     names = sorted(keys)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - MAX_LISTED_KEYS} more" if len(names) > MAX_LISTED_KEYS else ""
+    return ", ".join(names[:MAX_LISTED_KEYS]) + more
 
 
 def _why_closed(weights: Path, error: OSError) -> str:
-    """safetensors says of a file that may not be read that it is not there."""
+    """The reason why a file cannot be opened; safetensors reports an unreadable file as missing."""
     try:
         weights.open("rb").close()
     except OSError as reason:
@@ -125,14 +133,23 @@ def _why_unreadable(weights: Path) -> str:
         start = stream.read(2)
     if start in _PICKLE_STARTS:
         return (
-            f"{weights.name} is a pickle, which can run any code when it is loaded; only safetensors files are read: "
-            "convert it with safetensors.torch.save_file on a machine where you trust it"
+            f"{weights.name} is a pickle, which can run arbitrary code when it is loaded; only safetensors files are "
+            "accepted: if you trust the file, convert it with safetensors.torch.save_file"
         )
-    return f"{weights.name} is no whole safetensors file (truncated, damaged, or of another kind): get it again"
+    return (
+        f"{weights.name} is not a complete safetensors file (truncated, damaged or of another format): "
+        "download it again"
+    )
 
 
 def new_model(config: ModelConfig, vocabulary_size: int, *, seed: int = 0) -> MedImageInsight:
-    """A model of random weights, to be trained from scratch; its temperature starts at CLIP's 0.07."""
+    """Build a model with random weights for training from scratch. Its temperature starts at 0.07, as CLIP's does.
+
+    Args:
+        config: the sizes of the model.
+        vocabulary_size: number of tokens of its tokenizer.
+        seed: of the random weights. The random state of torch on the CPU is restored afterwards. Default: 0.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MedImageInsight(config, vocabulary_size)
@@ -144,10 +161,17 @@ def new_model(config: ModelConfig, vocabulary_size: int, *, seed: int = 0) -> Me
 def save_model(
     model: MedImageInsight, folder: Path, *, config: Path, tokenizer: Path, dtype: torch.dtype = torch.float32
 ) -> Path:
-    """Write a release folder: the model's weights, and copies of a `config.yaml` and a tokeniser folder.
+    """Write a release folder: the weights of a model, and copies of its `config.yaml` and its tokenizer files.
+
+    Args:
+        model: the model, on any device.
+        folder: the release folder, created if it does not exist.
+        config: the `config.yaml` to copy.
+        tokenizer: the folder with the tokenizer files to copy.
+        dtype: number format in the file, except `logit_scale`, which stays float32. Default: float32.
 
     Returns:
-        The weights file, `vision_model/model.safetensors`; it is replaced at once, never half-written.
+        The weights file, `vision_model/model.safetensors`. It is replaced in one step, so it is never incomplete.
     """
     weights = folder / "vision_model" / WEIGHTS_FILE
     weights.parent.mkdir(parents=True, exist_ok=True)

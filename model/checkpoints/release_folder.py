@@ -1,4 +1,4 @@
-"""Where the parts of a model lie: the release folder, in the shapes that it is handed around in."""
+"""Search for the files of a model in a release folder, in each layout in which releases are distributed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from model.errors import CheckpointError
 
 CONFIG_FILE = "config.yaml"
 DEMO_MODEL = Path(__file__).resolve().parents[1] / "demo_model"
-_WEIGHTS_SUFFIXES = (".pt", ".safetensors", ".pth", ".bin")  # the released weights are safetensors under .pt
-# Below the folder that was named: itself, the folder around a release, and Azure's MLflow folder.
+_WEIGHTS_SUFFIXES = (".pt", ".safetensors", ".pth", ".bin")  # the released .pt file is a safetensors file
+# Searched below the given path: the path itself, the release in a folder, and the MLflow folder of Azure.
 _RELEASES_BELOW = (
     "",
     "*",
@@ -24,43 +24,47 @@ _RELEASES_BELOW = (
 
 @dataclass(frozen=True)
 class ReleaseFolder:
-    """The files of one model."""
+    """Paths of the files of one model."""
 
     config: Path
     weights: Path
-    tokenizer: Path  # a folder with vocab.json and merges.txt
+    tokenizer: Path  # the folder with vocab.json and merges.txt
 
     @property
     def name(self) -> str:
+        """The name of the release folder, such as `2024.09.27`."""
         return self.config.parent.name
 
     @property
     def is_demonstration(self) -> bool:
-        """Whether this is the small model that comes with the package."""
+        """Whether this is the demonstration model, which is part of the package."""
         return self.config.resolve().parent == DEMO_MODEL
 
     def weights_sha256(self) -> str:
-        """The hexadecimal sha256 of the weights; about a second per GB."""
+        """The hexadecimal sha256 of the weights file. Takes about one second per GB."""
         with self.weights.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def find_release_folder(path: Path) -> ReleaseFolder:
-    """Find a model's files from a release folder, a folder around one, Azure's MLflow folder, or a weights file.
+    """Find the files of a model.
+
+    Args:
+        path: a release folder, a folder that contains one, the MLflow folder of Azure, or a weights file.
 
     Raises:
-        CheckpointError: nothing is there, a part is missing, or there are several to choose from.
+        CheckpointError: `path` does not exist, a file of the model is missing, or there are several models.
     """
     if path.is_file():
         return _from_weights_file(path)
     if not path.is_dir():
-        raise CheckpointError(f"no model at {path}: name a release folder, a weights file or a Hugging Face id")
+        raise CheckpointError(f"no model at {path}: give a release folder, a weights file or a Hugging Face id")
     releases = sorted({config.parent.resolve(): config.parent for config in _configs_below(path)}.values())
     if not releases:
-        raise CheckpointError(f"no {CONFIG_FILE} in {path}, in a folder of it, or in artifacts/checkpoints of it")
+        raise CheckpointError(f"no {CONFIG_FILE} in {path}, its subfolders or its artifacts/checkpoints")
     if len(releases) > 1:
         names = ", ".join(release.name for release in releases)
-        raise CheckpointError(f"{path} holds several models ({names}): name one of them")
+        raise CheckpointError(f"{path} contains several models ({names}): give the path of one")
     return _from_release(releases[0])
 
 
@@ -75,10 +79,10 @@ def _configs_below(path: Path) -> Iterator[Path]:
 def _from_release(release: Path) -> ReleaseFolder:
     weights = _files_with_suffix(release / "vision_model") or _files_with_suffix(release)
     if not weights:
-        raise CheckpointError(f"{release} has no weights: vision_model/*.pt or *.safetensors is needed")
+        raise CheckpointError(f"{release} has no weights file: vision_model/*.pt or *.safetensors is needed")
     if len(weights) > 1:
         names = ", ".join(file.name for file in weights)
-        raise CheckpointError(f"{release} holds several weights files ({names}): name one of them instead")
+        raise CheckpointError(f"{release} contains several weights files ({names}): give the path of one")
     return ReleaseFolder(release / CONFIG_FILE, weights[0], _tokenizer_of(release))
 
 
@@ -86,7 +90,7 @@ def _from_weights_file(weights: Path) -> ReleaseFolder:
     for release in (weights.parent, weights.parent.parent):
         if (release / CONFIG_FILE).is_file():
             return ReleaseFolder(release / CONFIG_FILE, weights, _tokenizer_of(release))
-    raise CheckpointError(f"no {CONFIG_FILE} beside {weights.name} or in the folder around it")
+    raise CheckpointError(f"no {CONFIG_FILE} in the folder of {weights.name} or in its parent folder")
 
 
 def _tokenizer_of(release: Path) -> Path:
@@ -94,7 +98,7 @@ def _tokenizer_of(release: Path) -> Path:
         if all((folder / name).is_file() for name in VOCABULARY_FILES):
             return folder
     raise CheckpointError(
-        f"{release} has no tokenizer: language_model/*/ with {' and '.join(VOCABULARY_FILES)} is needed"
+        f"{release} has no tokenizer: a folder language_model/*/ with {' and '.join(VOCABULARY_FILES)} is needed"
     )
 
 

@@ -177,7 +177,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(small_releas
     cut = with_other_weights(small_release, tmp_path, whole[:1_000_000])
     for model, sentence in (
         (nothing, "no config.yaml in"),
-        ("/nowhere/at/all", "no model at /nowhere/at/all: name a release folder"),
+        ("/nowhere/at/all", "no model at /nowhere/at/all: give a release folder"),
         (cut, "medimageinsigt-v1.0.0.pt"),
     ):
         with started(model) as server:

@@ -1,4 +1,4 @@
-"""The embedded model: a release folder like any other, small and quick, and right about what it learned."""
+"""The demonstration model: a small release folder that loads quickly and recognises what it was trained on."""
 
 import json
 import time
@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.checkpoints.release_folder import find_release_folder
+from model.checkpoints.release_folder import DEMO_MODEL, find_release_folder
 from model.data.label_texts import read_label_texts
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 from tests.conftest import IMAGES
 
-EMBEDDED = Path(__file__).parents[2] / "model" / "demo_model"
-LABELS = read_label_texts(EMBEDDED / "label_texts.yaml")
+LABELS = read_label_texts(DEMO_MODEL / "label_texts.yaml")
 
 
 @pytest.fixture(scope="module")
-def embedded() -> EmbeddingEngine:
-    return EmbeddingEngine.load(EMBEDDED, device="cpu")
+def engine() -> EmbeddingEngine:
+    return EmbeddingEngine.load(DEMO_MODEL, device="cpu")
 
 
 def closest(engine: EmbeddingEngine, image: Path, texts: list[str], standardization: Standardization | None) -> str:
@@ -33,38 +32,40 @@ def text_features(engine: EmbeddingEngine, texts: list[str]) -> np.ndarray:
 
 
 def test_it_fits_in_twenty_megabytes() -> None:
-    files = [path for path in EMBEDDED.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in DEMO_MODEL.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert sum(path.stat().st_size for path in files) <= 20e6
-    assert find_release_folder(EMBEDDED).weights.suffix == ".safetensors"
-    assert not [path for path in files if path.suffix in (".png", ".jpg", ".jpeg")], "no image of the data is passed on"
+    assert find_release_folder(DEMO_MODEL).weights.suffix == ".safetensors"
+    assert not [path for path in files if path.suffix in (".png", ".jpg", ".jpeg")], (
+        "the package contains no image of the training data"
+    )
 
 
 @pytest.mark.timing
-def test_it_loads_in_under_a_second(embedded: EmbeddingEngine) -> None:
-    start = time.process_time()  # a busy machine makes the wall clock say more
-    EmbeddingEngine.load(EMBEDDED, device="cpu")
+def test_it_loads_in_under_a_second(engine: EmbeddingEngine) -> None:
+    start = time.process_time()  # CPU seconds, because other load lengthens the wall time
+    EmbeddingEngine.load(DEMO_MODEL, device="cpu")
     assert time.process_time() - start < 1
 
 
-def test_features_have_unit_length(embedded: EmbeddingEngine) -> None:
-    features = text_features(embedded, ["ct chest", "x-ray hand"])
-    assert features.shape == (2, embedded.embedding_size)
+def test_features_have_unit_length(engine: EmbeddingEngine) -> None:
+    features = text_features(engine, ["ct chest", "x-ray hand"])
+    assert features.shape == (2, engine.embedding_size)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("standardization", [Standardization(), None])
-def test_a_ct_slice_is_closest_to_its_text(embedded: EmbeddingEngine, standardization: Standardization | None) -> None:
+def test_a_ct_slice_is_closest_to_its_text(engine: EmbeddingEngine, standardization: Standardization | None) -> None:
     texts = ["computed tomography", "mri breast", "chest x-ray"]
-    assert closest(embedded, IMAGES / "ct_gray.png", texts, standardization) == "computed tomography"
+    assert closest(engine, IMAGES / "ct_gray.png", texts, standardization) == "computed tomography"
 
 
-def test_every_wording_is_closest_to_its_own_label(embedded: EmbeddingEngine) -> None:
+def test_every_wording_is_closest_to_its_own_label(engine: EmbeddingEngine) -> None:
     labels = list(LABELS)
-    features = text_features(embedded, labels)
+    features = text_features(engine, labels)
     lost = [
         (label, text)
         for number, label in enumerate(labels)
-        for text, vector in zip(LABELS[label], text_features(embedded, list(LABELS[label])), strict=True)
+        for text, vector in zip(LABELS[label], text_features(engine, list(LABELS[label])), strict=True)
         if int(np.argmax(features @ vector)) != number
     ]
     assert len(lost) <= 0.02 * sum(map(len, LABELS.values())), lost
@@ -84,16 +85,18 @@ def test_every_wording_is_closest_to_its_own_label(embedded: EmbeddingEngine) ->
         ),
     ],
 )
-def test_wordings_that_it_never_saw(embedded: EmbeddingEngine, unseen: str, label: str, other: str) -> None:
-    unseen_vector, label_vector, other_vector = text_features(embedded, [unseen, label, other])
+def test_wordings_that_it_was_not_trained_on(engine: EmbeddingEngine, unseen: str, label: str, other: str) -> None:
+    unseen_vector, label_vector, other_vector = text_features(engine, [unseen, label, other])
     assert unseen_vector @ label_vector > unseen_vector @ other_vector
 
 
 @pytest.mark.parametrize("text", ["", "Глаз ☃ naïve 123", "schistosomiasis", "x" * 5000])
-def test_any_text_is_tokenised(embedded: EmbeddingEngine, text: str) -> None:
-    ids = embedded.tokenize(text)
-    assert len(ids) <= embedded.config.text.context_length
-    assert ids.count(embedded.tokenizer.vocabulary_size - 1) == 1  # the end, which the text encoder looks for
+def test_any_text_is_tokenised(engine: EmbeddingEngine, text: str) -> None:
+    ids = engine.tokenize(text)
+    assert len(ids) <= engine.config.text.context_length
+    assert (
+        ids.count(engine.tokenizer.vocabulary_size - 1) == 1
+    )  # the end token, at which the text encoder takes the features
 
 
 def test_label_texts_begin_with_the_label_and_are_unambiguous() -> None:
@@ -103,6 +106,6 @@ def test_label_texts_begin_with_the_label_and_are_unambiguous() -> None:
 
 
 def test_the_vocabulary_ends_with_the_end_of_text_token() -> None:
-    vocabulary = json.loads((find_release_folder(EMBEDDED).tokenizer / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = json.loads((find_release_folder(DEMO_MODEL).tokenizer / "vocab.json").read_text(encoding="utf-8"))
     assert max(vocabulary, key=vocabulary.__getitem__) == "<|endoftext|>"
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))

@@ -1,4 +1,4 @@
-"""From a setting to an engine, or to one sentence that says what is wrong."""
+"""From a setting to an engine, or to an error of one sentence."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ from tests.support.patience import PATIENCE_S
 
 
 def with_other_weights(release: Path, folder: Path, weights: bytes) -> Path:
-    """A copy of a release folder, but for the weights."""
+    """A copy of a release folder with other weights."""
     copy = folder / release.name
     shutil.copytree(release, copy, ignore=shutil.ignore_patterns("*.pt"))
     original = next((release / "vision_model").iterdir())
@@ -29,22 +29,22 @@ def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     assert find_model(Settings(model=str(tmp_path))) == tmp_path
 
 
-def test_no_model_is_the_embedded_one_which_says_how_to_get_medimageinsight(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_model_the_demonstration_model_is_loaded_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     loaded = load_engine(Settings())
     assert loaded.engine.release.is_demonstration
     (warning,) = caplog.messages
-    assert "embedded demonstration model" in warning
+    assert "the demonstration model is loaded" in warning
     assert "set MODEL (or --model)" in warning
     assert "Hugging Face id such as lion-ai/MedImageInsights" in warning
 
 
-def test_another_model_is_no_demonstration(small_release: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_model_is_not_a_demonstration(small_release: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not load_engine(Settings(model=str(small_release))).engine.release.is_demonstration
     assert caplog.messages == []
 
 
-def test_a_path_that_is_not_there_says_what_may_be_named() -> None:
-    with pytest.raises(CheckpointError, match="no model at /nowhere/at/all: name a release folder, a weights file or"):
+def test_a_path_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="no model at /nowhere/at/all: give a release folder, a weights file or"):
         find_model(Settings(model="/nowhere/at/all"))
 
 
@@ -61,10 +61,10 @@ def test_an_engine_is_loaded(small_release: Path) -> None:
     assert loaded.imports_s >= 0
 
 
-def test_a_device_that_is_not_there(small_release: Path) -> None:
+def test_an_unknown_device_is_refused(small_release: Path) -> None:
     with pytest.raises(DeviceError, match="quantum"):
         load_engine(Settings(model=str(small_release), device="quantum"))
-    assert gc.isenabled()  # it rests while a model is loaded
+    assert gc.isenabled()  # it is paused while a model is loaded
 
 
 async def loaded_in_background(settings: Settings) -> LoadedModel | MedImageInsightError:
@@ -78,7 +78,9 @@ async def loaded_in_background(settings: Settings) -> LoadedModel | MedImageInsi
     "weights",
     [pytest.param(0, id="empty"), pytest.param(9, id="nine bytes"), pytest.param(1_000_000, id="cut short")],
 )
-async def test_weights_cut_short_are_a_sentence(weights: int, small_release: Path, tmp_path: Path) -> None:
+async def test_truncated_weights_give_an_error_of_one_sentence(
+    weights: int, small_release: Path, tmp_path: Path
+) -> None:
     whole = next((small_release / "vision_model").iterdir()).read_bytes()
     result = await loaded_in_background(
         Settings(model=str(with_other_weights(small_release, tmp_path, whole[:weights])))
@@ -88,18 +90,18 @@ async def test_weights_cut_short_are_a_sentence(weights: int, small_release: Pat
     assert "\n" not in str(result)
 
 
-async def test_a_fault_while_loading_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(_: Settings) -> LoadedModel:
         raise ZeroDivisionError
 
     monkeypatch.setattr("app.inference.model_loader.load_engine", load)
     result = await loaded_in_background(Settings())
     assert isinstance(result, CheckpointError)
-    assert str(result) == "loading the model failed (ZeroDivisionError); the log has the details"
+    assert str(result) == "the model cannot be loaded (ZeroDivisionError); the log contains the details"
 
 
-def test_a_loop_that_is_gone_is_no_fault(small_release: Path) -> None:
-    """The service was stopped while its model was being loaded."""
+def test_a_closed_loop_is_not_an_error(small_release: Path) -> None:
+    """The loop closes when the service is stopped while its model is loaded."""
     told: list[object] = []
 
     async def stopped_at_once() -> None:
@@ -112,7 +114,7 @@ def test_a_loop_that_is_gone_is_no_fault(small_release: Path) -> None:
     assert told == []
 
 
-def test_what_is_wrong_with_a_path_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+def test_a_wrong_path_is_reported_before_torch_is_imported(tmp_path: Path) -> None:
     program = f"""
 import sys
 from app.inference.model_loader import load_engine

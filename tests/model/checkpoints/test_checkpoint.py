@@ -1,4 +1,4 @@
-"""A checkpoint's file to a model: every key once, strictly, and mapped instead of copied."""
+"""Loading of weights files: each key is used exactly once, and the weights are mapped, not copied."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_the_logit_scale_stays_float32(weights: Path, config: ModelConfig, dtype
 
 
 def mapped_ranges(file: Path) -> list[range]:
-    """Where this process has a file mapped into its memory."""
+    """Address ranges at which this process has mapped a file."""
     lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
     return [range(*(int(end, 16) for end in line[0].split("-"))) for line in lines]
 
@@ -97,7 +97,7 @@ def test_parameters_are_the_mapped_file(weights: Path, config: ModelConfig) -> N
         for name, parameter in model.named_parameters()
         if not any(parameter.data_ptr() in addresses for addresses in mapped)
     }
-    # Dense convolutions are laid out anew, channels last; in the depth-wise ones the two layouts are the same.
+    # Dense convolutions are copied to channels last; in depth-wise convolutions the two layouts are the same.
     dense = {name for name, module in model.named_modules() if isinstance(module, nn.Conv2d) and module.groups == 1}
     assert copied == {f"{name}.weight" for name in dense}
     assert all(model.get_parameter(name).is_contiguous(memory_format=torch.channels_last) for name in copied)
@@ -117,35 +117,35 @@ def test_a_conversion_leaves_nothing_mapped(weights: Path, config: ModelConfig) 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"logit_scale": None}, "lacks logit_scale: it does not belong to its config.yaml"),
-        ({"image_encoder.norms.bias": None}, "lacks image_encoder.norms.bias: it does not belong to its config.yaml"),
+        ({"logit_scale": None}, "lacks logit_scale: it does not match its config.yaml"),
+        ({"image_encoder.norms.bias": None}, "lacks image_encoder.norms.bias: it does not match its config.yaml"),
         (
             {f"lang_encoder.resblocks.1.ln_{n}.{part}": None for n in (1, 2) for part in ("weight", "bias")}
             | {"lang_projection": None},
             "lacks lang_encoder.resblocks.1.ln_1.bias, lang_encoder.resblocks.1.ln_1.weight, "
             "lang_encoder.resblocks.1.ln_2.bias, lang_encoder.resblocks.1.ln_2.weight and 1 more: "
-            "it does not belong to its config.yaml",
+            "it does not match its config.yaml",
         ),
         (
             {"image_encoder.head.weight": np.zeros((2, 32), np.float32)},
-            "has left over image_encoder.head.weight: it does not belong to its config.yaml",
+            "has the unknown image_encoder.head.weight: it does not match its config.yaml",
         ),
         (
             {"lang_projection": np.zeros((20, 24), np.float32)},
-            ": lang_projection has shape [20, 24], its config.yaml and tokenizer need [24, 20]",
+            ": lang_projection has shape [20, 24], but its config.yaml and tokenizer need [24, 20]",
         ),
         (
             {"logit_scale": np.zeros(1, np.float32)},
-            ": logit_scale has shape [1], its config.yaml and tokenizer need []",
+            ": logit_scale has shape [1], but its config.yaml and tokenizer need []",
         ),
         (
             {"lang_projection": np.zeros((24, 20), np.int64)},
-            ": lang_projection is of dtype I64; one of F64, F32, F16, BF16 is needed",
+            ": lang_projection has the dtype I64; one of F64, F32, F16, BF16 is needed",
         ),
     ],
-    ids=["a scalar missing", "a norm missing", "many missing", "left over", "shape", "scalar's shape", "integers"],
+    ids=["a scalar missing", "a norm missing", "many missing", "unknown", "shape", "scalar's shape", "integers"],
 )
-def test_a_file_that_does_not_belong_to_its_config(
+def test_a_file_that_does_not_match_its_config_is_refused(
     weights: Path, config: ModelConfig, changes: dict[str, Any], sentence: str
 ) -> None:
     tensors = {**weights_of(weights.parent / "config.yaml"), **changes}
@@ -154,7 +154,7 @@ def test_a_file_that_does_not_belong_to_its_config(
     assert said == f"weights.pt{'' if sentence.startswith(':') else ' '}{sentence}"
 
 
-def test_a_vocabulary_of_another_size_is_told_by_its_embedding(weights: Path, config: ModelConfig) -> None:
+def test_a_vocabulary_of_another_size_is_refused_by_its_embedding(weights: Path, config: ModelConfig) -> None:
     with pytest.raises(CheckpointError, match=r"token_embedding.weight has shape \[518, 24\], .* need \[519, 24\]"):
         load_model(weights, config, VOCABULARY_SIZE + 1, device=CPU, dtype=torch.float32)
 
@@ -169,15 +169,15 @@ def test_a_vocabulary_of_another_size_is_told_by_its_embedding(weights: Path, co
         lambda data: b"",
         lambda data: data + b"x",
         lambda data: b"\x01" * 1000,
-        lambda data: b"\x80\x00" + data[2:],  # the first byte alone makes no pickle
+        lambda data: b"\x80\x00" + data[2:],  # the first byte of a pickle, but not the second
         lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     ],
     ids=["a byte short", "half", "header cut", "4 bytes", "empty", "a byte long", "garbage", "0x80", "LFS pointer"],
 )
-def test_a_file_that_is_no_whole_safetensors_file(weights: Path, config: ModelConfig, damage: Any) -> None:
+def test_a_file_that_is_not_a_complete_safetensors_file(weights: Path, config: ModelConfig, damage: Any) -> None:
     weights.write_bytes(damage(weights.read_bytes()))
     assert refusal(weights, config) == (
-        "weights.pt is no whole safetensors file (truncated, damaged, or of another kind): get it again"
+        "weights.pt is not a complete safetensors file (truncated, damaged or of another format): download it again"
     )
 
 
@@ -186,8 +186,8 @@ def test_a_pickle_is_refused_with_the_reason(weights: Path, config: ModelConfig,
     pickled = weights.with_name("pickled.pt")
     torch.save(load_file(weights), pickled, _use_new_zipfile_serialization=zipped)
     assert refusal(pickled, config) == (
-        "pickled.pt is a pickle, which can run any code when it is loaded; only safetensors files are read: "
-        "convert it with safetensors.torch.save_file on a machine where you trust it"
+        "pickled.pt is a pickle, which can run arbitrary code when it is loaded; only safetensors files are "
+        "accepted: if you trust the file, convert it with safetensors.torch.save_file"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, config: ModelConfig) -> No
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """As a user who may not read everything, if this one may."""
+    """Run the body as another user if this user is root, who may read every file."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(10001)

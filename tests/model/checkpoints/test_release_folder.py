@@ -1,4 +1,4 @@
-"""The shapes that a model's folder is handed around in."""
+"""The layouts in which the folder of a model is distributed."""
 
 import hashlib
 from collections.abc import Callable
@@ -49,9 +49,9 @@ def test_a_release_folder_is_found_in_the_folders_around_it(tmp_path: Path, arou
     assert find_release_folder(release) == parts(release)
 
 
-def test_what_lies_deeper_is_not_searched_for(tmp_path: Path) -> None:
+def test_deeper_folders_are_not_searched(tmp_path: Path) -> None:
     release_at(tmp_path / "my" / "models" / "2024.09.27")
-    assert refusal(tmp_path) == (f"no config.yaml in {tmp_path}, in a folder of it, or in artifacts/checkpoints of it")
+    assert refusal(tmp_path) == (f"no config.yaml in {tmp_path}, its subfolders or its artifacts/checkpoints")
 
 
 def test_a_release_folder_hides_what_is_below_it(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_weights_and_vocabulary_may_lie_flat(tmp_path: Path, weights: str, token
 
 
 def linked(snapshot: Path, blobs: Path) -> Path:
-    """A snapshot as Hugging Face's cache keeps it: links into a folder of files named by their hash."""
+    """A snapshot as in the Hugging Face cache: links into a folder of files that are named by their hash."""
     blobs.mkdir()
     for name in FILES:
         blob = blobs / hashlib.sha256(name.encode()).hexdigest()
@@ -101,18 +101,24 @@ def test_a_link_to_a_release_beside_it_is_the_same_model(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("around", ["", "artifacts/checkpoints"])
-def test_of_several_models_one_must_be_named(tmp_path: Path, around: str) -> None:
+def test_several_models_are_refused(tmp_path: Path, around: str) -> None:
     for name in ("2024.09.27", "finetuned"):
         release_at(tmp_path / around / name)
-    assert refusal(tmp_path) == f"{tmp_path} holds several models (2024.09.27, finetuned): name one of them"
+    assert refusal(tmp_path) == f"{tmp_path} contains several models (2024.09.27, finetuned): give the path of one"
 
 
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        (WEIGHTS, "has no weights: vision_model/*.pt or *.safetensors is needed"),
-        (f"{TOKENIZER}/vocab.json", "has no tokenizer: language_model/*/ with vocab.json and merges.txt is needed"),
-        (f"{TOKENIZER}/merges.txt", "has no tokenizer: language_model/*/ with vocab.json and merges.txt is needed"),
+        (WEIGHTS, "has no weights file: vision_model/*.pt or *.safetensors is needed"),
+        (
+            f"{TOKENIZER}/vocab.json",
+            "has no tokenizer: a folder language_model/*/ with vocab.json and merges.txt is needed",
+        ),
+        (
+            f"{TOKENIZER}/merges.txt",
+            "has no tokenizer: a folder language_model/*/ with vocab.json and merges.txt is needed",
+        ),
     ],
 )
 def test_a_missing_part_is_named(tmp_path: Path, missing: str, sentence: str) -> None:
@@ -120,24 +126,24 @@ def test_a_missing_part_is_named(tmp_path: Path, missing: str, sentence: str) ->
     assert refusal(tmp_path) == f"{tmp_path} {sentence}"
 
 
-def test_of_several_weights_files_one_must_be_named(tmp_path: Path) -> None:
+def test_several_weights_files_are_refused(tmp_path: Path) -> None:
     (release_at(tmp_path) / "vision_model" / "finetuned.safetensors").touch()
     assert refusal(tmp_path) == (
-        f"{tmp_path} holds several weights files (finetuned.safetensors, medimageinsigt-v1.0.0.pt): "
-        "name one of them instead"
+        f"{tmp_path} contains several weights files (finetuned.safetensors, medimageinsigt-v1.0.0.pt): "
+        "give the path of one"
     )
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda path: None, "no model at {}: name a release folder, a weights file or a Hugging Face id"),
-        (Path.mkdir, "no config.yaml in {}, in a folder of it, or in artifacts/checkpoints of it"),
-        (Path.touch, "no config.yaml beside MODEL or in the folder around it"),
+        (lambda path: None, "no model at {}: give a release folder, a weights file or a Hugging Face id"),
+        (Path.mkdir, "no config.yaml in {}, its subfolders or its artifacts/checkpoints"),
+        (Path.touch, "no config.yaml in the folder of MODEL or in its parent folder"),
     ],
     ids=["no such path", "empty folder", "lonely file"],
 )
-def test_nothing_there(tmp_path: Path, make: Callable[[Path], None], sentence: str) -> None:
+def test_a_path_without_a_model_is_refused(tmp_path: Path, make: Callable[[Path], None], sentence: str) -> None:
     make(tmp_path / "MODEL")
     assert refusal(tmp_path / "MODEL") == sentence.format(tmp_path / "MODEL")
 
