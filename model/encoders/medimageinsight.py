@@ -1,4 +1,4 @@
-"""The two-tower model: images and texts in one space (Codella et al. 2024, arXiv:2410.06542)."""
+"""MedImageInsight: embeds images and texts in one space (Codella et al. 2024, arXiv:2410.06542)."""
 
 import torch
 import torch.nn.functional as F
@@ -10,27 +10,41 @@ from model.encoders.text_encoder import TextEncoder
 
 
 class MedImageInsight(nn.Module):
-    """Both encoders, their projections, and the learned log temperature."""
+    """Both encoders, their projections, and `logit_scale`, the learned log temperature."""
 
     def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.image_encoder = build_image_encoder(config.image)
         self.text_encoder = TextEncoder(config.text, vocabulary_size)
-        self.image_projection = nn.Parameter(torch.empty(config.image.widths[-1], config.embedding_size))
-        self.text_projection = nn.Parameter(torch.empty(config.text.width, config.embedding_size))
+        self.image_projection = nn.Parameter(torch.empty(config.image.widths[-1], config.embedding_size))  # C, D
+        self.text_projection = nn.Parameter(torch.empty(config.text.width, config.embedding_size))  # C, D
         self.logit_scale = nn.Parameter(torch.ones([]))
         nn.init.trunc_normal_(self.image_projection, std=0.02)
         nn.init.trunc_normal_(self.text_projection, std=0.02)
 
     def encode_image(self, pixels: Tensor, *, normalize: bool = True) -> Tensor:
-        """Embed normalised pixels (B, 3, H, W) as `image_features` (B, D), float32, of unit L2 norm if `normalize`."""
-        projected = (self.image_encoder(pixels) @ self.image_projection).float()
+        """Embed images.
+
+        Args:
+            pixels: (B, 3, H, W), normalised with the mean and std of the config, in the dtype of the model.
+            normalize: divide each row by its L2 norm. Default: True.
+
+        Returns:
+            `image_features`, (B, D) float32.
+        """
+        projected = (self.image_encoder(pixels) @ self.image_projection).float()  # B, D
         return F.normalize(projected, dim=-1) if normalize else projected
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, *, normalize: bool = True) -> Tensor:
-        """Embed token ids (B, L) as `text_features` (B, D), float32, of unit L2 norm if `normalize`.
+        """Embed tokenized texts.
 
-        For the arguments see `TextEncoder.forward`.
+        Args:
+            input_ids: (B, L) int64 token ids, L at most the context length, with the padding at the end.
+            attention_mask: (B, L) bool, False on padding.
+            normalize: divide each row by its L2 norm. Default: True.
+
+        Returns:
+            `text_features`, (B, D) float32.
         """
-        projected = (self.text_encoder(input_ids, attention_mask) @ self.text_projection).float()
+        projected = (self.text_encoder(input_ids, attention_mask) @ self.text_projection).float()  # B, D
         return F.normalize(projected, dim=-1) if normalize else projected

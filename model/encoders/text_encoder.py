@@ -1,6 +1,7 @@
-"""The text tower: a pre-norm transformer over BPE tokens, as in CLIP but, as released, without a causal mask.
+"""Text encoder: a pre-norm transformer over BPE tokens, as in CLIP (Radford et al. 2021, arXiv:2103.00020).
 
-Padding exists for attention alone: all other layers see the batch's tokens and nothing else, as one (T, C) tensor.
+The released model has no causal mask, unlike CLIP. Only the attention sees padding. All other layers process the T
+tokens of the batch without padding, as one (T, C) tensor.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 from model.config import TextEncoderConfig
 
-LAYER_NORM_EPS = 1e-12
+LAYER_NORM_EPS = 1e-12  # as in the reference implementation; torch's default is 1e-5
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer norm computed in float32, whatever the dtype of its input."""
+    """Layer norm that computes in float32 and returns the dtype of its input."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=LAYER_NORM_EPS)
@@ -27,7 +28,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class QuickGELU(nn.Module):
-    """The sigmoid approximation of GELU that CLIP was trained with."""
+    """The sigmoid approximation of GELU with which CLIP was trained."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
@@ -35,14 +36,14 @@ class QuickGELU(nn.Module):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of a batch stand among its padded positions."""
+    """Positions of the tokens of a batch in its padded form, and who attends to whom."""
 
     shape: tuple[int, int]  # B, L
-    positions: Tensor  # (T,) int64, of each token in the flattened (B, L)
-    mask: Tensor  # (B, 1, 1 or L, L) bool: who may be looked at
+    positions: Tensor  # (T,) int64, index of each token in the flattened (B, L)
+    mask: Tensor  # (B, 1, 1 or L, L) bool, True where a query attends to a key
 
     def padded(self, x: Tensor) -> Tensor:
-        """(T, C) to (B, L, C), zeros where there is no token."""
+        """Convert (T, C) to (B, L, C), with zeros on padding."""
         return (
             x.new_zeros(self.shape[0] * self.shape[1], x.shape[-1])
             .index_copy(0, self.positions, x)
@@ -50,12 +51,12 @@ class Layout:
         )
 
     def packed(self, x: Tensor) -> Tensor:
-        """(B, L, C) to (T, C)."""
+        """Convert (B, L, C) to (T, C), without the padding."""
         return x.flatten(0, 1).index_select(0, self.positions)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention; parameter names are those of `nn.MultiheadAttention`, as in the checkpoint."""
+    """Multi-head self-attention. The parameter names are those of `nn.MultiheadAttention`, as in the release."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -68,14 +69,14 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         qkv = layout.padded(F.linear(x, self.in_proj_weight, self.in_proj_bias))  # B, L, 3*C
         qkv = qkv.view(*layout.shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3, B, heads, L, C/heads
-        query, key, value = qkv.unbind(0)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
-        projected: Tensor = self.out_proj(layout.packed(attended.transpose(1, 2).flatten(2)))
+        query, key, value = qkv.unbind(0)  # each B, heads, L, C/heads
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)  # B, heads, L, C/heads
+        projected: Tensor = self.out_proj(layout.packed(attended.transpose(1, 2).flatten(2)))  # T, C
         return projected
 
 
 class ResidualAttentionBlock(nn.Module):
-    """Attention and a feed-forward layer, each behind its norm and beside its shortcut."""
+    """Attention and a feed-forward network, each with a norm before it and a residual connection around it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -88,18 +89,18 @@ class ResidualAttentionBlock(nn.Module):
         self.ln_2 = LayerNorm(width)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        x = x + self.attn(self.ln_1(x), layout)
-        attended: Tensor = x + self.mlp(self.ln_2(x))
-        return attended
+        x = x + self.attn(self.ln_1(x), layout)  # T, C
+        output: Tensor = x + self.mlp(self.ln_2(x))  # T, C
+        return output
 
 
 class TextEncoder(nn.Module):
-    """Token ids to one feature vector per text."""
+    """Maps the token ids of a text to one feature vector."""
 
     def __init__(self, config: TextEncoderConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.causal = config.causal
-        self.gradient_checkpointing = False  # training with less memory: activations are computed twice
+        self.gradient_checkpointing = False  # saves memory in training, but computes the activations twice
         self.token_embedding = nn.Embedding(vocabulary_size, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
         self.resblocks = nn.ModuleList(ResidualAttentionBlock(config.width, config.heads) for _ in range(config.layers))
@@ -111,23 +112,23 @@ class TextEncoder(nn.Module):
         """Encode texts.
 
         Args:
-            input_ids: (B, L) token ids, L at most the context length; padding stands at the end.
+            input_ids: (B, L) int64 token ids, L at most the context length, with the padding at the end.
             attention_mask: (B, L) bool, False on padding.
 
         Returns:
-            (B, width) the final-norm state at the end-of-text token, which has the vocabulary's largest id.
+            (B, C) features: the layer-normalised state at the first end-of-text token, which has the largest id.
         """
         length = input_ids.shape[1]
-        mask = attention_mask[:, None, None, :]  # B, 1, 1, L: who may be looked at
+        mask = attention_mask[:, None, None, :]  # B, 1, 1, L
         if self.causal:
-            mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+            mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()  # B, 1, L, L
         layout = Layout((len(input_ids), length), attention_mask.flatten().nonzero().squeeze(1), mask)
-        x = layout.packed(self.token_embedding(input_ids) + self.positional_embedding[:length])
+        x = layout.packed(self.token_embedding(input_ids) + self.positional_embedding[:length])  # T, C
         for block in self.resblocks:
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, layout, use_reentrant=False)
             else:
                 x = block(x, layout)
-        at_end = layout.padded(x)[torch.arange(len(input_ids), device=x.device), input_ids.argmax(dim=-1)]
+        at_end = layout.padded(x)[torch.arange(len(input_ids), device=x.device), input_ids.argmax(dim=-1)]  # B, C
         features: Tensor = self.ln_final(at_end)
         return features

@@ -1,4 +1,4 @@
-"""Text to token ids: CLIP's byte-pair encoding behind `ftfy`, as the released pipeline ran it."""
+"""Tokenizer: `ftfy`, lower case, then CLIP's byte-pair encoding, as in the released pipeline."""
 
 from pathlib import Path
 
@@ -9,50 +9,57 @@ from model.errors import CheckpointError, TextInvalid
 
 VOCABULARY_FILES = ("vocab.json", "merges.txt")
 START, END = "<|startoftext|>", "<|endoftext|>"
-# How CLIP (Radford et al. 2021) parts a text into words before it merges their bytes.
+# The words into which CLIP (Radford et al. 2021, arXiv:2103.00020) splits a text before it merges their bytes.
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 class Tokenizer:
-    """CLIP's tokeniser for one vocabulary and context length. Safe to call from several threads."""
+    """CLIP's tokenizer for one vocabulary and one context length. May be called from several threads at once."""
 
     def __init__(self, folder: Path, context_length: int) -> None:
-        """Read `vocab.json` and `merges.txt`.
+        """Read the vocabulary.
+
+        Args:
+            folder: contains `vocab.json` and `merges.txt`.
+            context_length: the maximum number of tokens per text, including the start token and the end token.
 
         Raises:
-            CheckpointError: a file is missing or unreadable, or the end-of-text token is not the last of the
-                vocabulary (the text encoder finds it as the largest id).
+            CheckpointError: a file is missing or unreadable, or the end-of-text token does not have the largest id,
+                by which the text encoder finds it.
         """
         missing = [name for name in VOCABULARY_FILES if not (folder / name).is_file()]
         if missing:
             raise CheckpointError(f"the tokenizer folder {folder.name} lacks {' and '.join(missing)}")
         try:
             self._backend = _backend(*(str(folder / name) for name in VOCABULARY_FILES))
-        except Exception as error:  # the tokenizers package raises nothing more special
-            raise CheckpointError(f"the tokenizer folder {folder.name} holds no readable CLIP vocabulary") from error
+        except Exception as error:  # the tokenizers package raises only the base class
+            raise CheckpointError(f"the tokenizer folder {folder.name} contains no readable CLIP vocabulary") from error
         self.vocabulary_size = self._backend.get_vocab_size()
         if self._backend.token_to_id(END) != self.vocabulary_size - 1:
-            raise CheckpointError("the tokenizer's end-of-text token must have the largest id of its vocabulary")
+            raise CheckpointError("the end-of-text token of the tokenizer must have the largest id of the vocabulary")
         self.context_length = context_length
         self._backend.enable_truncation(context_length)
 
     def __call__(self, text: str) -> tuple[int, ...]:
-        """Encode one text: start token, at most `context_length` - 2 tokens, end token; no padding.
+        """Encode one text, without padding.
+
+        Returns:
+            The start token, at most `context_length` - 2 tokens of the text, and the end token.
 
         Raises:
-            TextInvalid: the text holds a lone surrogate, so it is no Unicode text.
+            TextInvalid: the text contains a lone surrogate, so it is not valid Unicode.
         """
         import ftfy
 
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise TextInvalid("the text holds half of a surrogate pair; send well-formed Unicode") from error
+            raise TextInvalid("the text contains half of a surrogate pair; send valid Unicode") from error
         return tuple(self._backend.encode(ftfy.fix_text(text).lower()).ids)
 
 
 def _backend(vocabulary: str, merges: str) -> Backend:
-    """CLIP's pipeline without a normaliser: `Tokenizer.__call__` normalises as the released pipeline did."""
+    """CLIP's pipeline without a normalizer, because `Tokenizer.__call__` normalizes as the released pipeline does."""
     backend = Backend(models.BPE.from_file(vocabulary, merges, end_of_word_suffix="</w>", unk_token=END))
     backend.add_special_tokens([AddedToken(START, normalized=True), AddedToken(END, normalized=False)])
     words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)

@@ -1,4 +1,4 @@
-"""The two encoders said a second time, as plainly as possible, to compare the fast ones with."""
+"""Independent, simple implementations of both encoders, with which the fast ones are compared."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from model.config import ImageEncoderConfig
 
 
 def timm_davit(config: ImageEncoderConfig) -> DaVit:
-    """timm's own DaViT, of which no block is replaced."""
+    """Build timm's own DaViT, in which no block is replaced."""
     return DaVit(
         depths=config.depths,
         embed_dims=config.widths,
@@ -25,7 +25,17 @@ def timm_davit(config: ImageEncoderConfig) -> DaVit:
 
 
 def text_encoding(state: Mapping[str, Tensor], heads: int, ids: Sequence[int], *, causal: bool) -> Tensor:
-    """What `TextEncoder` computes of one text: position by position, head by head, in float64, with no padding."""
+    """Compute the features of `TextEncoder` for one text: per position and head, in float64, without padding.
+
+    Args:
+        state: the state dict of the encoder.
+        heads: number of attention heads.
+        ids: the token ids of the text.
+        causal: each position attends only to itself and to earlier positions.
+
+    Returns:
+        (C,) float64.
+    """
     weights = {name: tensor.double() for name, tensor in state.items()}
     layers = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("resblocks."))
     states = [

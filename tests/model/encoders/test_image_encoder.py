@@ -1,4 +1,4 @@
-"""The image tower against timm's own DaViT, in which no block is replaced."""
+"""The image encoder against timm's own DaViT, in which no block is replaced."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ CONFIG = ImageEncoderConfig(
 
 
 def pair(config: ImageEncoderConfig) -> tuple[DaVit, DaVit]:
-    """Our tower and timm's, with the same weights; biases are random too, since padding attends with qkv's."""
+    """Our encoder and timm's with the same weights. Biases are random too, because padding has the bias of qkv."""
     torch.manual_seed(0)
     ours, theirs = build_image_encoder(config).eval(), timm_davit(config)
     for parameter in ours.parameters():
@@ -42,9 +42,9 @@ def random_pixels(count: int, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize(
     "size",
     [
-        (128, 128),  # windows of 4 divide the grids of all stages: 32, 16, 8, 4
-        (64, 64),  # of all but the last: 16, 8, 4, 2
-        (120, 120),  # of none: 30, 15, 8, 4; the model's own proportions at 480 pixels
+        (128, 128),  # windows of 4 divide the grids of all stages: 32, 16, 8 and 4
+        (64, 64),  # they divide all grids but the last: 16, 8, 4 and 2
+        (120, 120),  # 30, 15, 8 and 4: the first two grids are padded
         (64, 128),
         (50, 71),
         (33, 9),
@@ -73,7 +73,7 @@ def test_features_are_timms_at_any_image_size(size: tuple[int, int]) -> None:
     ],
     ids=str,
 )
-def test_features_are_timms_for_any_sizes_of_the_tower(changes: dict[str, object]) -> None:
+def test_features_are_timms_for_any_sizes_of_the_encoder(changes: dict[str, object]) -> None:
     ours, theirs = pair(dataclasses.replace(CONFIG, **changes))  # type: ignore[arg-type]
     pixels = random_pixels(2, 72, 56)
     with torch.inference_mode():

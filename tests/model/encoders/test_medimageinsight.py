@@ -1,4 +1,4 @@
-"""The whole model, built from config files of many sizes, against both towers said a second time."""
+"""The whole model, built from configs of many sizes, against independent implementations of both encoders."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ SIZES: dict[str, dict[str, Any]] = {
     "another window": {"IMAGE_ENCODER.SPEC.WINDOW_SIZE": 5},
     "another image size": {"IMAGE_ENCODER.IMAGE_SIZE": [96, 96]},
     "an oblong image": {"IMAGE_ENCODER.IMAGE_SIZE": [100, 36]},
-    "another text tower": {
+    "another text encoder": {
         "LANG_ENCODER.WIDTH": 32,
         "LANG_ENCODER.HEADS": 8,
         "LANG_ENCODER.LAYERS": 3,
         "LANG_ENCODER.CONTEXT_LENGTH": 9,
     },
-    "a causal text tower": {"LANG_ENCODER.AUTOGRESSIVE": True},
+    "a causal text encoder": {"LANG_ENCODER.AUTOGRESSIVE": True},
     "another projection": {"UNICL_MODEL.DIM_PROJECTION": 7},
 }
 
@@ -59,14 +59,14 @@ def test_a_model_of_any_sizes_embeds_images_and_texts(tmp_path: Path, changes: d
 
 
 def check(features: Tensor, expected: Tensor, embedding_size: int) -> None:
-    """Features are of unit length, and the expected ones in everything but the length."""
+    """Check that the features are the expected ones, divided by their L2 norm."""
     assert features.shape == (len(expected), embedding_size)
     assert (features.norm(dim=-1) - 1).abs().max() < 1e-6
     assert (features - F.normalize(expected, dim=-1)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_features_are_float32_whatever_the_model_is(tmp_path: Path, dtype: torch.dtype) -> None:
+def test_features_are_float32_for_any_dtype_of_the_model(tmp_path: Path, dtype: torch.dtype) -> None:
     release = write_release(tmp_path / "release")
     model = MedImageInsight(read_config(release / "config.yaml"), VOCABULARY_SIZE).eval().to(dtype)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The text tower against the same computation said position by position."""
+"""The text encoder against an independent implementation that computes position by position."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ TEXTS = [[48, END], [48, 3, END], [48, 7, 7, 1, 30, 12, END], [48, *range(14), E
 
 
 def random_encoder(config: TextEncoderConfig) -> TextEncoder:
-    """An encoder in which every weight and bias matters."""
+    """An encoder in which each weight and bias influences the features."""
     torch.manual_seed(0)
     encoder = TextEncoder(config, vocabulary_size=END + 1).eval().requires_grad_(False)
     for parameter in encoder.parameters():

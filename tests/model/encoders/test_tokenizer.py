@@ -1,4 +1,4 @@
-"""Texts to token ids. That they are the reference's is in `tests/parity`; here, what surrounds that."""
+"""The tokenizer: truncation, threads, invalid texts, damaged files. `tests/parity` compares ids with the reference."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def test_a_long_text_is_cut_and_keeps_its_end_token(tokenizer: Tokenizer, words:
 
 
 @pytest.mark.parametrize("context_length", [3, 16, 77, 200])
-def test_the_context_length_is_the_configs(clip_folder: Path, context_length: int) -> None:
+def test_the_context_length_can_be_chosen(clip_folder: Path, context_length: int) -> None:
     assert len(Tokenizer(clip_folder, context_length)("chest " * 300)) == context_length
 
 
@@ -50,8 +50,8 @@ def test_the_context_length_is_the_configs(clip_folder: Path, context_length: in
     "text",
     [
         "CHEST X-RAY: No Pneumothorax!",
-        "ΠΝΕΥΜΟΝΑΣ ΚΑΙ ΘΩΡΑΚΑΣ",  # Python's lower case ends a Greek word in another sigma
-        "İstanbul, J̌ and H̱",  # lower case after composing, not before
+        "ΠΝΕΥΜΟΝΑΣ ΚΑΙ ΘΩΡΑΚΑΣ",  # in lower case, Python uses another sigma at the end of a Greek word
+        "İstanbul, J̌ and H̱",  # ftfy composes characters before lower case
         "naïve cafe\u0301 — “quoted” ﬁbrosis ½ Ⅷ Ｆｕｌｌ",
         "cafÃ© &amp; &lt;b&gt; it's we'll DON'T",
         "胸部X線 الصدر грудь หน้าอก 😀",
@@ -62,7 +62,7 @@ def test_ids_are_those_of_openais_own_algorithm(tokenizer: Tokenizer, text: str)
     plain = SimpleTokenizer()
     plain.clean_fn = lambda text: " ".join(
         ftfy.fix_text(text).split()
-    ).lower()  # as transformers' slow tokeniser cleaned
+    ).lower()  # as transformers' slow tokenizer cleans texts
     assert tokenizer(text) == (START, *plain.encode(text), END)
 
 
@@ -80,7 +80,7 @@ def test_calls_from_several_threads_do_not_disturb_each_other(tokenizer: Tokeniz
 
 @pytest.mark.parametrize("text", ["\ud800", "chest \udfff x-ray", "\udcff\udcfe"])
 def test_half_a_surrogate_pair_is_invalid(tokenizer: Tokenizer, text: str) -> None:
-    with pytest.raises(TextInvalid, match="the text holds half of a surrogate pair; send well-formed Unicode"):
+    with pytest.raises(TextInvalid, match="the text contains half of a surrogate pair; send valid Unicode"):
         tokenizer(text)
 
 
@@ -150,5 +150,7 @@ def test_a_vocabulary_whose_end_token_is_not_the_last_is_refused(tmp_path: Path)
     vocabulary = json.loads((write_vocabulary(tmp_path) / "vocab.json").read_text())
     vocabulary["<|endoftext|>"], vocabulary["a"] = vocabulary["a"], vocabulary["<|endoftext|>"]
     (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
-    with pytest.raises(CheckpointError, match="end-of-text token must have the largest id of its vocabulary"):
+    with pytest.raises(
+        CheckpointError, match="end-of-text token of the tokenizer must have the largest id of the vocabulary"
+    ):
         Tokenizer(tmp_path, 8)
