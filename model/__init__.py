@@ -1,1 +1,1 @@
-"""The model side: MedImageInsight's encoders, its checkpoints, and the engine that runs them. Knows nothing of HTTP."""
+"""MedImageInsight: encoders, checkpoints, and the engine that runs them. Independent of HTTP and of the environment."""

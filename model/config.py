@@ -1,7 +1,7 @@
-"""The sizes of a model, read from a release folder's `config.yaml`.
+"""Sizes of a model, read from the `config.yaml` of a release folder.
 
-The file is the trainer's own configuration; of its many keys only those that shape the encoders and their
-preprocessing are read. What the code cannot build is refused by the key's full name.
+The file is the configuration of the trainer. Only the keys that determine the encoders and their preprocessing are
+read. An architecture that the code cannot build is refused with the full name of the key.
 """
 
 import math
@@ -14,9 +14,9 @@ import yaml
 
 from model.errors import ConfigError
 
-STAGES = 4  # DaViT's stages: the patch kernels below are given one per stage
+STAGES = 4  # stages of DaViT; each list in the file has one value per stage
 
-# Keys with one possible value: timm's DaViT and the released recipe have no other.
+# Keys with only one accepted value, because timm's DaViT and the released recipe support no other.
 _FIXED = {
     "IMAGE_ENCODER.NAME": "davit_v1",
     "IMAGE_ENCODER.SPEC.PATCH_SIZE": [7, 3, 3, 3],
@@ -37,63 +37,69 @@ _FIXED_WHEN_GIVEN = {
     "TEST.CENTER_CROP": False,
     "AUG.INTERPOLATION": "bicubic",
 }
-_SECTIONS = ("IMAGE_ENCODER", "LANG_ENCODER", "UNICL_MODEL", "TEST", "AUG")  # the trainer lets "AUG.X: y" override them
+_SECTIONS = (
+    "IMAGE_ENCODER",
+    "LANG_ENCODER",
+    "UNICL_MODEL",
+    "TEST",
+    "AUG",
+)  # in the trainer, a dotted key such as "AUG.X" overrides them
 
 
 @dataclass(frozen=True)
 class ImageEncoderConfig:
-    """The DaViT image tower and its input."""
+    """Sizes of the DaViT image encoder and its input."""
 
     image_size: tuple[int, int]  # height, width in pixels
-    image_mean: tuple[float, float, float]  # of RGB scaled to [0, 1]
-    image_std: tuple[float, float, float]
-    depths: tuple[int, ...]  # dual-attention blocks, one number per stage
+    image_mean: tuple[float, float, float]  # of red, green and blue, scaled to [0, 1]
+    image_std: tuple[float, float, float]  # on the same scale
+    depths: tuple[int, ...]  # number of dual-attention blocks per stage
     widths: tuple[int, ...]  # channels per stage
-    heads: tuple[int, ...]  # attention heads, and channel groups, per stage
-    window_size: int  # tokens along one side of an attention window
-    drop_path_rate: float  # training only
+    heads: tuple[int, ...]  # attention heads per stage, which is also the number of channel groups
+    window_size: int  # width and height of an attention window, in tokens
+    drop_path_rate: float  # stochastic depth in training: the rate of the last block, in [0, 1)
 
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
-    """The text transformer."""
+    """Sizes of the text encoder."""
 
-    context_length: int  # tokens, start and end included
-    width: int
-    heads: int
+    context_length: int  # maximum tokens per text, including the start token and the end token
+    width: int  # channels
+    heads: int  # attention heads
     layers: int
-    causal: bool
+    causal: bool  # each token attends only to itself and to earlier tokens
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that shapes a MedImageInsight model, the vocabulary aside."""
+    """All sizes of a MedImageInsight model except the vocabulary's."""
 
     image: ImageEncoderConfig
     text: TextEncoderConfig
-    embedding_size: int  # dimensions of the shared space
+    embedding_size: int  # dimensions of the common space of images and texts
 
 
 def read_config(path: Path) -> ModelConfig:
     """Read `config.yaml`.
 
     Raises:
-        ConfigError: the file is not YAML, lacks a key, has a value out of range, or asks for an architecture
+        ConfigError: the file is not YAML, a key is missing, a value is out of range, or the architecture is one
             that this code cannot build.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"{path.name} cannot be read as YAML; a release folder's own config.yaml is needed"
+            f"{path.name} cannot be read as YAML; the config.yaml of a release folder is needed"
         ) from error
     if not isinstance(document, Mapping):
-        raise ConfigError(f"{path.name} holds no mapping of keys; a release folder's own config.yaml is needed")
+        raise ConfigError(f"{path.name} contains no mapping of keys; the config.yaml of a release folder is needed")
     return _Reader(document, path.name).model()
 
 
 class _Reader:
-    """Takes typed values out of the nested mapping, naming the full key in every complaint."""
+    """Reads typed values from the nested mapping. Each error names the full key."""
 
     def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self._document = document
@@ -147,7 +153,9 @@ class _Reader:
     def _image_size(self) -> tuple[int, int]:
         key = "IMAGE_ENCODER.IMAGE_SIZE"
         match self._get(key):
-            case [width, height] if _is_positive_int(width) and _is_positive_int(height):  # the reference's order
+            case [width, height] if _is_positive_int(width) and _is_positive_int(
+                height
+            ):  # the reference has this order too
                 return height, width
             case value:
                 raise self._error(key, f"is {value!r}; [width, height] in pixels is needed")
@@ -195,7 +203,7 @@ class _Reader:
 
     def _require_divisible(self, key: str, width: int, heads: int) -> None:
         if width % heads:
-            raise self._error(key, f"has a width of {width} that its {heads} heads do not divide")
+            raise self._error(key, f"has a width of {width}, which is not divisible by its {heads} heads")
 
     def _error(self, key: str, what: str) -> ConfigError:
         return ConfigError(f"{self._name}: {key} {what}")

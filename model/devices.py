@@ -1,4 +1,4 @@
-"""Which device, which dtype, how many threads."""
+"""Choice of the device, the dtype and the number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,13 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name` (`cpu`, `cuda`, `cuda:1`, `mps`); `auto` takes CUDA, then MPS, then the CPU.
+    """The device with a name: `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Args:
+        name: the name. Default: `auto`, which takes CUDA if available, then MPS, then the CPU.
 
     Raises:
-        DeviceError: no such device, or not on this machine.
+        DeviceError: the name is unknown, or this machine does not have the device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -25,19 +28,23 @@ def pick_device(name: str = "auto") -> torch.device:
     except RuntimeError as error:
         raise DeviceError(f"the device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps") from error
     if not available.get(device.type, False):
-        raise DeviceError(f"the device {name!r} is not available here; available are {_listed(available)}")
+        raise DeviceError(f"the device {name!r} is not available on this machine; it has {_listed(available)}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"the device {name!r} is not available here; there are {torch.cuda.device_count()} CUDA devices"
+            f"the device {name!r} is not available on this machine; it has {torch.cuda.device_count()} CUDA devices"
         )
     return device
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype called `name`; `auto` is bfloat16 on CUDA, float16 where a GPU lacks it, and float32 elsewhere.
+    """The dtype with a name: `float32`, `bfloat16` or `float16`.
+
+    Args:
+        name: the name, or `auto`: bfloat16 on CUDA (float16 on a GPU without bfloat16), float32 on other devices.
+        device: the device on which the encoders will run.
 
     Raises:
-        DeviceError: no such dtype.
+        DeviceError: the name is unknown.
     """
     if name == "auto":
         if device.type != "cuda":
@@ -49,13 +56,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def available_cpus() -> int:
-    """CPUs that this process may use: the least of the host's, its affinity's and its cgroup's quota."""
+    """Number of CPUs that this process may use: the minimum of the machine, the CPU affinity and the cgroup's quota."""
     return int(cpu_count())
 
 
 @contextmanager
 def out_of_memory_named() -> Iterator[None]:
-    """Make one error of the ways in which torch says that memory is out; on a CPU it is a plain RuntimeError.
+    """Convert each out-of-memory error of torch and NumPy to one class. On a CPU, torch raises a RuntimeError.
 
     Raises:
         OutOfDeviceMemory: the body ran out of memory.

@@ -1,4 +1,4 @@
-"""`config.yaml`: what is read from it, and what is refused, by the full name of the key."""
+"""`config.yaml`: the values that are read, and errors that give the full name of the key."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from model.errors import ConfigError
 from tests.parity.make_checkpoint import HERE as PARITY
 from tests.support.tiny import ABSENT, CONFIG, write_config
 
-# Keys with one possible value, and another one that somebody's training may have used.
+# Keys with only one accepted value, each with another value that a training may have used.
 FIXED = {
     "IMAGE_ENCODER.NAME": "coswin",
     "IMAGE_ENCODER.NUM_CLASSES": 1000,
@@ -79,7 +79,11 @@ def test_the_released_config() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "read"),
     [
-        ("IMAGE_ENCODER.IMAGE_SIZE", [96, 64], {"image_size": (64, 96)}),  # the reference: [width, height]
+        (
+            "IMAGE_ENCODER.IMAGE_SIZE",
+            [96, 64],
+            {"image_size": (64, 96)},
+        ),  # the order of the reference is [width, height]
         ("IMAGE_ENCODER.IMAGE_MEAN", [0, 0.5, 1], {"image_mean": (0.0, 0.5, 1.0)}),
         ("IMAGE_ENCODER.IMAGE_STD", [1, 0.5, 2], {"image_std": (1.0, 0.5, 2.0)}),
         ("IMAGE_ENCODER.SPEC.DEPTHS", [2, 2, 18, 2], {"depths": (2, 2, 18, 2)}),
@@ -143,7 +147,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("section", ["IMAGE_ENCODER", "IMAGE_ENCODER.SPEC", "LANG_ENCODER", "UNICL_MODEL"])
 @pytest.mark.parametrize("value", [ABSENT, None, 3, ["a"]])
-def test_a_section_that_is_none_is_told_by_a_key_of_it(tmp_path: Path, section: str, value: Any) -> None:
+def test_an_invalid_section_is_refused_by_one_of_its_keys(tmp_path: Path, section: str, value: Any) -> None:
     assert refusal(tmp_path, section, value).startswith(f"config.yaml: {section}.")
 
 
@@ -175,10 +179,10 @@ def test_a_value_of_the_wrong_kind_or_out_of_range_is_refused_by_its_key(
 
 def test_heads_that_do_not_divide_their_width_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, "LANG_ENCODER.HEADS", 5) == (
-        "config.yaml: LANG_ENCODER.WIDTH has a width of 24 that its 5 heads do not divide"
+        "config.yaml: LANG_ENCODER.WIDTH has a width of 24, which is not divisible by its 5 heads"
     )
     assert refusal(tmp_path, "IMAGE_ENCODER.SPEC.DIM_EMBED", [8, 16, 32, 32]) == (
-        "config.yaml: IMAGE_ENCODER.SPEC.DIM_EMBED has a width of 32 that its 3 heads do not divide"
+        "config.yaml: IMAGE_ENCODER.SPEC.DIM_EMBED has a width of 32, which is not divisible by its 3 heads"
     )
 
 
@@ -189,7 +193,7 @@ def test_a_dotted_key_is_refused_since_the_trainer_lets_it_override_the_nested_o
         read_config(config)
 
 
-def test_keys_that_shape_nothing_may_hold_anything(tmp_path: Path) -> None:
+def test_keys_that_are_not_read_may_have_any_value(tmp_path: Path) -> None:
     other = {"TRAIN": {"BATCH_SIZE_TOTAL": "all"}, 7: "seven", "LOSS": None, "user.dir": "x"}
     assert read_config(write_config(tmp_path, {"AUG.MIXUP": None})) == read_config(write_config(tmp_path))
     config = write_config(tmp_path)
@@ -200,20 +204,20 @@ def test_keys_that_shape_nothing_may_hold_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"a: [1, 2", "config.yaml cannot be read as YAML; a release folder's own config.yaml is needed"),
-        (b"\xff\xfe\x00", "config.yaml cannot be read as YAML; a release folder's own config.yaml is needed"),
+        (b"a: [1, 2", "config.yaml cannot be read as YAML; the config.yaml of a release folder is needed"),
+        (b"\xff\xfe\x00", "config.yaml cannot be read as YAML; the config.yaml of a release folder is needed"),
         (b"!!python/object/apply:os.getcwd []", "config.yaml cannot be read as YAML"),
-        (b"- a list", "config.yaml holds no mapping of keys"),
-        (b"just text", "config.yaml holds no mapping of keys"),
-        (b"", "config.yaml holds no mapping of keys"),
+        (b"- a list", "config.yaml contains no mapping of keys"),
+        (b"just text", "config.yaml contains no mapping of keys"),
+        (b"", "config.yaml contains no mapping of keys"),
     ],
 )
-def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_file_that_is_not_a_yaml_mapping(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=sentence):
         read_config(tmp_path / "config.yaml")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config.yaml cannot be read"):
         read_config(tmp_path / "config.yaml")

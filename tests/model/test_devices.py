@@ -1,4 +1,4 @@
-"""Which device, which dtype, how many CPUs."""
+"""Choice of the device and the dtype, number of CPUs, and errors of memory."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from model.devices import DTYPES, available_cpus, out_of_memory_named, pick_devi
 from model.errors import DeviceError, OutOfDeviceMemory
 
 needs_no_gpu = pytest.mark.skipif(
-    torch.cuda.is_available() or torch.backends.mps.is_available(), reason="says what a machine without a GPU does"
+    torch.cuda.is_available() or torch.backends.mps.is_available(), reason="tests a machine without a GPU"
 )
 
 
@@ -25,26 +25,26 @@ def test_without_a_gpu_auto_is_the_cpu_in_float32() -> None:
 
 @needs_no_gpu
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "mps"])
-def test_a_gpu_that_is_not_there(name: str) -> None:
+def test_a_gpu_that_the_machine_lacks_is_refused(name: str) -> None:
     with pytest.raises(DeviceError) as error:
         pick_device(name)
-    assert str(error.value) == f"the device {name!r} is not available here; available are cpu"
+    assert str(error.value) == f"the device {name!r} is not available on this machine; it has cpu"
 
 
-def test_the_cpu_is_always_there() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert pick_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu", "", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu,cuda"])
-def test_a_device_that_nobody_knows(name: str) -> None:
+def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(DeviceError) as error:
         pick_device(name)
     assert str(error.value) == f"the device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps"
 
 
 @pytest.mark.parametrize("name", ["meta", "xpu", "hpu:1"])
-def test_a_device_that_only_torch_knows(name: str) -> None:
-    with pytest.raises(DeviceError, match=f"the device '{name}' is not available here"):
+def test_a_device_that_only_torch_knows_is_refused(name: str) -> None:
+    with pytest.raises(DeviceError, match=f"the device '{name}' is not available on this machine"):
         pick_device(name)
 
 
@@ -54,7 +54,7 @@ def test_a_dtype_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["float64", "int8", "half", ""])
-def test_a_dtype_that_is_not_offered(name: str) -> None:
+def test_an_unknown_dtype_is_refused(name: str) -> None:
     with pytest.raises(DeviceError) as error:
         pick_dtype(name, torch.device("cpu"))
     assert str(error.value) == f"the dtype {name!r} is unknown; use auto, float32, bfloat16, float16"
@@ -84,11 +84,11 @@ def test_cpus_are_those_that_the_process_may_use() -> None:
         lambda: np.zeros(2**60, dtype=np.uint8),
     ],
 )
-def test_memory_that_is_out_has_one_name(failing: Callable[[], object]) -> None:
+def test_errors_of_memory_become_one_class(failing: Callable[[], object]) -> None:
     with pytest.raises(OutOfDeviceMemory, match="the device ran out of memory"), out_of_memory_named():
         failing()
 
 
-def test_other_errors_keep_theirs() -> None:
+def test_other_errors_keep_their_class() -> None:
     with pytest.raises(RuntimeError, match="must match"), out_of_memory_named():
         torch.zeros(2) + torch.zeros(3)
