@@ -1,7 +1,8 @@
-"""The engine: one model on one device, from bytes and strings to embeddings. Knows nothing of requests.
+"""Engine: one model on one device, from bytes and strings to embeddings. Independent of requests.
 
-`preprocess_image` and `tokenize` may be called from any thread; `stage_images`, from one thread at a time. `embed_*`
-may be called from several threads at once on a CPU, elsewhere from the one that owns the device.
+`preprocess_image` and `tokenize` may be called from any thread, `stage_images` from one thread at a time.
+`embed_images` and `embed_texts` may be called from several threads at once on a CPU. On another device, they must be
+called from one thread.
 """
 
 import time
@@ -30,25 +31,25 @@ Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 
 DEFAULT_MAX_PIXELS = 64_000_000
-# A forward pass on a CPU is fastest while its activations stay small: one image at 480 pixels (measured: four
-# at once cost 15 % more time an image), a dozen at 128.
+# A forward pass on a CPU is fastest with small activations: one image of 480x480 pixels, or 14 of 128x128.
+# Measured: four images of 480x480 pixels per forward pass take 15 % more time per image than one.
 CPU_FORWARD_PIXELS = 480 * 480
-# Where a text is computed this quickly, its layers are so small that threads may wait for each other longer than one
-# works alone: then both are tried, and the best of some trials counts, since other work only ever slows one down.
+# If a text takes less time than this, its layers may be so small that one thread is faster than several. The warm-up
+# then measures both. The minimum of several trials counts, because other load only makes a trial slower.
 QUICK_TEXT_S, TRIALS = 0.02, 3
-WARM_UP_SHARE = 4  # on a CPU the warm-up image has a quarter of the sides: it touches all weights at 1/16 the work
+WARM_UP_SHARE = 4  # on a CPU, the warm-up image has a quarter of the height and width, which takes 1/16 of the time
 
 
 @dataclass(frozen=True)
 class LoadTimes:
-    """Where the time from a folder to a ready engine went, in seconds."""
+    """Durations of the steps from a release folder to a ready engine, in seconds."""
 
     load_s: float
     warm_up_s: float
 
 
 class EmbeddingEngine:
-    """MedImageInsight, loaded, on its device."""
+    """A loaded MedImageInsight model with its tokenizer, on its device."""
 
     def __init__(
         self,
@@ -80,17 +81,22 @@ class EmbeddingEngine:
         threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> "EmbeddingEngine":
-        """Load a model from a folder or weights file (see `find_release_folder`) and warm it up.
+        """Load a model and run each encoder once.
 
         Args:
-            path: the release folder.
-            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-            dtype: `auto`, `float32`, `bfloat16` or `float16`; outputs are float32 whatever it is.
-            threads: of torch on a CPU; None takes every CPU that this process may use.
-            max_pixels: images with more are refused.
+            path: a release folder, a folder that contains one, or a weights file.
+            device: `cpu`, `cuda`, `cuda:N` or `mps`. Default: `auto`, which takes CUDA, then MPS, then the CPU.
+            dtype: `float32`, `bfloat16` or `float16`, the number format of the encoders; embeddings are float32.
+                Default: `auto`, which takes bfloat16 on CUDA (float16 on a GPU without it), otherwise float32.
+            threads: number of torch's threads on a CPU. Default: all CPUs that this process may use.
+            max_pixels: maximum width times height of an image. Default: 64,000,000.
 
         Raises:
-            CheckpointError, ConfigError, DeviceError: each says in one sentence what to change.
+            CheckpointError: the files of the model are missing, damaged or inconsistent.
+            ConfigError: the `config.yaml` is unreadable, or describes a model that the code cannot build.
+            DeviceError: the device or the dtype is unknown or not available.
+            EncoderFault: the weights give vectors that are not finite or are zero.
+            OutOfDeviceMemory: the memory of the device is too small for the model.
         """
         start = time.perf_counter()
         release = find_release_folder(path)
@@ -108,22 +114,23 @@ class EmbeddingEngine:
 
     @property
     def embedding_size(self) -> int:
+        """Number of dimensions of an embedding, D."""
         return self.config.embedding_size
 
     @property
     def images_per_forward(self) -> int:
-        """How many images one forward pass takes at most on this device, where that is limited; 0 if not."""
+        """Maximum number of images per forward pass on this device; 0 if it is not limited."""
         if self.device.type != "cpu":
             return 0
         height, width = self.config.image.image_size
         return max(1, CPU_FORWARD_PIXELS // (height * width))
 
     def check_image(self, data: bytes, rendering: Rendering = AS_STORED) -> None:
-        """Read an image's header, no pixels; raises what `preprocess_image` would raise for it."""
+        """Check the header of an image without decoding its pixels. Raises what `preprocess_image` would raise."""
         images.check(data, max_pixels=self.max_pixels, rendering=rendering)
 
     def frame_count(self, data: bytes, rendering: Rendering = AS_STORED) -> int:
-        """How many frames, pages or slices an image file has to choose from; raises as `check_image`."""
+        """Number of frames, pages or slices of an image file. Raises as `check_image` does."""
         return images.frame_count(data, max_pixels=self.max_pixels, rendering=rendering)
 
     def preprocess_image(
@@ -132,33 +139,47 @@ class EmbeddingEngine:
         standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
         rendering: Rendering = AS_STORED,
     ) -> Pixels:
-        """Decode one picture of an image file and make it the encoder's input, (H, W, 3) uint8.
+        """Decode one frame of an image file and resize it to the input of the image encoder.
+
+        Args:
+            data: the bytes of the file.
+            standardization: the first step of the Azure endpoint, a small square JPEG; None omits it. Default: a JPEG
+                of 512x512 pixels and quality 75.
+            rendering: which frame is decoded, and how its values become 8-bit. Default: the usual frame and window.
+
+        Returns:
+            (H, W, 3) uint8, RGB, of the image size of the config.
 
         Raises:
-            InvalidInput: see `model.imaging.images.decode`.
+            InvalidInput: the image is damaged, too large, or in a format that is not accepted.
         """
         image = images.decode(data, max_pixels=self.max_pixels, rendering=rendering)
         return preprocess(image, self.config.image.image_size, standardization)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text, at most the context length; see `Tokenizer`."""
+        """Convert a text to token ids, at most as many as the context length. Raises TextInvalid."""
         return self.tokenizer(text)
 
     def stage_images(self, pixels: Sequence[Pixels]) -> Tensor:
-        """Stack preprocessed images to (n, H, W, 3) uint8, in pinned memory where the device is CUDA."""
+        """Copy preprocessed images, each (H, W, 3), to one (n, H, W, 3) uint8 tensor, on CUDA in pinned memory."""
         staged = torch.empty((len(pixels), *pixels[0].shape), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         np.stack(pixels, out=staged.numpy())
         return staged
 
     def embed_images(self, staged: Sequence[Tensor], *, normalize: bool = True, share: int = 1) -> Embeddings:
-        """Embed staged images, in order: (n, D) float32, of unit L2 norm if `normalize`.
+        """Embed staged images, in their order.
 
         Args:
-            share: how many calls go on at once on this CPU; each takes that part of the threads.
+            staged: results of `stage_images`, together n images.
+            normalize: divide each row by its L2 norm, on the host in float32. Default: True.
+            share: number of parallel calls among which the CPU threads are divided. Default: 1.
+
+        Returns:
+            (n, D) float32.
 
         Raises:
-            EncoderFault: the encoder returned something that is no embedding.
-            OutOfDeviceMemory: so many at once are too many.
+            EncoderFault: the encoder returned vectors that are not finite or are zero.
+            OutOfDeviceMemory: the memory of the device is too small for n images.
         """
         self._take_threads(self.threads // share)
         with out_of_memory_named(), torch.inference_mode():
@@ -170,18 +191,26 @@ class EmbeddingEngine:
             return self._checked(features, len(uploaded), normalize)
 
     def embed_texts(self, token_ids: Sequence[Sequence[int]], *, normalize: bool = True, share: int = 1) -> Embeddings:
-        """Embed tokenised texts, in order: (n, D) float32, of unit L2 norm if `normalize`.
+        """Embed tokenized texts, in their order.
 
-        Padding is masked, so a text's embedding does not depend on the others' lengths. For `share` see `embed_images`.
+        Padding is masked, so the embedding of a text does not depend on the lengths of the others.
+
+        Args:
+            token_ids: results of `tokenize`, n texts.
+            normalize: divide each row by its L2 norm, on the host in float32. Default: True.
+            share: number of parallel calls among which the CPU threads are divided. Default: 1.
+
+        Returns:
+            (n, D) float32.
 
         Raises:
-            EncoderFault: the encoder returned something that is no embedding.
-            OutOfDeviceMemory: so many at once are too many.
+            EncoderFault: the encoder returned vectors that are not finite or are zero.
+            OutOfDeviceMemory: the memory of the device is too small for n texts.
         """
         longest = max(map(len, token_ids))
-        input_ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in token_ids])
+        input_ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in token_ids])  # n, L
         lengths = torch.tensor([len(ids) for ids in token_ids])
-        attention_mask = torch.arange(longest) < lengths[:, None]
+        attention_mask = torch.arange(longest) < lengths[:, None]  # n, L
         self._take_threads(min(self._text_threads, self.threads // share))
         with out_of_memory_named(), torch.inference_mode():
             features = self._model.encode_text(
@@ -191,11 +220,14 @@ class EmbeddingEngine:
 
     @property
     def device_memory_bytes(self) -> int:
-        """What torch holds of a CUDA device's memory; 0 elsewhere."""
+        """Memory that torch has reserved on a CUDA device, in bytes; 0 on other devices."""
         return torch.cuda.memory_reserved(self.device) if self.device.type == "cuda" else 0
 
     def warm_up(self) -> None:
-        """Run both encoders once, so that the first request pays for no page fault and no kernel's first use."""
+        """Run both encoders once, so that page faults and kernel selection do not slow down the first request.
+
+        On a CPU, also choose the number of threads for texts.
+        """
         height, width = self.config.image.image_size
         share = WARM_UP_SHARE if self.device.type == "cpu" else 1
         self.embed_images([self.stage_images([np.zeros((height // share or 1, width // share or 1, 3), np.uint8)])])
@@ -206,7 +238,7 @@ class EmbeddingEngine:
             self._take_threads(self.threads)
 
     def _seconds_of(self, text: Sequence[Sequence[int]], threads: int, trials: int = 1) -> float:
-        """The least that a text takes on so many threads."""
+        """The minimum duration of embedding `text` with a number of threads, over `trials` calls."""
         self._text_threads, seconds = threads, []
         for _ in range(trials):
             start = time.perf_counter()
@@ -215,16 +247,17 @@ class EmbeddingEngine:
         return min(seconds)
 
     def _take_threads(self, count: int) -> None:
-        """Let torch use so many threads for what the calling thread computes from here on."""
+        """Set the number of threads that torch uses for later computations of the calling thread."""
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, count))
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        """(n, H, W, 3) uint8 to (n, 3, H, W) in the model's dtype; the layout in memory stays channels last."""
+        """Convert (n, H, W, 3) uint8 to (n, 3, H, W) in the model's dtype; the memory layout stays channels last."""
         scaled = pixels.permute(0, 3, 1, 2).float().div_(255)
         return scaled.sub_(self._mean).div_(self._std).to(self.dtype)
 
     def _checked(self, features: Tensor, count: int, normalize: bool) -> Embeddings:
+        """Copy features (n, D) to the host, check them, and divide by the L2 norm if `normalize`."""
         embeddings: Embeddings = features.cpu().numpy()
         if embeddings.shape != (count, self.embedding_size):
             raise EncoderFault(f"the encoder returned shape {embeddings.shape} for {count} entries")

@@ -1,4 +1,4 @@
-"""The engine: from files and strings to embeddings, alike however they are batched."""
+"""The engine: embeddings of files and strings, which do not depend on the batch."""
 
 import io
 from collections.abc import Iterator
@@ -37,19 +37,19 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(tiny_release: Path) -> EmbeddingEngine:
-    """An engine whose images are small, so that a forward pass on a CPU takes many."""
+    """An engine with small images, so that a forward pass on a CPU takes many of them."""
     return EmbeddingEngine.load(tiny_release, device="cpu")
 
 
 @pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
-    """torch's threads are the process's; a test that sets them leaves the others theirs."""
+    """Restore the number of torch's threads, which loading an engine sets for the whole process."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
 
 
-def test_calls_that_share_the_cpus_compute_the_same_and_take_their_part_of_the_threads(
+def test_parallel_calls_compute_the_same_and_divide_the_threads(
     tiny: EmbeddingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tiny, "threads", 4)
@@ -64,12 +64,12 @@ def test_calls_that_share_the_cpus_compute_the_same_and_take_their_part_of_the_t
         for embeddings, threads in pool.map(embed, range(8)):
             assert threads == 2
             np.testing.assert_allclose(embeddings, alone, atol=TOLERANCE)
-    assert torch.get_num_threads() == 4  # each thread has its own number
+    assert torch.get_num_threads() == 4  # the number is set per calling thread
     tiny.embed_images([staged], share=100)
     assert torch.get_num_threads() == 1
 
 
-def test_texts_take_one_thread_or_all_whichever_is_quicker(tiny_release: Path) -> None:
+def test_texts_take_one_thread_or_all_whichever_is_faster(tiny_release: Path) -> None:
     engine = EmbeddingEngine.load(tiny_release, device="cpu", threads=2)
     text = engine.tokenize("chest x-ray")
     engine.embed_texts([text])
@@ -163,15 +163,15 @@ def test_pixels_are_normalised_with_the_configs_mean_and_std(tmp_path: Path) -> 
     usual = EmbeddingEngine.load(write_release(tmp_path / "usual"), device="cpu")
     changes = {"IMAGE_ENCODER.IMAGE_MEAN": [0.4, 0.4, 0.4], "IMAGE_ENCODER.IMAGE_STD": [0.2, 0.2, 0.2]}
     other = EmbeddingEngine.load(write_release(tmp_path / "other", changes), device="cpu")
-    mean, std = np.array([0.5, 0.4, 0.3]), np.array([0.25, 0.2, 0.15])  # of `usual`
-    # Pixels that are, to `other`, what a uniform 51, 102 and 153 are to `usual`.
+    mean, std = np.array([0.5, 0.4, 0.3]), np.array([0.25, 0.2, 0.15])  # in the config of `usual`
+    # After normalisation, `alike` in `other` equals `colour` in `usual`.
     colour = np.array([51, 102, 153])
     alike = np.rint(((colour / 255 - mean) / std * 0.2 + 0.4) * 255)
     embeddings = [
         engine.embed_images([engine.stage_images([np.full((64, 64, 3), values, dtype=np.uint8)])])
         for engine, values in ((usual, colour), (other, alike), (other, colour))
     ]
-    assert np.abs(embeddings[0] - embeddings[1]).max() < 1e-2  # alike but for the rounding of pixels
+    assert np.abs(embeddings[0] - embeddings[1]).max() < 1e-2  # equal except for the rounding of pixels
     assert np.abs(embeddings[0] - embeddings[2]).max() > 5e-2
 
 
@@ -202,7 +202,9 @@ def test_a_smaller_dtype_gives_float32_unit_vectors_close_to_the_exact_ones(
 
 
 @pytest.mark.parametrize("standardization", [None, Standardization(), Standardization(size=64, jpeg_quality=90)])
-def test_preprocessing_is_that_of_its_module(tiny: EmbeddingEngine, standardization: Standardization | None) -> None:
+def test_preprocessing_is_that_of_the_preprocessing_module(
+    tiny: EmbeddingEngine, standardization: Standardization | None
+) -> None:
     for file in sorted(IMAGES.iterdir()):
         expected = preprocess(Image.open(file), (64, 64), standardization)
         assert np.array_equal(tiny.preprocess_image(file.read_bytes(), standardization), expected)
@@ -243,15 +245,15 @@ def test_preprocessing_and_tokenising_from_several_threads(engine: EmbeddingEngi
         (saved(Image.new("1", (200, 101))), ImageTooLarge),
     ],
 )
-def test_a_header_is_judged_alike_with_and_without_its_pixels(
+def test_checking_and_preprocessing_refuse_a_file_with_the_same_sentence(
     tiny_release: Path, data: bytes, error: type[InvalidInput]
 ) -> None:
     engine = EmbeddingEngine.load(tiny_release, device="cpu", max_pixels=200 * 100)
     engine.check_image(saved(Image.new("1", (200, 100))))
     sentences = set()
-    for judge in (engine.check_image, engine.preprocess_image):
+    for read in (engine.check_image, engine.preprocess_image):
         with pytest.raises(error) as raised:
-            judge(data)
+            read(data)
         sentences.add(str(raised.value))
     assert len(sentences) == 1
 
@@ -263,7 +265,7 @@ def test_checking_reads_no_pixels(tiny: EmbeddingEngine) -> None:
         tiny.preprocess_image(damaged)
 
 
-def test_what_is_loaded_can_be_read_off(tiny: EmbeddingEngine, tiny_release: Path) -> None:
+def test_properties_of_a_loaded_engine(tiny: EmbeddingEngine, tiny_release: Path) -> None:
     assert (tiny.device, tiny.dtype) == (torch.device("cpu"), torch.float32)
     assert (tiny.embedding_size, tiny.config.text.context_length) == (20, 16)
     assert tiny.logit_scale == 4.513362407684326
@@ -281,18 +283,18 @@ def test_threads_are_all_that_the_process_may_use_or_as_many_as_asked_for(tiny_r
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 @pytest.mark.parametrize("key", ["image_projection", "lang_projection"])
-def test_weights_that_give_no_embedding_are_a_fault_at_once(
+def test_weights_that_give_no_embedding_are_refused_while_loading(
     tiny_release: Path, tmp_path: Path, key: str, value: float
 ) -> None:
     release = write_release(tmp_path / "release")
     tensors = load_file(release / "vision_model" / "weights.pt")
     tensors[key] = np.full_like(tensors[key], value)
     save_file(tensors, release / "vision_model" / "broken.pt")
-    with pytest.raises(EncoderFault, match="vectors that are not finite or have no direction"):
+    with pytest.raises(EncoderFault, match="vectors that are not finite or are zero"):
         EmbeddingEngine.load(release / "vision_model" / "broken.pt", device="cpu")
 
 
-def test_what_cannot_be_loaded_says_why(tiny_release: Path, tmp_path: Path) -> None:
+def test_an_engine_that_cannot_be_loaded_says_why(tiny_release: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no model at"):
         EmbeddingEngine.load(tmp_path / "nothing")
     with pytest.raises(DeviceError, match="the device 'tpu' is unknown"):

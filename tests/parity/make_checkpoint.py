@@ -1,10 +1,10 @@
-"""Write a deterministic MedImageInsight release folder, for tests of numerical parity.
+"""Write a deterministic MedImageInsight release folder for tests of numerical parity.
 
-    python -m tests.parity.make_checkpoint small OUT_DIR     # 27 MB, a second
-    python -m tests.parity.make_checkpoint full  OUT_DIR     # 2.46 GB, the released model's exact keys and shapes
+    python -m tests.parity.make_checkpoint small OUT_DIR     # 27 MB, one second
+    python -m tests.parity.make_checkpoint full  OUT_DIR     # 2.46 GB, the keys and shapes of the released model
 
-The weights are pseudo-random, drawn per key from Philox(crc32(key)), so every machine writes the same bytes. They carry
-no medical meaning: they only make every key matter. CLIP's vocabulary is taken from open_clip_torch.
+The weights are pseudo-random, drawn per key from Philox(crc32(key)), so each machine writes the same bytes. They have
+no medical meaning, but each key influences the embeddings. CLIP's vocabulary is taken from open_clip_torch.
 """
 
 import argparse
@@ -43,7 +43,7 @@ TOKENIZER_CONFIG = {
 
 
 def tensor(key: str, shape: list[int]) -> NDArray[np.float32]:
-    """The weights of one key of the checkpoint."""
+    """Draw the weights of one key of the checkpoint."""
     if key == "logit_scale":
         return np.array(SCALE, dtype=np.float32)
     rng = np.random.Generator(np.random.Philox(zlib.crc32(key.encode())))
@@ -52,14 +52,14 @@ def tensor(key: str, shape: list[int]) -> NDArray[np.float32]:
         return x * np.float32(0.5)
     if key.endswith("positional_embedding"):
         return x * np.float32(0.1)
-    if len(shape) == 1:  # biases, and the scale of the norms
+    if len(shape) == 1:  # biases, and the weights of the layer norms
         return x * np.float32(0.1) + np.float32(key.endswith("weight"))
     fan_in = shape[0] if key.endswith("_projection") else np.prod(shape[1:])
     return x * np.float32(fan_in**-0.5)
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write CLIP's `vocab.json` and `merges.txt` from the vocabulary that open_clip ships."""
+    """Write CLIP's tokenizer files, from the vocabulary that open_clip_torch contains."""
     folder.mkdir(parents=True, exist_ok=True)
     packed = files("open_clip").joinpath("bpe_simple_vocab_16e6.txt.gz").read_bytes()
     merges = gzip.decompress(packed).decode().split("\n")[1 : MERGES + 1]
@@ -73,7 +73,12 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def make_checkpoint(size: str, out_dir: Path) -> Path:
-    """Write the release folder of `size` ("small" or "full") below `out_dir` and return it; a whole one is kept."""
+    """Write a release folder in `out_dir`, unless it exists. Returns its path.
+
+    Args:
+        size: "small" or "full".
+        out_dir: the parent of the release folder.
+    """
     release = out_dir / RELEASE
     weights = release / "vision_model" / WEIGHTS
     if weights.is_file():

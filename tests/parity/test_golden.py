@@ -1,4 +1,4 @@
-"""The golden vectors: what the reference implementation computes, to the last token and within 1e-4."""
+"""Golden vectors of the reference implementation: token ids must be equal, and vectors within 1e-4."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 from tests.parity.make_checkpoint import HERE, WEIGHTS_SHA256, make_checkpoint
 
-# mode -> (how to preprocess, the largest difference of a component that is right)
+# mode -> (standardization, maximum difference of a component)
 MODES = {
     "standardized": (Standardization(), 1e-4),
     "plain": (None, 5e-5),

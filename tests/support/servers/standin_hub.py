@@ -1,12 +1,12 @@
-"""A small Hugging Face hub on the loopback interface, for tests: a real HTTP server, in a thread.
+"""A small Hugging Face hub for tests: a real HTTP server on the loopback interface, in a thread.
 
     with StandinHub() as hub:
         hub.publish("owner/name", {"config.yaml": b"..."}, tag="v1")
         download(HubId("owner/name"), cache_dir=..., endpoint=hub.endpoint)
 
-It answers what huggingface_hub asks for: the model's info and tree, HEAD and GET of a file with its ETag and commit,
-a redirect of LFS files to a content store of another origin, and byte ranges. `faults` breaks transfers, `served`
-falsifies files.
+It supports the requests of huggingface_hub: info and tree of a model, HEAD and GET of a file with ETag and commit, and
+byte ranges. LFS files are redirected to a content store on another origin. `faults` interrupts transfers, and `served`
+replaces the contents of files.
 """
 
 import hashlib
@@ -41,6 +41,8 @@ LFS_SUFFIXES = (".pt", ".safetensors", ".bin")
 
 @dataclass(frozen=True)
 class Request:
+    """A request that the hub or its store received."""
+
     method: str
     path: str
     range: str | None
@@ -50,9 +52,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls one transfer of a file after `after` bytes of its body.
+    """Interruption of one transfer of a file after `after` bytes of its body.
 
-    cut: the connection ends in good order; reset: it is torn down; hold: nothing more comes until the hub stops.
+    `cut` closes the connection, `reset` resets it, and `hold` sends nothing more until the hub stops.
     """
 
     kind: Literal["cut", "reset", "hold"]
@@ -61,6 +63,8 @@ class Fault:
 
 @dataclass
 class Repository:
+    """Files per commit, and the commit of each branch, tag and commit id."""
+
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
     gated: bool = False
@@ -68,6 +72,8 @@ class Repository:
 
 
 class StandinHub:
+    """Two servers, the hub and its content store, which run within the `with` block."""
+
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
@@ -80,7 +86,7 @@ class StandinHub:
         self.endpoint, self.store = (f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers)
 
     def publish(self, repo_id: str, files: Mapping[str, bytes], *, branch: str = "main", tag: str | None = None) -> str:
-        """Commit `files` as all that the repository holds; the commit's id."""
+        """Commit `files` as the whole contents of the repository. Returns the id of the commit."""
         repository = self.repositories.setdefault(repo_id, Repository())
         commit = hashlib.sha1(f"{len(repository.commits)}{sorted(files)}".encode()).hexdigest()
         repository.commits[commit] = dict(files)
@@ -88,11 +94,12 @@ class StandinHub:
         return commit
 
     def fetched(self, name: str | None = None) -> list[Request]:
-        """The file transfers that were asked for so far, all or those of the file called `name`."""
+        """The requests for file transfers so far: all of them, or those of the file `name`."""
         gets = [request for request in self.requests if request.method == "GET" and "/resolve/" in request.path]
         return [request for request in gets if name is None or request.path.endswith(f"/{name}")]
 
     def stop(self) -> None:
+        """Stop both servers. May be called again."""
         if not self.stopping.is_set():
             self.stopping.set()
             for server, thread in zip(self._servers, self._threads, strict=True):
@@ -114,7 +121,7 @@ def _blob_id(content: bytes) -> str:
 
 
 def _described(path: str, content: bytes, size: int) -> dict[str, object]:
-    """A file's size and hashes, in the names that both the info and the tree of a model use."""
+    """The size and the hashes of a file, with the keys of both the info and the tree of a model."""
     if not path.endswith(LFS_SUFFIXES):
         return {"size": size, "oid": _blob_id(content), "blobId": _blob_id(content)}
     sha256 = hashlib.sha256(content).hexdigest()
