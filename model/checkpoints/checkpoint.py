@@ -64,7 +64,7 @@ def load_model(
     use, and several processes share one copy. Dense convolutions are copied, because their layout changes.
 
     Args:
-        weights: a safetensors file with the keys of a release, whatever its suffix is.
+        weights: a safetensors file of any suffix, with the keys of a release.
         config: the sizes of the model.
         vocabulary_size: number of tokens of the release's tokenizer.
         device: where the parameters are placed.

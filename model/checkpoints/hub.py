@@ -130,7 +130,7 @@ def _fetch(hub_id: HubId, cache: RepositoryCache, listing: Listing, endpoint: st
 
     cache.record_listed(listing)
     absent = [file for file in listing.files if not file.is_at(cache.blob(file))]
-    needed = sum(file.size - size_bytes(cache.blob(file, ".incomplete")) for file in absent)
+    needed = sum(file.size - max(0, size_bytes(cache.blob(file, ".incomplete"))) for file in absent)
     if needed > (free := shutil.disk_usage(cache.root).free):
         raise CheckpointError(
             f"{hub_id} needs {needed:,} more bytes in the model cache, but its disk has {free:,} bytes free."

@@ -102,16 +102,16 @@ async def test_an_unexpected_error_is_reported_too(monkeypatch: pytest.MonkeyPat
 
 def test_a_closed_loop_is_not_an_error(small_release: Path) -> None:
     """The loop closes when the service is stopped while its model is loaded."""
-    told: list[object] = []
+    results: list[object] = []
 
     async def stopped_at_once() -> None:
-        load_in_background(Settings(model=str(small_release)), told.append)
+        load_in_background(Settings(model=str(small_release)), results.append)
 
     asyncio.run(stopped_at_once())
     for thread in threading.enumerate():
         if thread.name == "load":
             thread.join(PATIENCE_S)
-    assert told == []
+    assert results == []
 
 
 def test_a_wrong_path_is_reported_before_torch_is_imported(tmp_path: Path) -> None:

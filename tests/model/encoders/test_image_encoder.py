@@ -91,19 +91,19 @@ def test_channels_last_pixels_give_the_same_features() -> None:
 def test_gradients_are_timms_too() -> None:
     ours, theirs = pair(CONFIG)
     pixels = random_pixels(2, 40, 56)
-    for tower in (ours, theirs):
-        tower(pixels).square().sum().backward()
+    for encoder in (ours, theirs):
+        encoder(pixels).square().sum().backward()
     expected = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_the_rate_of_dropped_paths_grows_with_the_depth_and_acts_in_training_only() -> None:
-    tower = build_image_encoder(dataclasses.replace(CONFIG, drop_path_rate=0.5))
-    rates = [module.drop_prob for module in tower.modules() if isinstance(module, DropPath)]
+    encoder = build_image_encoder(dataclasses.replace(CONFIG, drop_path_rate=0.5))
+    rates = [module.drop_prob for module in encoder.modules() if isinstance(module, DropPath)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(0.5)
     pixels = random_pixels(4, 32, 32)
     with torch.inference_mode():
-        assert not torch.equal(tower.train()(pixels), tower(pixels))
-        assert torch.equal(tower.eval()(pixels), tower(pixels))
+        assert not torch.equal(encoder.train()(pixels), encoder(pixels))
+        assert torch.equal(encoder.eval()(pixels), encoder(pixels))

@@ -46,10 +46,10 @@ def test_a_model_of_any_sizes_embeds_images_and_texts(tmp_path: Path, changes: d
     model = load_model(weights, config, VOCABULARY_SIZE, device=torch.device("cpu"), dtype=torch.float32)
 
     pixels = torch.randn(2, 3, *config.image.image_size, generator=torch.Generator().manual_seed(0))
-    tower = timm_davit(config.image)
-    tower.load_state_dict(model.image_encoder.state_dict(), strict=True)
+    timm_encoder = timm_davit(config.image)
+    timm_encoder.load_state_dict(model.image_encoder.state_dict(), strict=True)
     with torch.inference_mode():
-        check(model.encode_image(pixels), tower(pixels) @ model.image_projection, config.embedding_size)
+        check(model.encode_image(pixels), timm_encoder(pixels) @ model.image_projection, config.embedding_size)
 
     for ids in TEXTS:
         state, causal = model.text_encoder.state_dict(), config.text.causal
