@@ -54,8 +54,8 @@ class UnpaddedSpatialBlock(nn.Module):
 def build_image_encoder(config: ImageEncoderConfig) -> davit.DaVit:
     """Build the image encoder with random weights, on the default device of torch (`meta`: without weights).
 
-    Its `forward` maps normalised pixels (B, 3, H, W) of any height and width to features (B, config.widths[-1]),
-    which are averaged over all positions and then layer-normalised.
+    Its `forward` maps normalised pixels (B, 3, H, W), of any height and width, to features (B, config.widths[-1]).
+    The features are averaged over all positions and then layer-normalised.
     """
     encoder = davit.DaVit(
         depths=config.depths,
