@@ -1,6 +1,5 @@
-"""Settings: environment variables with and without prefix, flags of `serve`, and the table in the README."""
+"""Settings: environment variables with and without prefix, and flags of `serve`."""
 
-import re
 from pathlib import Path
 
 import click
@@ -11,9 +10,7 @@ from pydantic import SecretStr, ValidationError
 from app.cli.main import main
 from app.cli.serve import serve
 from app.settings import PREFIX, Settings
-from tests.conftest import IMAGES
 
-README = IMAGES.parents[2] / "README.md"
 # A value other than the default: as the shell writes it, and as it is read.
 OTHERS: dict[str, tuple[str, object]] = {
     "model": ("/models/2024.09.27", "/models/2024.09.27"),
@@ -234,21 +231,3 @@ def test_a_command_does_not_read_settings_that_it_has_no_flag_for(
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
-
-
-def rows_of_the_readme() -> dict[str, str]:
-    """The names in the README's settings table, and their defaults."""
-    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
-    return dict(re.findall(r"^\| `([A-Z_]+)` \| *`?([^`|]*?)`? *\|", section, re.MULTILINE))
-
-
-def test_the_readmes_table_has_every_setting_and_no_other() -> None:
-    assert list(rows_of_the_readme()) == [name.upper() for name in NAMES]
-
-
-def test_the_readmes_table_has_the_defaults() -> None:
-    defaults = {
-        name.upper(): "" if field.default is None else str(field.default)
-        for name, field in Settings.model_fields.items()
-    }
-    assert rows_of_the_readme() == defaults
