@@ -183,7 +183,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(small_releas
         with started(model) as server:
             assert server.ended() == 2
         (error,) = [line for line in server.log if " ERROR " in line]
-        assert "not started: " in error
+        assert "the service does not start: " in error
         assert sentence in error
         assert "Traceback" not in "".join(server.log)
 

@@ -64,7 +64,7 @@ async def test_the_azure_schema_is_answered_the_azure_way(client: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"dataframe_split": {}, "dataframe_records": []}, "one of them is needed"),
+        ({"dataframe_split": {}, "dataframe_records": []}, "send only one of them"),
         ({"dataframe_split": 7}, "input_data"),
         ({"dataframe_records": 7}, "a list of objects"),
         ({"dataframe_records": [7]}, "a list of objects"),

@@ -142,7 +142,7 @@ async def test_the_first_bad_row_is_named(
 
 async def test_a_text_over_the_limit_is_a_bad_row_like_any_other(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
-        with pytest.raises(TextTooLong, match="Row 2, column text: 21 characters; at most 20"):
+        with pytest.raises(TextTooLong, match="Row 2, column text: the text has 21 characters, at most 20"):
             await pipeline.embed(images(b"7", b"7", b"7", b"damaged"), texts(0, 1, "1" * 21), PLAIN)
         with pytest.raises(RowError, match="damaged"):
             await pipeline.embed(images(b"7", b"damaged"), texts(0, 1, "1" * 21), PLAIN)

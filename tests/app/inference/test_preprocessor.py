@@ -86,7 +86,7 @@ async def test_the_first_bad_text_is_returned_with_its_row(preprocessor: Preproc
     assert (bad.row, bad.column) == (5, "text")
     _, bad = await preprocessor.tokenize([Item(7, "x" * (MOST_CHARS + 1))], StageTimings())
     assert isinstance(bad, TextTooLong)
-    assert "Row 7, column text: 2,001 characters; at most 2,000 are allowed." in str(bad)
+    assert "Row 7, column text: the text has 2,001 characters, at most 2,000 are allowed." in str(bad)
 
 
 async def test_equal_pictures_have_equal_keys(preprocessor: Preprocessor) -> None:

@@ -98,11 +98,11 @@ def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: py
     assert [keys.accepts(key) for key in (b"given", b"new")] == [True, True]
     file.write_text("third\n")
     assert keys.accepts(b"third")
-    assert caplog.text.count("the keys read before stay in force") == 1
+    assert caplog.text.count("the keys read before stay valid") == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "cannot be read"), (b"\n# none\n", "holds none"), (b"\xff\xfe", "cannot be read")]
+    ("content", "reason"), [(None, "cannot be read"), (b"\n# none\n", "holds no key"), (b"\xff\xfe", "cannot be read")]
 )
 def test_a_file_without_keys_is_refused_at_the_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "keys"
@@ -130,7 +130,7 @@ def test_a_real_server_does_not_start_with_a_file_without_keys(tmp_path: Path) -
     done = run_script("serve", "--api-keys-file", tmp_path / "nothing")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "the file of API keys" in done.stderr
+    assert "the API key file" in done.stderr
 
 
 async def test_other_origins_are_let_in_only_when_named(engine: EmbeddingEngine) -> None:

@@ -89,9 +89,9 @@ async def test_messages_as_vllm_documents_them(client: httpx.AsyncClient, engine
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "One of input and messages"),
-        ([], "no JSON object"),
-        ({"input": "a", "messages": []}, "One of input and messages"),
+        ({}, "either input or messages"),
+        ([], "not a JSON object"),
+        ({"input": "a", "messages": []}, "either input or messages"),
         ({"input": []}, "no rows"),
         ({"input": ""}, "input[0]"),
         ({"input": ["a", {}]}, "input[1]"),
