@@ -13,9 +13,9 @@ from PIL import Image
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Rendering, Window
-from tests.support.dicom_files import ct
+from tests.support.image_files.dicom import ct
+from tests.support.image_files.volumes import nrrd
 from tests.support.samples import TEXT, assert_close, assert_refused, encoded, png, table, vectors
-from tests.support.volume_files import nrrd
 
 HEAD = np.random.default_rng(0).integers(-1000, 1000, (5, 16, 16)).astype(np.int16)
 SERIES = ct(HEAD)

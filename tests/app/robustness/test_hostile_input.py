@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.bombs import BOMBS, DOCUMENTS, VOLUME
-from tests.support.dicom_files import ct
-from tests.support.hostile_corpus import Post, malformed
+from tests.support.image_files.bombs import BOMBS, DOCUMENTS, VOLUME
+from tests.support.image_files.dicom import ct
+from tests.support.image_files.hostile_corpus import Post, malformed
 from tests.support.samples import TEXT, assert_close, encoded, png, table, vectors
 from tests.support.servers.server_process import PATIENCE_S, Server, started
 from tests.support.servers.serving import wait_until_ready

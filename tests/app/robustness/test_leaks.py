@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from tests.support.dicom_files import ct
+from tests.support.image_files.dicom import ct
 from tests.support.samples import encoded, picture, png, table
 from tests.support.servers.server_process import PATIENCE_S, Server, started
 

@@ -9,9 +9,9 @@ from PIL import Image
 from model.errors import ImageFormatUnsupported
 from model.imaging.images import check, decode, frame_count
 from model.imaging.rendering import Rendering
-from tests.support.dicom_files import ct
+from tests.support.image_files.dicom import ct
+from tests.support.image_files.volumes import HEAD, nifti, nrrd
 from tests.support.samples import png, saved
-from tests.support.volume_files import HEAD, nifti, nrrd
 
 MAX_PIXELS = 10_000
 PAGES = [Image.new("L", (8, 8), level) for level in range(4)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.support.dicom_files import ct, greys
+from tests.support.image_files.dicom import ct, greys
 
 
 def test_monochrome1_is_inverted_and_padding_is_black() -> None:

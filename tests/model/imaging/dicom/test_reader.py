@@ -26,7 +26,7 @@ from pydicom.uid import (
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
 from model.imaging.images import check, decode, frame_count
 from model.imaging.rendering import Rendering
-from tests.support.dicom_files import HOUNSFIELD, MAX_PIXELS, PYDICOM_FILES, ct, greys
+from tests.support.image_files.dicom import HOUNSFIELD, MAX_PIXELS, PYDICOM_FILES, ct, greys
 
 TOLERANCE = 2  # grey levels, against another decoder of lossless files
 LOSSY = {"JPGExtended.dcm": 3, "examples_ybr_color.dcm": 3}  # tolerance: decoders of these files may round differently

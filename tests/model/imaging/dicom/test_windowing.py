@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from model.imaging.rendering import WINDOWS, Rendering, Window
-from tests.support.dicom_files import HOUNSFIELD, ct, greys
+from tests.support.image_files.dicom import HOUNSFIELD, ct, greys
 
 
 def test_the_first_window_of_the_file_is_applied() -> None:

@@ -19,7 +19,7 @@ from model.imaging.images import decode
 from model.imaging.preprocessing import preprocess
 from model.imaging.raster.reader import open_image
 from tests.conftest import IMAGES
-from tests.support.raster_files import gradient, jpeg_with_endless_scans, tiled_tiff
+from tests.support.image_files.raster import gradient, jpeg_with_endless_scans, tiled_tiff
 from tests.support.samples import huge_png, saved
 
 MAX_PIXELS = 64_000_000

@@ -5,7 +5,7 @@ import pytest
 from model.errors import ImageTooLarge
 from model.imaging.images import decode
 from model.imaging.raster.reader import open_image
-from tests.support.raster_files import tiled_tiff
+from tests.support.image_files.raster import tiled_tiff
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.images import check, decode, frame_count
 from model.imaging.limits import MAX_VOLUME_BYTES
 from model.imaging.rendering import AS_STORED, Rendering, Window
-from tests.support.volume_files import AXES, HEAD, nifti
+from tests.support.image_files.volumes import AXES, HEAD, nifti
 
 MAX_PIXELS = 10_000
 WHOLE = Window(127.5, 255)

@@ -14,7 +14,7 @@ from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.images import check, decode, frame_count
 from model.imaging.limits import MAX_VOLUME_BYTES
 from model.imaging.rendering import AS_STORED, Axis, Rendering, Window
-from tests.support.volume_files import AXES, COLOURS, GREYS, HEAD, nrrd
+from tests.support.image_files.volumes import AXES, COLOURS, GREYS, HEAD, nrrd
 
 MAX_PIXELS = 10_000
 WHOLE = Window(127.5, 255)

@@ -11,9 +11,9 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from tests.support.dicom_files import PYDICOM_FILES
+from tests.support.image_files.dicom import PYDICOM_FILES
+from tests.support.image_files.volumes import COLOURS, HEAD, nrrd
 from tests.support.samples import TEXT, encoded, picture, png, saved, table
-from tests.support.volume_files import COLOURS, HEAD, nrrd
 
 BOUNDARY = "b0undary"
 MAX_DICOM_BYTES = 40_000

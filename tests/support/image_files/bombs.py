@@ -8,9 +8,9 @@ import zlib
 import nibabel
 import numpy as np
 
-from tests.support.dicom_files import ct
+from tests.support.image_files.dicom import ct
+from tests.support.image_files.volumes import nrrd
 from tests.support.samples import encoded, huge_png, picture, png, saved, table
-from tests.support.volume_files import nrrd
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
