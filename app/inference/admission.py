@@ -1,4 +1,4 @@
-"""Who gets in: the bounds on the rows, the body bytes and the requests that are in the house at once."""
+"""Admission control: bounds on the rows, the body bytes and the requests in flight."""
 
 import math
 import time
@@ -7,11 +7,17 @@ from contextlib import contextmanager
 
 from app.errors import QueueFull
 
-SMOOTHING = 0.2  # weight of the newest measurement of the service rate
+SMOOTHING = 0.2  # weight of the newest measurement of the seconds per row
 
 
 class Admission:
-    """Admits a request whole or refuses it whole, and says when there may be room."""
+    """Admits a request as a whole or refuses it, and estimates when there may be room.
+
+    Args:
+        queue_size: rows in flight.
+        queue_bytes: bytes of bodies and remote images in flight.
+        max_concurrent_requests: requests in flight.
+    """
 
     def __init__(self, queue_size: int, queue_bytes: int, max_concurrent_requests: int) -> None:
         self.queue_size, self.queue_bytes = queue_size, queue_bytes
@@ -22,10 +28,13 @@ class Admission:
 
     @contextmanager
     def reserve(self, rows: int) -> Iterator[Callable[[int], None]]:
-        """Hold room for `rows` while the body runs; it is given what makes that room for more, and raises the same.
+        """Reserve `rows` for the duration of the `with` block.
+
+        Yields:
+            A function that enlarges the reservation to a number of rows.
 
         Raises:
-            QueueFull: there is no room for all of them.
+            QueueFull: there is no room for all rows; the function raises it too.
         """
         own = 0
 
@@ -50,15 +59,14 @@ class Admission:
             self._measure(own)
 
     def hold_bytes(self, size: int) -> None:
-        """Count bytes of a body that has arrived; `release_bytes` gives them back when its request is answered.
+        """Count bytes that have arrived; `release_bytes` releases them when their request ends.
 
         Raises:
-            QueueFull: the bodies in the house would be larger than allowed.
+            QueueFull: more bytes would be in flight than allowed.
         """
         if self.bytes + size > self.queue_bytes:
             raise QueueFull(
-                f"The requests that are being answered hold the {self.queue_bytes:,} bytes that are allowed; "
-                "try again later.",
+                f"The requests in flight hold all of the {self.queue_bytes:,} bytes that are allowed; try again later.",
                 retry_after_s=self._seconds_for(self.rows / 2),
             )
         self.bytes += size
@@ -67,14 +75,14 @@ class Admission:
         self.bytes -= size
 
     def enter(self) -> None:
-        """Count a request whose body is there; `leave` ends it.
+        """Count a request whose body is complete, until `leave` is called.
 
         Raises:
-            QueueFull: too many are being answered.
+            QueueFull: as many requests as allowed are in flight.
         """
         if self.requests >= self.max_concurrent_requests:
             raise QueueFull(
-                f"{self.requests} requests are being answered, which is as many as are allowed; try again later.",
+                f"{self.requests} requests are in flight, which is the maximum; try again later.",
                 retry_after_s=self._seconds_for(self.rows / self.requests),
             )
         self.requests += 1
@@ -88,12 +96,12 @@ class Admission:
         self._last_finish = now
 
     def _seconds_for(self, rows: float) -> int:
-        """Whole seconds, at least 1, in which so many rows are answered at the measured rate."""
+        """Whole seconds, at least 1, that this number of rows takes at the measured rate."""
         return max(1, math.ceil(rows * self._seconds_per_row))
 
 
 class HeldBytes:
-    """What one request holds of the bytes in the house: those of its body, and of the images behind its URLs."""
+    """The bytes that one request holds: those of its body and of its remote images."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -101,9 +109,13 @@ class HeldBytes:
         self._is_over = False
 
     def add(self, size: int) -> None:
-        """Count more of them, unless the request has ended; raises as `Admission.hold_bytes`."""
+        """Count more bytes, unless the request has ended.
+
+        Raises:
+            QueueFull: more bytes would be in flight than allowed.
+        """
         if self._is_over:
-            return  # what it still fetched is being cancelled
+            return  # a remote image that arrives now belongs to a fetch that is being cancelled
         self._admission.hold_bytes(size)
         self.size += size
 

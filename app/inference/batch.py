@@ -1,4 +1,4 @@
-"""What the micro-batcher moves about: an entry with those who wait for it, and a batch that is being put together."""
+"""Entries, and the batch that is assembled from them."""
 
 import asyncio
 from collections.abc import Hashable
@@ -10,21 +10,28 @@ Result = TypeVar("Result")
 
 
 class Entry(Generic[Payload, Result]):
-    """A distinct payload and everybody who waits for its result."""
+    """A distinct payload, and the futures of all callers that wait for its result.
+
+    Args:
+        payload: input of the device.
+        key: equal for payloads that are deduplicated.
+        size: 1 for an image, the number of tokens for a text.
+        start_tag: priority; the lowest is served first (see `app.inference.fair_queueing`).
+    """
 
     def __init__(self, payload: Payload, key: Hashable, size: int, start_tag: float) -> None:
         self.payload, self.key, self.size = payload, key, size
-        self.start_tag = start_tag  # see `app.inference.fair_queueing`: the lowest goes first
+        self.start_tag = start_tag
         self.device_began = self.device_ended = 0.0
         self.waiters: list[asyncio.Future[Result]] = []
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody still waits: cancelled and expired requests do not."""
+        """Whether a caller still waits; cancelled and expired requests do not."""
         return any(not waiter.done() for waiter in self.waiters)
 
     def answer(self, result: Result, device_began: float, device_ended: float) -> None:
-        """Hand out the result, and when, on `time.perf_counter`'s clock, the device worked on it."""
+        """Give the result to all callers, with the times of `time.perf_counter` at which the device began and ended."""
         self.device_began, self.device_ended = device_began, device_ended
         for waiter in self.waiters:
             if not waiter.done():
@@ -37,7 +44,7 @@ class Entry(Generic[Payload, Result]):
 
 
 class Batch(Generic[Payload, Staged, Result]):
-    """A batch that is being put together: its entries, and their staged parts in the same order."""
+    """A batch that is being assembled: its entries, and their staged parts in the same order."""
 
     def __init__(self) -> None:
         self.entries: list[Entry[Payload, Result]] = []
@@ -46,11 +53,11 @@ class Batch(Generic[Payload, Staged, Result]):
 
     @property
     def cost(self) -> int:
-        """What padding makes of it: the number of entries times the largest size."""
+        """Cost with padding: the number of entries times the largest size."""
         return len(self.entries) * max((entry.size for entry in self.entries), default=0)
 
     def staged(self) -> list[Staged]:
-        """The parts; raises what the staging of one of them raised."""
+        """The staged parts; raises the error of a part that could not be staged."""
         if self.staging_error is not None:
             raise self.staging_error
         return self.parts

@@ -1,8 +1,9 @@
-"""Who is next: start-time fair queueing (Goyal, Vin and Cheng, 1996), so that a large request starves no small one.
+"""Start-time fair queueing (Goyal, Vin and Cheng, 1996), so that a large request delays no small one.
 
-Every request is a flow of equal weight. Its first entry starts at the queue's virtual time, each further one where the
-one before it ends; whatever starts first is served first. A request of one row so goes before the rows that a request
-of 256 has left, and two large requests get equal shares. Without a clock and without weights there is nothing to tune.
+Every request is a flow of equal weight. The start tag of its first entry is the queue's virtual time, that of each
+further entry is the end of the one before. The entry with the lowest start tag is served first.
+A request of one row is therefore served before the remaining rows of a request of 256, and two large requests get equal
+shares. There are no clocks and no weights to tune.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from itertools import count
 
 
 class VirtualTime:
-    """The start_tag of what was served last, in units of entry size."""
+    """Start tag of the entry that was served last, in units of entry size."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -23,21 +24,21 @@ class VirtualTime:
 
 
 class Flow:
-    """One request's entries in a queue."""
+    """The entries of one request in a queue."""
 
     def __init__(self, time: VirtualTime) -> None:
         self._time = time
         self._end = time.now
 
     def next_start_tag(self, size: float = 1) -> float:
-        """The start_tag of the request's next entry; the lowest goes first."""
+        """Start tag of the request's next entry."""
         start_tag = max(self._end, self._time.now)
         self._end = start_tag + size
         return start_tag
 
 
 class FairSemaphore:
-    """A bounded number of places; the lowest start tag is let in first, equal ones in order of arrival."""
+    """A bounded number of places. The lowest start tag is admitted first, equal ones in order of arrival."""
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -46,7 +47,7 @@ class FairSemaphore:
 
     @asynccontextmanager
     async def place(self, start_tag: float) -> AsyncIterator[None]:
-        """Hold a place while the body runs."""
+        """Hold a place for the duration of the `async with` block."""
         await self._enter(start_tag)
         try:
             yield
@@ -63,7 +64,7 @@ class FairSemaphore:
             await admitted
         except asyncio.CancelledError:
             if admitted.done() and not admitted.cancelled():
-                self._leave()  # let in and cancelled in the same turn of the loop
+                self._leave()  # admitted and cancelled in the same iteration of the event loop
             raise
 
     def _leave(self) -> None:
@@ -76,7 +77,7 @@ class FairSemaphore:
 
 
 class RoundRobinSemaphore:
-    """A bounded number of places whose owners take turns: whoever left one last comes after all others that wait."""
+    """A bounded number of places whose owners take turns: a released place goes to another owner, if one waits."""
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -84,7 +85,7 @@ class RoundRobinSemaphore:
 
     @property
     def free(self) -> int:
-        """How many places nobody has."""
+        """Number of places that no owner holds."""
         return self._free
 
     async def acquire(self, owner: object) -> None:

@@ -1,4 +1,4 @@
-"""What waits for a batch: entries in the order of fairness, equal ones joined, unwanted ones dropped."""
+"""Queue of entries: ordered by start tag, deduplicated by key, without entries that no caller wants."""
 
 import asyncio
 from collections import deque
@@ -10,13 +10,13 @@ from app.inference.fair_queueing import Flow, VirtualTime
 
 
 class EntryQueue(Generic[Payload, Staged, Result]):
-    """A batcher's queue; on the event loop only."""
+    """The queue of one batcher. It must be used on the event loop."""
 
     def __init__(self) -> None:
-        self.arrived = asyncio.Event()  # set while there is anything
+        self.arrived = asyncio.Event()  # set while the queue holds an entry
         self.shared = self.dropped = 0
         self._entries: deque[Entry[Payload, Result]] = deque()
-        self._joinable: dict[Hashable, Entry[Payload, Result]] = {}  # not yet on the device
+        self._joinable: dict[Hashable, Entry[Payload, Result]] = {}  # entries that have not reached the device
         self._time = VirtualTime()
 
     def __len__(self) -> int:
@@ -24,15 +24,15 @@ class EntryQueue(Generic[Payload, Staged, Result]):
 
     @property
     def unanswered(self) -> list[Entry[Payload, Result]]:
-        """The entries that have not come to the device, those of batches that are being put together among them."""
+        """The entries that have not reached the device, including those of batches that are being assembled."""
         return list(self._joinable.values())
 
     def flow(self) -> Flow:
-        """A new request's place, which shares the device fairly with the others."""
+        """The flow of a new request, which shares the device fairly with the other flows."""
         return Flow(self._time)
 
     def add(self, payload: Payload, key: Hashable, size: int, start_tag: float) -> Entry[Payload, Result]:
-        """The entry of a payload: a new one, or the one of this key that has not come to the device yet."""
+        """Return a new entry, or the entry with the same key that has not reached the device."""
         entry = self._joinable.get(key)
         if entry is None:
             entry = self._joinable[key] = Entry(payload, key, size, start_tag)
@@ -43,12 +43,17 @@ class EntryQueue(Generic[Payload, Staged, Result]):
             entry.start_tag = min(entry.start_tag, start_tag)
         return entry
 
-    def take(self, batch: Batch[Payload, Staged, Result], *, budget: int, most: float) -> list[Entry[Payload, Result]]:
-        """Take out what the batch has room for: what starts first, then those nearest to it in size.
+    def take(
+        self, batch: Batch[Payload, Staged, Result], *, budget: int, max_entries: float
+    ) -> list[Entry[Payload, Result]]:
+        """Remove and return the entries that the batch has room for.
+
+        The entry with the lowest start tag comes first, followed by those that are nearest to it in size.
 
         Args:
-            budget: the largest cost of the batch, unless a single entry is larger.
-            most: how many entries it may have.
+            batch: the batch, with the entries that it holds already.
+            budget: largest cost of the batch, unless one entry on its own is larger.
+            max_entries: largest number of entries of the batch.
         """
         wanted: list[Entry[Payload, Result]] = []
         for entry in self._entries:
@@ -66,7 +71,7 @@ class EntryQueue(Generic[Payload, Staged, Result]):
         for entry in by_nearness:
             count = len(batch.entries) + len(taken)
             largest = max(largest, entry.size)
-            if count and ((count + 1) * largest > budget or count >= most):
+            if count and ((count + 1) * largest > budget or count >= max_entries):
                 break
             taken.append(entry)
         chosen = set(taken)
@@ -76,11 +81,11 @@ class EntryQueue(Generic[Payload, Staged, Result]):
         return taken
 
     def drop(self, entry: Entry[Payload, Result]) -> None:
-        """Nobody waits for this entry any longer."""
+        """Forget an entry that no caller waits for."""
         self.close(entry)
         self.dropped += 1
 
     def close(self, entry: Entry[Payload, Result]) -> None:
-        """Whoever brings the same key from here on starts a new entry."""
+        """Deduplicate no more payloads with this entry: the next equal key makes a new entry."""
         if self._joinable.get(entry.key) is entry:
             del self._joinable[entry.key]

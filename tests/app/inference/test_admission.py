@@ -52,10 +52,10 @@ def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
     assert retry_after() == 1  # a whole number, and never 0
 
 
-def test_the_bytes_in_the_house_are_bounded() -> None:
+def test_the_bytes_in_flight_are_bounded() -> None:
     admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
     admission.hold_bytes(900)
-    with pytest.raises(QueueFull, match="hold the 1,000 bytes that are allowed") as full:
+    with pytest.raises(QueueFull, match="hold all of the 1,000 bytes that are allowed") as full:
         admission.hold_bytes(101)
     assert (full.value.retry_after_s or 0) >= 1
     admission.hold_bytes(100)
@@ -63,11 +63,11 @@ def test_the_bytes_in_the_house_are_bounded() -> None:
     assert admission.bytes == 0
 
 
-def test_the_requests_in_the_house_are_bounded() -> None:
+def test_the_requests_in_flight_are_bounded() -> None:
     admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
     admission.enter()
     admission.enter()
-    with pytest.raises(QueueFull, match="2 requests are being answered") as full:
+    with pytest.raises(QueueFull, match="2 requests are in flight") as full:
         admission.enter()
     assert (full.value.retry_after_s or 0) >= 1
     admission.leave()
@@ -99,7 +99,7 @@ async def test_beyond_the_queue_a_request_gets_429_and_nothing_of_it_is_done(eng
         assert_text_vectors(await client.post("/embed", json=texts(8)), engine, TEXTS)
 
 
-async def test_beyond_the_bytes_or_the_requests_in_the_house_there_is_429_too(engine: EmbeddingEngine) -> None:
+async def test_beyond_the_bytes_or_the_requests_in_flight_there_is_429_too(engine: EmbeddingEngine) -> None:
     held = HeldEngine(engine)
     settings = Settings(queue_bytes=1000, max_body_bytes=1000, max_concurrent_requests=2)
     app = create_app(settings, LoadedModel(held, imports_s=0.0))
@@ -109,11 +109,11 @@ async def test_beyond_the_bytes_or_the_requests_in_the_house_there_is_429_too(en
             first = asyncio.create_task(client.post("/embed/text", json={"texts": ["a" * 700]}))
             await until(lambda: held.texts_seen > 0)
             large = await client.post("/embed/text", json={"texts": ["b" * 700]})
-            assert_refused(large, 429, "queue_full", "hold the 1,000 bytes that are allowed")
+            assert_refused(large, 429, "queue_full", "hold all of the 1,000 bytes that are allowed")
             second = asyncio.create_task(client.post("/embed/text", json={"texts": ["c"]}))
             await until(lambda: app.state.service.admission.requests == 2)
             third = await client.post("/embed/text", json={"texts": ["d"]})
-            assert_refused(third, 429, "queue_full", "2 requests are being answered")
+            assert_refused(third, 429, "queue_full", "2 requests are in flight")
             assert int(third.headers["retry-after"]) >= 1
         assert_text_vectors(await first, engine, ["a" * 700])
         assert_text_vectors(await second, engine, ["c"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.errors import EncodingFailed
-from app.inference.batching import SLOW_BATCH_S, MicroBatcher
+from app.inference.batch_runner import SLOW_BATCH_S
+from app.inference.batching import MicroBatcher
 from app.inference.device_executor import DeviceExecutor
 from tests.support.doubling_device import Batcher, Device, Numbers, all_of, started, submitted
 from tests.support.patience import PATIENCE_S, until
@@ -210,7 +211,7 @@ async def test_of_a_failed_batch_only_the_bad_entry_fails(device: Device, caplog
     assert isinstance(two, EncodingFailed)
     assert str(two) == "the device failed on it (ValueError)."
     assert device.batches == [[1, 2, 3], [1], [2], [3]]
-    assert "a batch of 3 entries failed (ValueError), trying one by one" in caplog.text
+    assert "a batch of 3 entries failed (ValueError); they are computed one by one" in caplog.text
 
 
 async def test_when_memory_is_out_batches_get_smaller_and_grow_back(device: Device) -> None:

@@ -24,7 +24,7 @@ def waited_for(entry: Entry[str, None]) -> "asyncio.Future[None]":
 
 
 def taken(queue: Queue, *, budget: int = 100, most: float = math.inf) -> list[str]:
-    return [entry.payload for entry in queue.take(Batch(), budget=budget, most=most)]
+    return [entry.payload for entry in queue.take(Batch(), budget=budget, max_entries=most)]
 
 
 async def test_the_lowest_start_leads_and_those_of_its_length_go_with_it() -> None:
@@ -43,8 +43,8 @@ async def test_a_batch_has_at_most_so_many_entries_and_at_least_one() -> None:
 async def test_what_a_batch_has_already_counts() -> None:
     queue = await filled(a=(0.0, 10), b=(1.0, 10), c=(2.0, 10))
     batch: Batch[str, None, None] = Batch()
-    batch.entries = queue.take(batch, budget=25, most=1)
-    assert [entry.payload for entry in queue.take(batch, budget=25, most=3)] == ["b"]
+    batch.entries = queue.take(batch, budget=25, max_entries=1)
+    assert [entry.payload for entry in queue.take(batch, budget=25, max_entries=3)] == ["b"]
 
 
 async def test_equal_keys_join_until_they_are_closed() -> None:
