@@ -1,4 +1,4 @@
-"""The service's states: loading, ready, failed, stopping."""
+"""Lifecycle of the service: loading, ready, failed, stopping."""
 
 import asyncio
 from pathlib import Path
@@ -23,7 +23,7 @@ BODY = table(["text"], [[TEXT]])
 
 @pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text"])
 async def test_while_loading_the_process_lives_and_embeds_nothing(path: str, app: FastAPI) -> None:
-    """Here the lifespan did not begin, so nothing is loaded."""
+    """The lifespan is not started in this test, so no model is loaded."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:
         for live in ("/health/live", "/", "/version", "/docs", "/openapi.json"):
             assert (await client.get(live)).status_code == 200

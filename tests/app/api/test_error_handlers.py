@@ -1,4 +1,4 @@
-"""The one table of refusals, and faults that nobody expected."""
+"""The table of status codes, and unexpected exceptions."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def test_the_tree_at_the_top_of_the_file_is_complete(module: object) -> None:
 
 
 class FaultyEngine(HeldEngine):
-    """An engine with a fault that quotes what it was given, as foreign libraries do."""
+    """An engine that raises an error with its input in the message, as libraries do."""
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         if "Jane" in text:

@@ -1,4 +1,4 @@
-"""The forms in which rows arrive, other than good JSON."""
+"""Request bodies other than valid JSON: forms, raw images, plain text, damaged JSON."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The shapes of an answer."""
+"""Layouts of an answer, and the precision of its numbers."""
 
 import json
 from typing import Any

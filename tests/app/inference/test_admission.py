@@ -1,4 +1,4 @@
-"""Who gets in: whole requests, as long as there is room."""
+"""Admission control: whole requests are admitted while there is room."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
                 pass
             return full.value.retry_after_s
 
-    assert retry_after() == 50  # nothing is known of the rate yet: a second a row
+    assert retry_after() == 50  # before any measurement: one second per row
     for _ in range(30):
         with admission.reserve(100):
             time.sleep(0.001)

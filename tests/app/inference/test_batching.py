@@ -1,4 +1,4 @@
-"""The micro-batcher, with functions in the place of a device: no torch, no HTTP."""
+"""Micro-batching, with functions instead of a device: no torch, no HTTP."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The micro-batcher under everything at once."""
+"""Micro-batching under load, with duplicates, cancellations and failures."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from tests.support.patience import PATIENCE_S
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_stress(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    """2,000 submissions over two batchers, with twins, cancellations and failures: every one ends, and ends right."""
+    """Each of 2,000 submissions to two batchers ends with the right result or the right error."""
     chance = random.Random(seed)
     device = Device()
     device.bad = {number for number in range(200) if number % 41 == 0}

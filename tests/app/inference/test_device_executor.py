@@ -1,4 +1,4 @@
-"""The threads that call the device: how many calls go on at once, and what each is told of the others."""
+"""Calls of the device: how many run in parallel, and among how many the CPU threads are divided."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Who is next, without threads or clocks."""
+"""Start-time fair queueing, without threads or clocks."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The way of a request's rows, around an engine that does arithmetic: "7" becomes the embedding [7]."""
+"""The pipeline, with an engine that does arithmetic: "7" becomes the embedding [7]."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ PLAIN = EmbedOptions(normalize=False)
 
 
 class ArithmeticEngine:
-    """Images are bytes: a number, "huge", "damaged", "slowly damaged" or "confused"."""
+    """An engine whose images are the bytes of a number, "huge", "damaged", "slowly damaged" or "confused"."""
 
     def __init__(self) -> None:
         self.free = threading.Event()

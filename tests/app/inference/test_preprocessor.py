@@ -1,4 +1,4 @@
-"""What is done of a request before the device, with an engine that only notes what it is asked."""
+"""Preprocessing, with an engine that records its calls."""
 
 import base64
 import threading
@@ -17,7 +17,7 @@ MOST_CHARS = 4 * SHORT_TEXT_CHARS
 
 
 class NotingEngine:
-    """Images are their own bytes; `huge` is too large by its header, `broken` behind it."""
+    """An engine whose images are bytes: `huge` has too large a header, `broken` is damaged behind its header."""
 
     def __init__(self) -> None:
         self.checked: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The queue alone: who is taken next, who joins whom, who is dropped."""
+"""The queue: order, deduplication, dropped entries."""
 
 import asyncio
 import math
@@ -10,7 +10,7 @@ Queue = EntryQueue[str, None, None]
 
 
 async def filled(**starts_and_sizes: tuple[float, int]) -> Queue:
-    """A queue of entries that somebody waits for, by name."""
+    """A queue of named entries, each with a caller that waits."""
     queue = Queue()
     for name, (start_tag, size) in starts_and_sizes.items():
         waited_for(queue.add(name, name, size, start_tag))

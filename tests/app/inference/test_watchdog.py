@@ -1,4 +1,4 @@
-"""A device that hangs: those who wait are told, and the process ends so that somebody restarts it."""
+"""A device that hangs: the requests in flight are answered, and the process ends so that it can be restarted."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.servers.serving import wait_until_ready
 
 
 class Watched:
-    """A pipeline as the watchdog sees it."""
+    """The part of a pipeline that the watchdog uses."""
 
     def __init__(self) -> None:
         self.device = SimpleNamespace(silent_s=0.0)

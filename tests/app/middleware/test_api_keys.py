@@ -1,4 +1,4 @@
-"""Keys: who may ask what, and how they are rotated."""
+"""API keys: which routes need one, and how keys are rotated."""
 
 import os
 from collections.abc import AsyncIterator

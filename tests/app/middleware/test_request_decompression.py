@@ -1,4 +1,4 @@
-"""Compressed bodies, in and out."""
+"""Decompression of request bodies."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Request ids, the bounds on a body, and the pages' policy."""
+"""Request ids, and the answer to requests that a stopping server cancels."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def test_an_id_of_101_characters_is_refused(name: str, client: httpx.Async
 
 
 async def test_a_request_that_outlives_a_stopping_servers_patience_is_told_so(engine: EmbeddingEngine) -> None:
-    """The server cancels it."""
+    """The server cancels the request at the end of its shutdown."""
     held = HeldEngine(engine)
     app = create_app(Settings(), LoadedModel(held, imports_s=0.0))
     body = asyncio.Queue[Message]()

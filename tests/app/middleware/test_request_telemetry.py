@@ -1,4 +1,4 @@
-"""A line of the log for every request, and its times in the browser's own tools."""
+"""One log line per request, and its stage timings in `Server-Timing`."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""The routes that embed, in every shape that clients of the Azure endpoint send and read."""
+"""Routes that embed, with every form of request and answer that clients of the Azure endpoint use."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ async def test_the_same_table_written_otherwise(
 async def test_a_longer_list_zipped_with_a_shorter_one(
     nothing: str | None, client: httpx.AsyncClient, engine: EmbeddingEngine
 ) -> None:
-    """One image, and the labels of a zero-shot classification beside it."""
+    """One row has an image, and every row has a label of a zero-shot classification."""
     labels = ["No Finding", "Cardiomegaly", "Pneumonia, " * 9]
     rows = [[IMAGE, labels[0]], [nothing, labels[1]], [nothing, labels[2]]]
     answer = await client.post("/score", json=table(BOTH, rows))

@@ -1,4 +1,4 @@
-"""MLflow's forms as the Azure schema has them; MLflow's own client stands in test_mlflow_clients.py."""
+"""Conversion of MLflow's forms to the Azure schema. test_mlflow_clients.py tests MLflow's own client."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ def test_no_records_have_the_columns_of_the_schema() -> None:
 
 
 def test_rows_of_unknown_columns_are_not_made() -> None:
-    """A table of a column for every record would be of their number squared."""
+    """A table with one column per record would have as many cells as the square of their number."""
     table = to_azure({"dataframe_records": [{str(number): "a"} for number in range(100_000)]})["input_data"]
     assert (len(table["columns"]), table["data"]) == (100_000, [])
 

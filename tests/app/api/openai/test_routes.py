@@ -1,4 +1,4 @@
-"""The OpenAI embeddings API, by hand and with the clients that people use."""
+"""OpenAI embeddings API: plain requests, the openai package and LangChain."""
 
 import base64
 from collections.abc import Iterator

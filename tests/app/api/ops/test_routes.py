@@ -1,4 +1,4 @@
-"""What operators and probes ask."""
+"""Routes for operators and probes."""
 
 import hashlib
 from importlib.metadata import version
@@ -81,7 +81,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health", "/ping", "/info"])
 async def test_what_needs_the_model_says_503_without_one(path: str, app: FastAPI) -> None:
-    """Here the lifespan did not begin, so nothing is loaded."""
+    """The lifespan is not started in this test, so no model is loaded."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
