@@ -1,5 +1,7 @@
-"""A client for MedImageInsight Server; it needs no torch."""
+"""Client for MedImageInsight Server: medical images and texts to numpy arrays over HTTP. It needs no torch."""
 
-from medimageinsight.client import AsyncClient, Client, Refused
+from medimageinsight.async_client import AsyncClient
+from medimageinsight.client import Client
+from medimageinsight.errors import Failure, Refused, ServerUnreachable
 
-__all__ = ["AsyncClient", "Client", "Refused"]
+__all__ = ["AsyncClient", "Client", "Failure", "Refused", "ServerUnreachable"]

@@ -1,54 +1,31 @@
-"""Images and texts to numpy arrays over HTTP: in parts that the server takes, several at once, again if it is busy."""
+"""Client for code that is not asynchronous, also in a notebook."""
 
-import asyncio
-import base64
-import io
-import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from os import PathLike
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import httpx2
-import numpy as np
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from numpy.typing import NDArray
-from PIL import Image
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from tqdm import tqdm
-
-Vectors = NDArray[np.float32]
-ImageLike = str | PathLike[str] | bytes | Image.Image | NDArray[Any]
-Result = TypeVar("Result")
-
-NPZ = "application/x-npz"
-MOST_IMAGES, MOST_TEXTS = 16, 256  # in one request: enough for the server's batches, little to send again
-BODY_SHARE = 0.9  # of the server's limit on a body; the rest is for what stands around the rows
-LONGEST_WAIT_S = 60.0
-_BACKOFF = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)
-_DTYPES_OF_PNG = (np.uint8, np.uint16)
+from medimageinsight.async_client import AsyncClient, Axis, OutputDtype
+from medimageinsight.background_loop import BackgroundLoop
+from medimageinsight.embedding_call import OnError, Vectors
+from medimageinsight.errors import Failure
+from medimageinsight.images import ImageLike
 
 
-class Refused(Exception):
-    """The server refused a request; the message is its own sentence, with the number of the item that caused it."""
+class Client:
+    """Client for code that is not asynchronous: `with Client(url) as client: client.embed_texts([...])`.
 
-    def __init__(self, status: int, code: str, message: str, item: int | None = None) -> None:
-        super().__init__(message if item is None else f"item {item}: {message}")
-        self.status, self.code, self.item = status, code, item
+    Args:
+        url: base URL of the server; default: http://127.0.0.1:8000.
+        api_key: API key, sent as a bearer token; default: none.
+        concurrency: maximum number of requests at once, over all calls of this client.
+        attempts: attempts per request. Another attempt follows only after 429, 502, 503 and a failed connection. It
+            waits as long as `Retry-After` says, otherwise longer each time, and at most 60 seconds.
+        timeout_s: limit in seconds for each connect, write and read of a request.
+        progress: True, the default, shows a progress bar.
 
-
-class _Busy(Exception):
-    """An answer after which another attempt makes sense."""
-
-    def __init__(self, refusal: Exception, retry_after_s: float | None) -> None:
-        super().__init__(str(refusal))
-        self.refusal, self.retry_after_s = refusal, retry_after_s
-
-
-class AsyncClient:
-    """A client for asyncio: `async with AsyncClient(url) as client: await client.embed_texts([...])`."""
+    Raises:
+        ServerUnreachable: the URL has no scheme or no host. Nothing is sent yet.
+    """
 
     def __init__(
         self,
@@ -60,119 +37,25 @@ class AsyncClient:
         timeout_s: float = 300.0,
         progress: bool = True,
     ) -> None:
-        """Make a client; nothing is sent yet.
-
-        Args:
-            url: of the server.
-            api_key: sent as a bearer token.
-            concurrency: requests at once.
-            attempts: of a request that meets 429, 5xx or no server; it waits as `Retry-After` says, else longer and
-                longer.
-            timeout_s: for one answer.
-            progress: show a bar.
-        """
-        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=timeout_s)
-        self._places = asyncio.Semaphore(concurrency)
-        self._attempts, self._progress = attempts, progress
-        self._info: Mapping[str, Any] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._http.aclose()
-
-    async def info(self) -> Mapping[str, Any]:
-        """What is served, and the limits: `GET /info`, asked once."""
-        if self._info is None:
-            self._info = json.loads(await self._again(lambda: self._http.get("/info")))
-        return self._info
-
-    async def embed_images(self, images: Iterable[ImageLike], **params: Any) -> Vectors:
-        """Embed images, each as the service reads it.
-
-        Args:
-            images: paths, files' bytes (DICOM too), PIL images, or arrays (H, W) or (H, W, 3): uint8, uint16, or
-                floating point in grey.
-            params: of the service, such as `dicom_window="lung"` or `normalize=False`.
-
-        Returns:
-            (n, D) float32, in the order given.
-
-        Raises:
-            Refused: with the number of the image.
-            httpx2.HTTPError: no server, after all attempts.
-            OSError: a path that cannot be read.
-            ValueError: an array that is no image.
-        """
-        return await self._embed("image", list(images), _encoded, MOST_IMAGES, params)
-
-    async def embed_texts(self, texts: Iterable[str], **params: Any) -> Vectors:
-        """Embed texts: (n, D) float32, in the order given; raises as `embed_images`."""
-        return await self._embed("text", list(texts), str, MOST_TEXTS, params)
-
-    async def _embed(
-        self, column: str, items: Sequence[Any], write: Callable[[Any], str], most: int, params: Mapping[str, Any]
-    ) -> Vectors:
-        info = await self.info()
-        most_bytes = int(BODY_SHARE * info["limits"]["max_body_bytes"])
-        size = min(most, info["limits"]["max_rows"])
-        with tqdm(total=len(items), desc=f"{column}s", unit=column, disable=not self._progress) as bar:
-
-            async def part(first: int, rows: list[str]) -> Vectors:
-                table = {"columns": [column], "data": [[row] for row in rows]}
-                body = json.dumps({"input_data": table, "params": params}).encode()
-                headers = {"content-type": "application/json", "accept": NPZ}
-                try:
-                    answer = await self._again(lambda: self._http.post("/embed", content=body, headers=headers), first)
-                finally:
-                    self._places.release()
-                bar.update(len(rows))
-                vectors: Vectors = np.load(io.BytesIO(answer))[f"{column}_features"]
-                return vectors
-
-            running: list[asyncio.Task[Vectors]] = []
-            try:
-                # A part is read and encoded when a place is free, and no sooner: that is what bounds the memory.
-                await self._places.acquire()
-                for first, rows in _parts(items, write, size, most_bytes):
-                    running.append(asyncio.create_task(part(first, rows)))
-                    await self._places.acquire()
-                    if failed := next((task for task in running if task.done() and task.exception()), None):
-                        failed.result()
-                vectors = await asyncio.gather(*running)
-            finally:
-                self._places.release()
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
-        return np.concatenate(vectors) if vectors else np.empty((0, info["model"]["embedding_size"]), np.float32)
-
-    async def _again(self, send: Callable[[], Awaitable[httpx2.Response]], first: int = 0) -> bytes:
-        """The body of the first answer that is 200."""
-        attempts = AsyncRetrying(
-            retry=retry_if_exception_type(_Busy), wait=_wait_s, stop=stop_after_attempt(self._attempts), reraise=True
-        )
+        self._loop = BackgroundLoop()
         try:
-            async for attempt in attempts:
-                with attempt:
-                    return await _answer(send, first)
-        except _Busy as busy:
-            raise busy.refusal from None
-        raise AssertionError("tenacity neither returned nor raised")
+            self._client = self._loop.run(
+                _made(
+                    url,
+                    api_key=api_key,
+                    concurrency=concurrency,
+                    attempts=attempts,
+                    timeout_s=timeout_s,
+                    progress=progress,
+                )
+            )
+        except BaseException:
+            self._loop.close()
+            raise
 
-
-class Client:
-    """The same for code that is not asynchronous, also in a notebook; it runs an `AsyncClient` in a thread."""
-
-    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
-        """Make a client; for the options see `AsyncClient`."""
-        self._portal_manager: AbstractContextManager[BlockingPortal] = start_blocking_portal()
-        self._portal = self._portal_manager.__enter__()
-        self._client = self._portal.call(lambda: AsyncClient(url, **options))
+    def __repr__(self) -> str:
+        """The URL and, once it is known, the model."""
+        return repr(self._client).removeprefix("Async")
 
     def __enter__(self) -> Self:
         return self
@@ -183,94 +66,119 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._run(lambda: self._client.__aexit__(None, None, None))
-        self._portal_manager.__exit__(None, None, None)
+        """Close the connections; a second call does nothing."""
+        if not self._loop.is_closed:
+            self._loop.run(self._client.aclose())
+            self._loop.close()
 
     def info(self) -> Mapping[str, Any]:
-        """See `AsyncClient.info`."""
-        return self._run(self._client.info)
+        """Describe the model and the limits of the server.
 
-    def embed_images(self, images: Iterable[ImageLike], **params: Any) -> Vectors:
-        """See `AsyncClient.embed_images`."""
-        return self._run(lambda: self._client.embed_images(images, **params))
+        Returns:
+            The answer of `GET /info`, requested once per client.
 
-    def embed_texts(self, texts: Iterable[str], **params: Any) -> Vectors:
-        """See `AsyncClient.embed_texts`."""
-        return self._run(lambda: self._client.embed_texts(texts, **params))
+        Raises:
+            ServerUnreachable: nothing answers, or something else than a MedImageInsight Server.
+            Refused: the server refuses the request, for example without an API key.
+        """
+        return self._loop.run(self._client.info())
 
-    def _run(self, function: Callable[[], Awaitable[Result]]) -> Result:
-        return self._portal.call(function)
+    def embed_images(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        dicom_window: str | Sequence[float] | None = None,
+        frame: int | None = None,
+        axis: Axis = "axial",
+        normalize: bool = True,
+        output_dtype: OutputDtype = "float32",
+        image_standardization_image_size: int = 512,
+        image_standardization_jpeg_compression_ratio: int | None = 75,
+    ) -> Vectors:
+        """Embed images.
 
+        Args:
+            images: paths, bytes of files (DICOM too), PIL images, pydicom Datasets, or arrays: (H, W) of integers or
+                floating point, or (H, W, 3) of uint8.
+            errors: "raise", the default, ends the call at a failed image. "skip" leaves it out: its row is NaN.
+            failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
+            dicom_window: window for DICOM, NIfTI, NRRD and grey arrays: (center, width) in rescaled values (HU for
+                CT), or a name such as "lung". Default: the window of the file.
+            frame: frame of a DICOM file, page of a TIFF file, or slice of a volume, counted from 0. Default: the first
+                frame or page, and the middle slice.
+            axis: direction across which a NIfTI or NRRD volume is cut into slices; default: "axial".
+            normalize: True, the default, scales each embedding to unit L2 norm.
+            output_dtype: number format of the embeddings. "int8" has 256 steps from -0.2 to 0.2; "binary" packs eight
+                signs into an int8. Default: "float32".
+            image_standardization_image_size: width and height of the standardised image, in pixels; default: 512.
+            image_standardization_jpeg_compression_ratio: JPEG quality of the standardised image, from 0 to 95; 0 or
+                None turns standardisation off. Default: 75.
 
-def _wait_s(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _Busy) and error.retry_after_s is not None:
-        return min(error.retry_after_s, LONGEST_WAIT_S)
-    return _BACKOFF(state)
+        Returns:
+            (n, D), in the order of the images; (n, D / 8) for "binary".
 
-
-async def _answer(send: Callable[[], Awaitable[httpx2.Response]], first: int) -> bytes:
-    try:
-        answer = await send()
-    except httpx2.TransportError as error:
-        raise _Busy(error, None) from error
-    if answer.status_code == httpx2.codes.OK:
-        return answer.content
-    refusal = _refusal(answer, first)
-    if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS or answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
-        after = answer.headers.get("retry-after", "")
-        raise _Busy(refusal, float(after) if after.isdecimal() else None)
-    raise refusal
-
-
-def _refusal(answer: httpx2.Response, first: int) -> Refused:
-    try:
-        body = answer.json()
-        row = body.get("row")
-        item = None if row is None else first + row
-        return Refused(answer.status_code, str(body["code"]), str(body["message"]), item)
-    except (ValueError, KeyError, AttributeError):
-        return Refused(answer.status_code, "unknown", f"the server answered {answer.status_code}")
-
-
-def _parts(
-    items: Sequence[Any], write: Callable[[Any], str], most: int, most_bytes: int
-) -> Iterator[tuple[int, list[str]]]:
-    """The items as the rows of requests, each with the number of its first: at most so many, and so many bytes."""
-    rows: list[str] = []
-    first = size = 0
-    for number, item in enumerate(items):
-        row = write(item)
-        if rows and (len(rows) == most or size + len(row) > most_bytes):
-            yield first, rows
-            rows, first, size = [], number, 0
-        rows.append(row)
-        size += len(row)
-    if rows:
-        yield first, rows
-
-
-def _encoded(image: ImageLike) -> str:
-    return base64.b64encode(_file(image)).decode()
-
-
-def _file(image: ImageLike) -> bytes:
-    """An image as the bytes of a file."""
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str | PathLike):
-        return Path(image).read_bytes()
-    if isinstance(image, np.ndarray):
-        is_grey = image.ndim == 2
-        if image.dtype.kind == "f" and is_grey:
-            image = image.astype(np.float32)
-        elif image.dtype.type not in _DTYPES_OF_PNG or not (is_grey or (image.ndim == 3 and image.shape[2] == 3)):
-            raise ValueError(
-                f"an array of shape {image.shape} and {image.dtype} is no image; needed is (H, W) of uint8, uint16 or "
-                "floating point, or (H, W, 3) of uint8"
+        Raises:
+            TypeError: `images` is not a collection, or an image has an unsupported type.
+            ValueError: an array or a Dataset is not an image that can be sent.
+            OSError: a path cannot be read.
+            Refused: the server refuses the request; `item` is the number of the image.
+            ServerUnreachable: the server does not answer, after all attempts.
+        """
+        return self._loop.run(
+            self._client.embed_images(
+                images,
+                errors=errors,
+                failures=failures,
+                dicom_window=dicom_window,
+                frame=frame,
+                axis=axis,
+                normalize=normalize,
+                output_dtype=output_dtype,
+                image_standardization_image_size=image_standardization_image_size,
+                image_standardization_jpeg_compression_ratio=image_standardization_jpeg_compression_ratio,
             )
-        image = Image.fromarray(image)
-    stream = io.BytesIO()
-    image.save(stream, "TIFF" if image.mode == "F" else "PNG")
-    return stream.getvalue()
+        )
+
+    def embed_texts(
+        self,
+        texts: Iterable[str],
+        *,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        normalize: bool = True,
+        output_dtype: OutputDtype = "float32",
+    ) -> Vectors:
+        """Embed texts.
+
+        Args:
+            texts: strings.
+            errors: "raise", the default, ends the call at a failed text. "skip" leaves it out: its row is NaN.
+            failures: list that receives the failed texts with errors="skip". Without it, one warning is issued.
+            normalize: True, the default, scales each embedding to unit L2 norm.
+            output_dtype: number format of the embeddings. "int8" has 256 steps from -0.2 to 0.2; "binary" packs eight
+                signs into an int8. Default: "float32".
+
+        Returns:
+            (n, D), in the order of the texts; (n, D / 8) for "binary".
+
+        Raises:
+            TypeError: `texts` is not a collection of strings.
+            Refused: the server refuses the request; `item` is the number of the text.
+            ServerUnreachable: the server does not answer, after all attempts.
+        """
+        return self._loop.run(
+            self._client.embed_texts(
+                texts,
+                errors=errors,
+                failures=failures,
+                normalize=normalize,
+                output_dtype=output_dtype,
+            )
+        )
+
+
+async def _made(url: str, **options: Any) -> AsyncClient:
+    """An `AsyncClient` that is made in the running loop."""
+    return AsyncClient(url, **options)

@@ -1,0 +1,175 @@
+"""Client for asyncio."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from medimageinsight.embedding_call import EmbeddingCall, OnError, Vectors, report
+from medimageinsight.errors import Failure, Kind, Refused
+from medimageinsight.images import ImageLike
+from medimageinsight.inputs import as_items
+from medimageinsight.transport import RowRefused, Transport
+
+Axis = Literal["axial", "coronal", "sagittal"]
+OutputDtype = Literal["float32", "float16", "int8", "binary"]
+
+
+class AsyncClient:
+    """Client for asyncio: `async with AsyncClient(url) as client: await client.embed_texts([...])`.
+
+    Args:
+        url: base URL of the server; default: http://127.0.0.1:8000.
+        api_key: API key, sent as a bearer token; default: none.
+        concurrency: maximum number of requests at once, over all calls of this client.
+        attempts: attempts per request. Another attempt follows only after 429, 502, 503 and a failed connection. It
+            waits as long as `Retry-After` says, otherwise longer each time, and at most 60 seconds.
+        timeout_s: limit in seconds for each connect, write and read of a request.
+        progress: True, the default, shows a progress bar.
+
+    Raises:
+        ServerUnreachable: the URL has no scheme or no host. Nothing is sent yet.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        concurrency: int = 4,
+        attempts: int = 6,
+        timeout_s: float = 300.0,
+        progress: bool = True,
+    ) -> None:
+        self._transport = Transport(url, api_key=api_key, attempts=attempts, timeout_s=timeout_s)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._progress = progress
+        self._info: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        """The URL and, once it is known, the model."""
+        model = f", model={self._info['model'].get('name')!r}" if self._info else ""
+        return f"{type(self).__name__}({self._transport.url!r}{model})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def info(self) -> Mapping[str, Any]:
+        """Describe the model and the limits of the server.
+
+        Returns:
+            The answer of `GET /info`, requested once per client.
+
+        Raises:
+            ServerUnreachable: nothing answers, or something else than a MedImageInsight Server.
+            Refused: the server refuses the request, for example without an API key.
+        """
+        if self._info is None:
+            try:
+                self._info = await self._transport.info()
+            except RowRefused as error:
+                raise Refused(error.status, error.code, error.message) from None
+        return self._info
+
+    async def embed_images(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        dicom_window: str | Sequence[float] | None = None,
+        frame: int | None = None,
+        axis: Axis = "axial",
+        normalize: bool = True,
+        output_dtype: OutputDtype = "float32",
+        image_standardization_image_size: int = 512,
+        image_standardization_jpeg_compression_ratio: int | None = 75,
+    ) -> Vectors:
+        """Embed images.
+
+        Args:
+            images: paths, bytes of files (DICOM too), PIL images, pydicom Datasets, or arrays: (H, W) of integers or
+                floating point, or (H, W, 3) of uint8.
+            errors: "raise", the default, ends the call at a failed image. "skip" leaves it out: its row is NaN.
+            failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
+            dicom_window: window for DICOM, NIfTI, NRRD and grey arrays: (center, width) in rescaled values (HU for
+                CT), or a name such as "lung". Default: the window of the file.
+            frame: frame of a DICOM file, page of a TIFF file, or slice of a volume, counted from 0. Default: the first
+                frame or page, and the middle slice.
+            axis: direction across which a NIfTI or NRRD volume is cut into slices; default: "axial".
+            normalize: True, the default, scales each embedding to unit L2 norm.
+            output_dtype: number format of the embeddings. "int8" has 256 steps from -0.2 to 0.2; "binary" packs eight
+                signs into an int8. Default: "float32".
+            image_standardization_image_size: width and height of the standardised image, in pixels; default: 512.
+            image_standardization_jpeg_compression_ratio: JPEG quality of the standardised image, from 0 to 95; 0 or
+                None turns standardisation off. Default: 75.
+
+        Returns:
+            (n, D), in the order of the images; (n, D / 8) for "binary".
+
+        Raises:
+            TypeError: `images` is not a collection, or an image has an unsupported type.
+            ValueError: an array or a Dataset is not an image that can be sent.
+            OSError: a path cannot be read.
+            Refused: the server refuses the request; `item` is the number of the image.
+            ServerUnreachable: the server does not answer, after all attempts.
+        """
+        params = {
+            "dicom_window": dicom_window if dicom_window is None or isinstance(dicom_window, str) else [*dicom_window],
+            "frame": frame,
+            "axis": axis,
+            "normalize": normalize,
+            "output_dtype": output_dtype,
+            "image_standardization_image_size": image_standardization_image_size,
+            "image_standardization_jpeg_compression_ratio": image_standardization_jpeg_compression_ratio,
+        }
+        return await self._embed("image", images, params, errors, failures)
+
+    async def embed_texts(
+        self,
+        texts: Iterable[str],
+        *,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        normalize: bool = True,
+        output_dtype: OutputDtype = "float32",
+    ) -> Vectors:
+        """Embed texts.
+
+        Args:
+            texts: strings.
+            errors: "raise", the default, ends the call at a failed text. "skip" leaves it out: its row is NaN.
+            failures: list that receives the failed texts with errors="skip". Without it, one warning is issued.
+            normalize: True, the default, scales each embedding to unit L2 norm.
+            output_dtype: number format of the embeddings. "int8" has 256 steps from -0.2 to 0.2; "binary" packs eight
+                signs into an int8. Default: "float32".
+
+        Returns:
+            (n, D), in the order of the texts; (n, D / 8) for "binary".
+
+        Raises:
+            TypeError: `texts` is not a collection of strings.
+            Refused: the server refuses the request; `item` is the number of the text.
+            ServerUnreachable: the server does not answer, after all attempts.
+        """
+        params = {"normalize": normalize, "output_dtype": output_dtype}
+        return await self._embed("text", texts, params, errors, failures)
+
+    async def _embed(
+        self, kind: Kind, items: Any, params: Mapping[str, Any], errors: OnError, failures: list[Failure] | None
+    ) -> Vectors:
+        listed = as_items(items, kind)
+        info = await self.info()
+        call = EmbeddingCall(kind, params, info=info, transport=self._transport, slots=self._slots, errors=errors)
+        vectors = await call.run(listed, progress=self._progress)
+        report(call.failures, failures, len(listed))
+        return vectors

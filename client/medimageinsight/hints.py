@@ -1,0 +1,48 @@
+"""Likely causes of a failed connection, in words."""
+
+import httpx2
+
+
+def hint_of_url(url: str) -> str | None:
+    """What is wrong with a base URL; None if nothing is."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        return f"the URL is not valid ({error}); a valid URL is http://localhost:8000"
+    if parsed.scheme not in ("http", "https"):
+        return "the URL must start with http:// or https://, such as http://localhost:8000"
+    return None if parsed.host else "the URL has no host; a valid URL is http://localhost:8000"
+
+
+def hint_of_error(error: httpx2.TransportError, url: httpx2.URL) -> str:
+    """The likely cause of a connection error."""
+    text = str(error)
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    if isinstance(error, httpx2.ReadTimeout):
+        return "the answer did not arrive in time; give the client a larger timeout_s"
+    if isinstance(error, httpx2.TimeoutException):
+        return f"the connection to port {port} timed out; check the host and the firewall between here and there"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"the certificate of the server is not trusted here ({text})"
+    if "[SSL" in text or "SSL:" in text:
+        return "the server does not speak TLS on this port; write http:// instead of https://"
+    if isinstance(error, httpx2.ConnectError):
+        if "Name or service" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
+            return f"the host name {url.host} cannot be resolved"
+        return f"the connection failed ({text}); check that the server runs and listens on port {port}"
+    if url.scheme == "http":
+        return f"the connection broke ({text}); if the server speaks TLS, write https:// instead of http://"
+    return f"the connection broke ({text})"
+
+
+def hint_of_answer(answer: httpx2.Response, url: httpx2.URL) -> str | None:
+    """Why an answer is not that of the server; None if it may be."""
+    if answer.is_redirect:
+        return f"it redirects to {answer.headers.get('location', 'another URL')}; use the URL that it redirects to"
+    if answer.status_code == httpx2.codes.BAD_REQUEST and b"HTTPS" in answer.content and url.scheme == "http":
+        return "the port expects TLS; write https:// instead of http://"
+    if answer.status_code in (httpx2.codes.NOT_FOUND, httpx2.codes.METHOD_NOT_ALLOWED):
+        if url.path.strip("/"):
+            return f"{answer.request.url} answers {answer.status_code}; the URL must end before {url.path.rstrip('/')}"
+        return f"{answer.request.url} answers {answer.status_code}; check the host and the port"
+    return None
