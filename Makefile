@@ -15,7 +15,7 @@ run: $(VENV)/run.stamp
 	exec $(VENV)/bin/medimageinsight serve
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m "not timing and not full and not browser"
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m "not timing and not packaging and not full and not browser"
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
@@ -30,7 +30,7 @@ lint: $(VENV)/dev.stamp
 	  echo "WARNING: the package index has no vulnerability data for $$unknown packages"
 
 test-timing: $(VENV)/dev.stamp
-	$(VENV)/bin/pytest -m timing
+	$(VENV)/bin/pytest -m "timing or packaging"
 
 test-full: $(VENV)/dev.stamp
 	$(VENV)/bin/pytest -m full

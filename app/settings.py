@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     model: str = Field(
         "",
         description="Release folder, weights file, or Hugging Face id (owner/name or owner/name@revision); "
-        "empty takes the embedded demonstration model",
+        "empty takes the demonstration model",
     )
     host: str = Field("127.0.0.1", description="Address or host name to listen on; 0.0.0.0 listens on all addresses")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free port")

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.imaging.images import decode
-from model.imaging.rendering import Rendering
-from model.imaging.windowing import Window
+from model.imaging.rendering import Rendering, Window
 from tests.support.image_files.dicom import HOUNSFIELD, ct
 
 MAX_PIXELS = 1_000_000

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.packaging
 def test_it_installs_in_an_empty_environment_without_torch(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    python: str | Path = tmp_path / "venv" / "bin" / "python"
+    install: list[str | Path] = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*install, "-c", ROOT / "constraints.txt", ROOT / "client"], check=True, cwd=tmp_path)
     program = (
         "import sys, medimageinsight, importlib.metadata as metadata;"

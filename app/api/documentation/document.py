@@ -19,7 +19,7 @@ from app.middleware.api_keys import OPEN_ROUTES
 TITLE = "MedImageInsight Server"
 RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
 DEMONSTRATION_NOTICE = (
-    "This server runs the embedded demonstration model, not MedImageInsight; the setting MODEL selects the model."
+    "This server runs the demonstration model, not MedImageInsight; the setting MODEL selects the model."
 )
 DESCRIPTION = (
     "Embeddings of medical images and texts in one space, with the schema of the Azure endpoint of MedImageInsight.\n\n"
