@@ -9,7 +9,6 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from cachetools import LRUCache
-from model.normalization import unit_norm
 from numpy.typing import NDArray
 
 from app.errors import EncodingFailed
@@ -26,6 +25,7 @@ from app.inference.preprocessor import (
     row_of,
 )
 from app.telemetry.stage_timings import StageTimings
+from model.normalization import unit_norm
 
 Embeddings = NDArray[np.float32]
 """One vector (D,), or several (n, D)."""
