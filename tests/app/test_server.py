@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -59,12 +58,10 @@ def next_request_is_right(server: Server, engine: EmbeddingEngine) -> Iterator[N
     assert_close(vectors(answer, "text_features")[0], text_vector(engine, TEXT))
 
 
-def different_images(count: int) -> dict[str, Any]:
-    return table(["image"], [[encoded(png(seed))] for seed in range(count)])
-
-
 def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, engine: EmbeddingEngine) -> None:
-    with started(small_release, request_timeout_s=PATIENCE_S) as server, httpx.Client(base_url=server.url) as client:
+    slow = {"module": "tests.support.servers.slow_server", "text_batch_tokens": 1}  # one text per batch
+    images = [encoded(png(seed)) for seed in range(8)]
+    with started(small_release, **slow) as server, httpx.Client(base_url=server.url) as client:
         refused = 0
         while client.get("/health/ready").status_code != 200:
             for path in ("/health/live", "/", "/version", "/openapi.json"):
@@ -80,9 +77,14 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
 
         with ThreadPoolExecutor(3) as pool, httpx.Client(base_url=server.url) as client:
             assert client.get("/health/ready").status_code == 200
-            body = different_images(10)
-            inflight = [pool.submit(httpx.post, f"{server.url}/embed", json=body, timeout=PATIENCE_S) for _ in range(3)]
-            until(lambda: server.counters()["images"] > 0)
+            bodies = [
+                table(["image", "text"], [[image, f"{row} of {name}"] for row, image in enumerate(images)])
+                for name in "abc"
+            ]
+            inflight = [
+                pool.submit(httpx.post, f"{server.url}/embed", json=body, timeout=PATIENCE_S) for body in bodies
+            ]
+            until(lambda: server.in_flight() == len(bodies))
             server.process.terminate()
             until(lambda: client.get("/health/ready").status_code == 503)
             refused_now = httpx.post(f"{server.url}/embed", json=table(["text"], [[TEXT]]))
@@ -90,7 +92,8 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
             assert int(refused_now.headers["retry-after"]) >= 1
             assert client.get("/health/live").status_code == 200
             answers = [request.result() for request in inflight]
-        assert [len(vectors(answer, "image_features")) for answer in answers] == [10, 10, 10]
+        for name in ("image_features", "text_features"):
+            assert [len(vectors(answer, name)) for answer in answers] == [len(images)] * len(bodies)
         assert server.ended() == 0
         with pytest.raises(ConnectionRefusedError):
             server.connect()
