@@ -115,11 +115,17 @@ def run(settings: Settings) -> int:
     try:
         listening = _listen(settings)
     except OSError as error:
-        click.echo(f"medimageinsight: cannot listen on {settings.host}:{settings.port}: {error.strerror}", err=True)
+        place = f"{settings.host}:{settings.port}"
+        click.echo(
+            f"medimageinsight: cannot listen on {place}: {error.strerror}; choose another --host or --port", err=True
+        )
         return EXIT_BAD_START
     logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
     if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
-        logger.warning("no API keys are set: every client that reaches %s is answered", settings.host)
+        logger.warning(
+            "no API keys are set: every client that reaches %s is answered; API_KEYS or API_KEYS_FILE sets keys",
+            settings.host,
+        )
     server.run(sockets=[listening])
     return end(EXIT_BAD_START if service.failure else server.status)
 

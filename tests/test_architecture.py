@@ -210,7 +210,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         assert not [name for name in ("core", "services", "utils") if (ROOT / folder / name).exists()]
 
 
-def test_the_docker_folder_is_no_package() -> None:
+def test_the_docker_folder_is_not_a_package() -> None:
     assert not (ROOT / "docker" / "__init__.py").exists()  # it would shadow the Docker SDK
 
 

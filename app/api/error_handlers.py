@@ -71,8 +71,7 @@ def error_response(error: Exception, request_id: str = "") -> Response:
     if isinstance(error, ClientGone):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     if isinstance(error, HTTPException):
-        code = _HTTP_CODES.get(error.status_code, "http_error")
-        return JSONResponse({"message": f"{error.detail}.", "code": code}, error.status_code, error.headers)
+        return _http_error(error)
     if isinstance(error, RowError):
         message = f"Row {error.row}, column {error.column}: {error}."
         return _refusal(error.cause, message, {"row": error.row, "column": error.column})
@@ -100,6 +99,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_validation_error)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """The response to an exception that Starlette raises before a route is called."""
+    messages = {
+        404: "The service has no such route; the page /docs lists its routes.",
+        405: f"The route does not accept this method; use {(error.headers or {}).get('Allow')}.",
+    }
+    message = messages.get(error.status_code, f"{error.detail}.")
+    code = _HTTP_CODES.get(error.status_code, "http_error")
+    return JSONResponse({"message": message, "code": code}, error.status_code, error.headers)
 
 
 def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Response:

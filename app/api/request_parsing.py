@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
 from app.api.embed_job import EmbedJob, check_row_count
+from app.api.validation import check_has_one_of
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
 from app.settings import Settings
 
@@ -54,6 +55,7 @@ async def read_texts(request: Request, settings: Settings) -> EmbedJob:
     if not is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor text/plain.")
     document = await read_json(request)
+    check_has_one_of(document, ("input_data", "texts"))
     if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
         return parse_texts(document, max_rows=settings.max_rows).without_frames()
     return parse_table(document, max_rows=settings.max_rows, columns=["text"]).without_frames()

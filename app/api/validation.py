@@ -1,6 +1,6 @@
 """Validation of request bodies, with messages that name the place and repeat no value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,14 @@ from app.errors import RequestInvalid
 Model = TypeVar("Model", bound=BaseModel)
 
 _JSON_NAMES = {list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+# For these errors, the messages of pydantic name Python classes.
+_REASONS = dict.fromkeys(("model_type", "dict_type"), "it must be an object")
+
+
+def check_has_one_of(document: Any, keys: Sequence[str]) -> None:
+    """Raise RequestInvalid if a JSON object has none of the keys."""
+    if isinstance(document, Mapping) and document.keys().isdisjoint(keys):
+        raise RequestInvalid(f"The body has none of the keys {', '.join(keys)}; send one of them.")
 
 
 def validated(model: type[Model], document: Any, *, from_strings: bool = False) -> Model:
@@ -32,6 +40,6 @@ def validated(model: type[Model], document: Any, *, from_strings: bool = False) 
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         what = "is missing" if first["type"] == "missing" else f"is wrong: {reason[0].lower()}{reason[1:]}"
         raise RequestInvalid(f"{place or 'The query'} {what}.") from None

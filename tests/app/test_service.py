@@ -46,7 +46,7 @@ async def test_ready_and_stopped(engine: EmbeddingEngine) -> None:
         service.require_model()
 
 
-async def test_a_failure_is_told_once_and_keeps_its_reason_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_is_reported_once_and_keeps_its_reason_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     service = Service(Settings())
     told: list[bool] = []
     service.on_failure = lambda: told.append(True)

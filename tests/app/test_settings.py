@@ -180,7 +180,7 @@ def test_an_unusable_bare_variable_names_itself_and_the_prefixed_one(
 
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a..b", ""])
-def test_a_bare_host_that_is_none_is_ignored_with_one_warning(
+def test_a_bare_host_that_is_not_a_host_is_ignored_with_one_warning(
     host: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST", host)
@@ -191,7 +191,7 @@ def test_a_bare_host_that_is_none_is_ignored_with_one_warning(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::1", "localhost"])
-def test_a_bare_host_that_is_one_is_used(host: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bare_host_that_is_a_host_is_used(host: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOST", host)
     result = CliRunner().invoke(main, ["serve"])
     assert (result.output, served[0].host) == ("", host)

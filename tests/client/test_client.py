@@ -58,7 +58,7 @@ def test_parameters_are_the_services(client: Client) -> None:
     assert abs(np.linalg.norm(vectors) - 1) > 0.01
 
 
-def test_nothing_becomes_nothing(client: Client, engine: EmbeddingEngine) -> None:
+def test_an_empty_collection_gives_an_empty_result(client: Client, engine: EmbeddingEngine) -> None:
     assert client.embed_texts([]).shape == (0, engine.embedding_size)
 
 

@@ -28,7 +28,7 @@ def test_a_url_without_a_host() -> None:
     assert "the URL has no host" in failed("http://")
 
 
-def test_a_port_on_which_nobody_listens() -> None:
+def test_a_port_without_a_listener() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -82,13 +82,32 @@ def parse_table(document: Any, *, max_rows: int, columns: Sequence[str] = COLUMN
         TooManyRows: more rows than `max_rows`.
     """
     request = validated(EmbedRequest, document)
-    table = request.input_data
-    _check_columns(table.columns, columns)
+    images, texts = table_items(request.input_data, "input_data", max_rows=max_rows, columns=columns)
+    params = request.params or Params()
+    return EmbedJob(len(request.input_data.data), images, texts, params, ignored_params(document))
+
+
+def table_items(
+    table: InputData, name: str, *, max_rows: int, columns: Sequence[str] = COLUMNS
+) -> tuple[list[Item], list[Item]]:
+    """The images and the texts of a table, each in the order of their rows.
+
+    Args:
+        table: the table.
+        name: key of the table in the request, for error messages.
+        max_rows: largest number of rows that is accepted.
+        columns: column names that the route accepts.
+
+    Raises:
+        RequestInvalid: a column, the index or a row is wrong; the message names it.
+        TooManyRows: more rows than `max_rows`.
+    """
+    _check_columns(table.columns, name, columns)
     count = len(table.data)
     check_row_count(count, max_rows)
     if table.index is not None and len(table.index) != count:
         raise RequestInvalid(
-            f"input_data.index has {len(table.index)} items, data has {count} rows; give as many, or leave index out."
+            f"{name}.index has {len(table.index)} items, data has {count} rows; give as many, or leave index out."
         )
     images, texts = [], []
     for number, row in enumerate(table.data):
@@ -97,7 +116,7 @@ def parse_table(document: Any, *, max_rows: int, columns: Sequence[str] = COLUMN
             images.append(Item(number, image))
         if text:
             texts.append(Item(number, text))
-    return EmbedJob(count, images, texts, request.params or Params(), ignored_params(document))
+    return images, texts
 
 
 def parse_texts(document: Any, *, max_rows: int) -> EmbedJob:
@@ -108,15 +127,17 @@ def parse_texts(document: Any, *, max_rows: int) -> EmbedJob:
     return EmbedJob(len(texts), [], texts, request.params or Params(), ignored_params(document))
 
 
-def _check_columns(columns: Sequence[str], allowed: Sequence[str]) -> None:
+def _check_columns(columns: Sequence[str], table_name: str, allowed: Sequence[str]) -> None:
     choices = " and ".join(f'"{name}"' for name in allowed)
     if not columns:
-        raise RequestInvalid(f"input_data.columns is empty; this route reads {choices}.")
+        raise RequestInvalid(f"{table_name}.columns is empty; this route reads {choices}.")
     for number, name in enumerate(columns):
         if name not in allowed:
-            raise RequestInvalid(f"input_data.columns[{number}] is not a column of this route, which reads {choices}.")
+            raise RequestInvalid(
+                f"{table_name}.columns[{number}] is not a column of this route, which reads {choices}."
+            )
         if name in columns[:number]:
-            raise RequestInvalid(f'input_data.columns names "{name}" twice.', column=name)
+            raise RequestInvalid(f'{table_name}.columns names "{name}" twice.', column=name)
 
 
 def _cells(number: int, row: Any, columns: Sequence[str]) -> tuple[str | None, str | None]:

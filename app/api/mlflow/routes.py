@@ -6,9 +6,10 @@ from fastapi.responses import Response
 from app.api.azure.schema import parse_table
 from app.api.dependencies import ModelDependency, ServiceDependency
 from app.api.documentation import operations
-from app.api.mlflow.schema import is_mlflow, to_azure
+from app.api.mlflow.schema import MLFLOW_FORMS, is_mlflow, parse_data_frame
 from app.api.request_parsing import content_type, is_json, read_json, read_table
 from app.api.responses import answer_job
+from app.api.validation import check_has_one_of
 
 router = APIRouter(tags=["embeddings"])
 
@@ -20,8 +21,9 @@ async def invocations(request: Request, service: ServiceDependency, model: Model
     if not is_json(content_type(request)):
         return await answer_job(request, service, model, await read_table(request, settings))
     document = await read_json(request)
+    check_has_one_of(document, ("input_data", *sorted(MLFLOW_FORMS)))
     if not is_mlflow(document):
         job = parse_table(document, max_rows=settings.max_rows).without_frames()
         return await answer_job(request, service, model, job)
-    job = parse_table(to_azure(document), max_rows=settings.max_rows).without_frames()
+    job = parse_data_frame(document, max_rows=settings.max_rows).without_frames()
     return await answer_job(request, service, model, job, wrapped_in="predictions")

@@ -1,14 +1,17 @@
 """Schema of MLflow's scoring server: its two forms of a data frame, and its answer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
-from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData
-from app.api.params import Params
+from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData, table_items
+from app.api.embed_job import EmbedJob
+from app.api.params import Params, ignored_params
+from app.api.validation import validated
 from app.errors import RequestInvalid
 
+_CELL_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 MLFLOW_FORMS = frozenset({"dataframe_split", "dataframe_records"})
 
 
@@ -22,7 +25,7 @@ class SplitRequest(BaseModel):
 class RecordsRequest(BaseModel):
     """A data frame as a list of its rows."""
 
-    dataframe_records: list[dict[str, str | None]]
+    dataframe_records: list[dict[str, Annotated[Any, WithJsonSchema(_CELL_SCHEMA)]]]
     params: Params | None = None
 
 
@@ -37,30 +40,33 @@ def is_mlflow(document: Any) -> bool:
     return isinstance(document, dict) and not MLFLOW_FORMS.isdisjoint(document)
 
 
-def to_azure(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a document in one of MLflow's forms to the Azure schema.
+def parse_data_frame(document: Mapping[str, Any], *, max_rows: int) -> EmbedJob:
+    """Parse a document in one of MLflow's forms.
 
     Raises:
-        RequestInvalid: the document has both forms, or the form is wrong.
+        RequestInvalid: the document has both forms, or the form is wrong; the message names the field or the row.
+        TooManyRows: more rows than `max_rows`.
     """
-    forms = sorted(MLFLOW_FORMS & document.keys())
-    if len(forms) > 1:
-        raise RequestInvalid(f"The body has {' and '.join(forms)}; send only one of them.")
-    params = {"params": document["params"]} if "params" in document else {}
-    if forms == ["dataframe_split"]:
-        table = document["dataframe_split"]
-        if isinstance(table, dict) and isinstance(rows := table.get("data"), list):
-            table = table | {"data": [_without_nan(row) for row in rows]}
-        return {"input_data": table, **params}
-    records = document["dataframe_records"]
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise RequestInvalid("dataframe_records is wrong: it must be a list of objects.")
-    columns = list(dict.fromkeys(name for record in records for name in record)) or list(COLUMNS)
-    if set(columns) - set(COLUMNS):
-        # The columns will be refused by name. Rows would make a table of their number squared, if each brings a column.
-        return {"input_data": {"columns": columns, "data": []}, **params}
-    rows = [_without_nan([record.get(name) for name in columns]) for record in records]
-    return {"input_data": {"columns": columns, "data": rows}, **params}
+    if document.keys() >= MLFLOW_FORMS:
+        raise RequestInvalid(f"The body has {' and '.join(sorted(MLFLOW_FORMS))}; send only one of them.")
+    if "dataframe_split" in document:
+        split = validated(SplitRequest, document)
+        name, table, params = "dataframe_split", split.dataframe_split, split.params
+    else:
+        records = validated(RecordsRequest, document)
+        rows = [_row(number, record) for number, record in enumerate(records.dataframe_records)]
+        name, table, params = "dataframe_records", InputData(columns=list(COLUMNS), data=rows), records.params
+    table.data = [_without_nan(row) for row in table.data]
+    images, texts = table_items(table, name, max_rows=max_rows)
+    return EmbedJob(len(table.data), images, texts, params or Params(), ignored_params(document))
+
+
+def _row(number: int, record: Mapping[str, Any]) -> list[Any]:
+    """The values of a record in the order of `COLUMNS`, None for a missing one."""
+    if not record.keys() <= set(COLUMNS):
+        choices = " and ".join(f'"{name}"' for name in COLUMNS)
+        raise RequestInvalid(f"Row {number} has a key that is not a column; this route reads {choices}.", row=number)
+    return [record.get(name) for name in COLUMNS]
 
 
 def _without_nan(row: Any) -> Any:

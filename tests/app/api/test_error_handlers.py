@@ -53,7 +53,7 @@ class FaultyEngine(HeldEngine):
         return super().tokenize(text)
 
 
-async def test_a_fault_of_ours_is_500_with_the_request_id_and_no_detail(
+async def test_a_fault_of_the_service_is_500_with_the_request_id_and_no_detail(
     engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(Settings(), LoadedModel(FaultyEngine(engine), imports_s=0.0))

@@ -60,7 +60,7 @@ def test_a_window_is_a_name_or_two_numbers(sent: Any) -> None:
         (40, "the window must be a name or .center, width."),
     ],
 )
-def test_what_is_no_window(sent: Any, reason: str) -> None:
+def test_values_that_are_not_a_window(sent: Any, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         Params.model_validate({"dicom_window": sent})
 
@@ -69,7 +69,7 @@ def test_a_picture_of_a_volume() -> None:
     assert Params(frame=3, axis="coronal").rendering == Rendering(3, "coronal", None)
 
 
-def test_what_excludes_each_other() -> None:
+def test_parameters_that_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="frame and frames exclude each other"):
         Params(frame=0, frames="all")
     with pytest.raises(ValidationError, match="int8 needs unit vectors"):

@@ -96,7 +96,7 @@ async def test_of_several_files_the_first_bad_one_is_named(client: httpx.AsyncCl
         (b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n', BOUNDARY),
     ],
 )
-async def test_a_form_that_is_none_or_has_no_file(content: bytes, kind: str, client: httpx.AsyncClient) -> None:
+async def test_a_form_that_is_invalid_or_has_no_file(content: bytes, kind: str, client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed/image", content=content, headers=raw(kind))
     assert_refused(answer, 400, "invalid_request", "form")
 
@@ -123,7 +123,7 @@ async def test_a_plain_text_that_is_not_utf_8(client: httpx.AsyncClient) -> None
         ({"texts": ["a", 7]}, ["Row 1, column text"], {"row": 1, "column": "text"}),
         ({"texts": ["a", ""]}, ["Row 1"], {"row": 1}),
         ({"texts": []}, ["no rows"], {}),
-        ({}, ["input_data is missing"], {}),
+        ({}, ["none of the keys input_data, texts"], {}),
     ],
 )
 async def test_bad_texts(document: Any, words: list[str], place: dict[str, Any], client: httpx.AsyncClient) -> None:

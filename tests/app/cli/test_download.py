@@ -50,7 +50,7 @@ def test_download_prints_the_folder_and_the_second_time_needs_no_transfer(tmp_pa
         assert len(hub.fetched()) == transfers
 
 
-def test_a_download_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_a_failed_download_is_one_sentence(tmp_path: Path) -> None:
     with StandinHub() as hub:
         done = run_script("download", "nobody/nothing", "--cache-dir", tmp_path, HF_ENDPOINT=hub.endpoint)
     assert done.returncode == 2

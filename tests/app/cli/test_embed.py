@@ -142,7 +142,7 @@ def test_texts_alone(tmp_path: Path, small_release: Path, engine: EmbeddingEngin
     assert_close(stored["text_features"][0], text_vector(engine, "a"))
 
 
-def test_a_text_that_is_no_unicode_is_a_sentence(tmp_path: Path, small_release: Path) -> None:
+def test_a_text_that_is_not_unicode_is_refused_in_one_sentence(tmp_path: Path, small_release: Path) -> None:
     result = embed(small_release, tmp_path / "out.npz", "--text", "\udcff")
     assert result.exit_code == 2
     assert "half of a surrogate pair" in result.stderr
@@ -193,7 +193,7 @@ def test_texts_are_embedded_in_batches(
     assert_close(arrays(tmp_path / "out.npz")["text_features"][39], text_vector(engine, "text 39"))
 
 
-def test_parquet_without_pyarrow_is_told_before_anything_is_computed(
+def test_parquet_without_pyarrow_is_reported_before_anything_is_computed(
     tmp_path: Path, small_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -271,7 +271,7 @@ def test_with_a_server_the_model_of_the_environment_is_not_looked_at(
     assert embed_with(url, tmp_path / "out.npz", "--text", "mri").exit_code == 0
 
 
-def test_a_server_that_wants_another_key_or_is_not_there(tree: Path, url: str, tmp_path: Path) -> None:
+def test_a_wrong_key_or_a_missing_server_is_reported(tree: Path, url: str, tmp_path: Path) -> None:
     command = ["embed", "--text", "mri", "-o", str(tmp_path / "out.npz"), "--no-cache", "--server"]
     refused = CliRunner().invoke(main, [*command, url])
     by_variable = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": KEY}).invoke(main, [*command, url])

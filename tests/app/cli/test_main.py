@@ -101,7 +101,7 @@ def test_version() -> None:
     assert version("medimageinsight-server") in invoked("--version").output
 
 
-def test_the_notice_stands_in_the_help() -> None:
+def test_the_notice_is_in_the_help() -> None:
     assert "not for clinical use" in invoked("--help").output
 
 

@@ -122,7 +122,7 @@ async def test_text_past_the_context_length_is_cut(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.parametrize("nothing", ["", None])
-async def test_an_empty_text_beside_an_image_is_no_text(
+async def test_an_empty_text_beside_an_image_is_a_missing_text(
     nothing: str | None, client: httpx.AsyncClient, engine: EmbeddingEngine
 ) -> None:
     (row,) = (await client.post("/embed", json=table(["image", "text"], [[BASE64, nothing]]))).json()

@@ -65,13 +65,10 @@ async def test_the_azure_schema_is_answered_the_azure_way(client: httpx.AsyncCli
     ("body", "words"),
     [
         ({"dataframe_split": {}, "dataframe_records": []}, "send only one of them"),
-        ({"dataframe_split": 7}, "input_data"),
-        ({"dataframe_records": 7}, "a list of objects"),
-        ({"dataframe_records": [7]}, "a list of objects"),
-        ({"dataframe_records": []}, "no rows"),
-        ({"dataframe_records": [{"age": 7}]}, "columns[0]"),
-        ({"inputs": [TEXT]}, "input_data is missing"),
-        ({"instances": [TEXT]}, "input_data is missing"),
+        ({"dataframe_split": 7}, "dataframe_split is wrong: it must be an object"),
+        ({"dataframe_records": [7]}, "dataframe_records.0 is wrong: it must be an object"),
+        ({"inputs": [TEXT]}, "none of the keys input_data, dataframe_records, dataframe_split"),
+        ({"instances": [TEXT]}, "none of the keys input_data, dataframe_records, dataframe_split"),
     ],
 )
 async def test_refused_bodies(body: Any, words: str, client: httpx.AsyncClient) -> None:

@@ -45,7 +45,7 @@ async def test_a_dicom_file_as_the_body(kind: str, client: httpx.AsyncClient, en
     assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES))
 
 
-async def test_parameters_of_a_raw_body_stand_in_the_query(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+async def test_parameters_of_a_raw_body_are_in_the_query(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
     url = "/embed/image?frame=3&dicom_window=lung&get_scaling_factor=false&api-version=1"
     answer = await client.post(url, content=SERIES, headers={"content-type": "application/dicom"})
     assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, frame=3, window=WINDOWS["lung"]))
@@ -93,7 +93,7 @@ async def test_a_form_with_images_and_texts(client: httpx.AsyncClient, engine: E
     assert_close(np.array(rows[0]["image_features"][0], np.float32), engine_vector(engine, png(1)))
 
 
-async def test_a_field_that_is_no_text_is_not_lost_silently(client: httpx.AsyncClient) -> None:
+async def test_a_field_that_is_not_a_text_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed", files={"text": (None, TEXT), "files": (None, "not a file")})
     assert_refused(answer, 400, "invalid_request", "neither a file nor named text")
 

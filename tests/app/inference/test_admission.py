@@ -36,7 +36,7 @@ def test_room_returns_however_a_request_ends() -> None:
         assert admission.rows == 0
 
 
-def test_the_time_to_come_back_follows_the_rate_of_service() -> None:
+def test_retry_after_follows_the_rate_of_service() -> None:
     admission = Admission(queue_size=100, queue_bytes=1000, max_concurrent_requests=2)
 
     def retry_after() -> int | None:
@@ -120,7 +120,7 @@ async def test_beyond_the_bytes_or_the_requests_in_flight_there_is_429_too(engin
     assert (app.state.service.admission.requests, app.state.service.admission.bytes) == (0, 0)
 
 
-async def test_a_full_house_refuses_before_it_decodes(engine: EmbeddingEngine) -> None:
+async def test_a_full_queue_refuses_before_decoding(engine: EmbeddingEngine) -> None:
     held = HeldEngine(engine)
     app = create_app(Settings(queue_size=1, max_rows=1), LoadedModel(held, imports_s=0.0))
     transport = httpx.ASGITransport(app)

@@ -31,7 +31,7 @@ def slowly(device: Device) -> Callable[[Any], Any]:
     return run
 
 
-async def test_those_who_come_together_share_a_device_call(device: Device) -> None:
+async def test_entries_that_arrive_together_share_a_device_call(device: Device) -> None:
     async with started(device) as batcher:
         assert await all_of(submitted(batcher, 1, 2, 3)) == [2, 4, 6]
         assert device.batches == [[1, 2, 3]]
@@ -109,7 +109,7 @@ async def test_a_device_that_takes_two_calls_gets_two_batches_at_once() -> None:
     await batcher.stop()
 
 
-async def test_slow_batches_side_by_side_share_what_is_there() -> None:
+async def test_concurrent_slow_batches_divide_the_queue() -> None:
     threads, sizes = DeviceExecutor(2), list[int]()
 
     def run(parts: Sequence[Numbers]) -> list[int]:
@@ -125,7 +125,7 @@ async def test_slow_batches_side_by_side_share_what_is_there() -> None:
     await batcher.stop()
 
 
-async def test_after_a_slow_batch_of_several_the_next_waits_a_moment_for_those_who_come_back(device: Device) -> None:
+async def test_after_a_slow_batch_of_several_the_next_waits_briefly_for_the_same_clients(device: Device) -> None:
     async with started(device, run=slowly(device), coalesce_fraction=10) as batcher:
         await all_of(submitted(batcher, 1, 2))
         first = submitted(batcher, 3)
@@ -134,13 +134,13 @@ async def test_after_a_slow_batch_of_several_the_next_waits_a_moment_for_those_w
     assert device.batches == [[1, 2], [3, 4]]
 
 
-async def test_who_comes_alone_is_not_kept_waiting_for_others(device: Device) -> None:
+async def test_a_single_client_is_not_delayed(device: Device) -> None:
     async with started(device, run=slowly(device), coalesce_fraction=1000) as batcher:
         assert await all_of(submitted(batcher, 1)) == [2]
         assert await all_of(submitted(batcher, 2)) == [4]
 
 
-async def test_stopping_tells_all_batches_that_run() -> None:
+async def test_stopping_fails_all_batches_that_run() -> None:
     threads, leave = DeviceExecutor(2), threading.Event()
     batcher: Batcher = MicroBatcher(threads, stage=list, run=lambda _: [leave.wait(PATIENCE_S)], budget=1)
     batcher.start()
@@ -163,7 +163,7 @@ async def test_equal_keys_that_meet_before_the_device_are_computed_once(device: 
     assert device.batches == [[1], [5, 1]]
 
 
-async def test_a_twin_is_computed_as_long_as_somebody_waits_for_it(device: Device) -> None:
+async def test_a_shared_entry_is_computed_while_one_request_waits_for_it(device: Device) -> None:
     async with started(device) as batcher:
         with device.held():
             first = submitted(batcher, 1)
@@ -175,7 +175,7 @@ async def test_a_twin_is_computed_as_long_as_somebody_waits_for_it(device: Devic
         assert batcher.dropped == 0
 
 
-async def test_what_nobody_waits_for_never_reaches_the_device(device: Device) -> None:
+async def test_cancelled_entries_never_reach_the_device(device: Device) -> None:
     async with started(device, budget=2) as batcher:
         with device.held():
             first = submitted(batcher, 1)
@@ -214,7 +214,7 @@ async def test_of_a_failed_batch_only_the_bad_entry_fails(device: Device, caplog
     assert "a batch of 3 entries failed (ValueError); they are computed one by one" in caplog.text
 
 
-async def test_when_memory_is_out_batches_get_smaller_and_grow_back(device: Device) -> None:
+async def test_when_memory_runs_out_batches_get_smaller_and_grow_back(device: Device) -> None:
     most = 2
 
     def run(parts: Sequence[Numbers]) -> Any:
@@ -250,7 +250,7 @@ async def test_of_a_batch_that_cannot_be_staged_only_the_bad_entry_fails(device:
 
 
 @pytest.mark.parametrize("wrong", [[], [1] * 5, None, 7, iter([]), StopIteration(), MemoryError()])
-async def test_a_device_that_answers_nonsense_fails_the_entries_and_goes_on(device: Device, wrong: Any) -> None:
+async def test_a_device_that_returns_wrong_results_fails_the_entries_and_goes_on(device: Device, wrong: Any) -> None:
     def run(parts: Sequence[Numbers]) -> Any:
         if [0] in parts:
             return device.run(parts)
@@ -264,13 +264,13 @@ async def test_a_device_that_answers_nonsense_fails_the_entries_and_goes_on(devi
         assert await batcher.submit(0, key=0) == 0
 
 
-async def test_results_of_a_wrong_count_are_given_to_nobody(device: Device) -> None:
+async def test_results_of_a_wrong_count_are_discarded(device: Device) -> None:
     async with started(device, run=lambda parts: [2 * number for part in parts for number in part][1:]) as batcher:
         outcome = await all_of(submitted(batcher, 1, 2, 3))
     assert [type(error) for error in outcome] == [EncodingFailed] * 3
 
 
-async def test_stopping_leaves_nobody_waiting(device: Device) -> None:
+async def test_stopping_ends_every_wait(device: Device) -> None:
     batcher: Batcher = MicroBatcher(device.thread, stage=device.stage, run=device.run, budget=1)
     batcher.start()
     with device.held():
@@ -324,7 +324,7 @@ async def test_what_needs_no_staging_is_put_together_when_the_device_is_free(dev
     assert device.staged == device.batches == [[1], [2, 3]]
 
 
-async def test_wait_s_gathers_those_who_come_a_little_later(device: Device) -> None:
+async def test_wait_s_gathers_entries_that_arrive_shortly_after(device: Device) -> None:
     async with started(device, wait_s=0.2) as batcher:
         first = submitted(batcher, 1)
         await asyncio.sleep(0.02)

@@ -45,7 +45,7 @@ async def entered(order: list[float], semaphore: FairSemaphore, start_tag: float
         await leave.wait()
 
 
-async def test_the_lowest_start_gets_the_next_place() -> None:
+async def test_the_lowest_start_tag_gets_the_next_place() -> None:
     semaphore, order, leave = FairSemaphore(1), list[float](), asyncio.Event()
     tasks = []
     for start_tag in (9.0, 3.0, 1.0, 2.0):
@@ -58,7 +58,7 @@ async def test_the_lowest_start_gets_the_next_place() -> None:
 
 
 @pytest.mark.parametrize("let_in_first", [False, True])
-async def test_who_gives_up_takes_no_place(let_in_first: bool) -> None:
+async def test_a_cancelled_wait_takes_no_place(let_in_first: bool) -> None:
     semaphore, leave = FairSemaphore(1), asyncio.Event()
     holder = asyncio.create_task(entered([], semaphore, 0, leave))
     await asyncio.sleep(0)

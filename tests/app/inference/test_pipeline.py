@@ -218,7 +218,7 @@ async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: Arithmet
     assert engine.decoded <= LIMITS.decode_threads + 2 * LIMITS.max_batch_size + 1
 
 
-async def test_text_embeddings_are_remembered(engine: ArithmeticEngine) -> None:
+async def test_text_embeddings_are_cached(engine: ArithmeticEngine) -> None:
     async with running(engine) as pipeline:
         await pipeline.embed([], texts(1, 2, 3), PLAIN)
         again = (await pipeline.embed([], texts(3, 4), PLAIN))[1]
@@ -226,7 +226,7 @@ async def test_text_embeddings_are_remembered(engine: ArithmeticEngine) -> None:
         assert (engine.texts, pipeline.text_cache_hits) == (4, 1)
 
 
-async def test_the_least_used_text_is_forgotten_first(engine: ArithmeticEngine) -> None:
+async def test_the_least_recently_used_text_is_evicted_first(engine: ArithmeticEngine) -> None:
     async with running(engine, text_cache_size=2) as pipeline:
         for text in (1, 2, 1, 3, 1, 2):  # 3 takes the place of 2
             await pipeline.embed([], texts(text), PLAIN)

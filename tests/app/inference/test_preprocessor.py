@@ -55,7 +55,7 @@ def preprocessor(engine: NotingEngine) -> Preprocessor:
     return Preprocessor(engine, threads=2, max_text_chars=MOST_CHARS)
 
 
-async def test_base64_is_undone_and_the_headers_of_several_images_are_read(
+async def test_base64_is_decoded_and_the_headers_of_several_images_are_read(
     preprocessor: Preprocessor, engine: NotingEngine
 ) -> None:
     one = Item(0, base64.b64encode(b"one").decode())
@@ -96,7 +96,7 @@ async def test_equal_pictures_have_equal_keys(preprocessor: Preprocessor) -> Non
         await preprocessor.pixels(Item(4, b"broken"), b"broken", EmbedOptions())
 
 
-async def test_a_side_has_its_own_frame_or_the_requests(preprocessor: Preprocessor, engine: NotingEngine) -> None:
+async def test_an_item_has_its_own_frame_or_the_requests(preprocessor: Preprocessor, engine: NotingEngine) -> None:
     request = EmbedOptions(rendering=Rendering(frame=1))
     for item in (Item(0, b"a"), Item(0, b"a", frame=7)):
         await preprocessor.pixels(item, b"a", request)
@@ -110,7 +110,7 @@ async def test_a_damaged_image_above_a_bad_row_is_named_instead_of_it(preprocess
     assert await preprocessor.first_bad_row(known, items, [b"a", b"b", b"c", b"broken"], EmbedOptions()) is known
 
 
-async def test_every_frame_is_a_side_until_there_are_too_many(preprocessor: Preprocessor) -> None:
+async def test_every_frame_becomes_an_item_until_there_are_too_many(preprocessor: Preprocessor) -> None:
     images = [Item(0, b"ab"), Item(4, b"c")]
     items = await preprocessor.every_frame(images, AS_STORED, max_frames=3, timings=StageTimings())
     assert [(item.row, item.frame) for item in items] == [(0, 0), (0, 1), (4, 0)]

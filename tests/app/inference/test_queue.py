@@ -27,7 +27,7 @@ def taken(queue: Queue, *, budget: int = 100, most: float = math.inf) -> list[st
     return [entry.payload for entry in queue.take(Batch(), budget=budget, max_entries=most)]
 
 
-async def test_the_lowest_start_leads_and_those_of_its_length_go_with_it() -> None:
+async def test_the_lowest_start_tag_leads_and_entries_of_its_length_go_with_it() -> None:
     queue = await filled(long=(1.0, 40), short=(0.0, 5), late=(2.0, 6))
     assert taken(queue, budget=12) == ["short", "late"]
     assert taken(queue, budget=12) == ["long"]  # alone it may be larger than the budget
@@ -56,7 +56,7 @@ async def test_equal_keys_join_until_they_are_closed() -> None:
     assert queue.add("a", "key", 1, start_tag=0.0) is not entry
 
 
-async def test_what_nobody_waits_for_is_dropped_when_others_are_taken() -> None:
+async def test_cancelled_entries_are_dropped_when_others_are_taken() -> None:
     queue = Queue()
     for name in ("gone", "wanted"):
         waiter = waited_for(queue.add(name, name, 1, 0.0))

@@ -71,7 +71,7 @@ async def test_an_id_of_101_characters_is_refused(name: str, client: httpx.Async
     assert "a" * 101 not in str(answer.headers)
 
 
-async def test_a_request_that_outlives_a_stopping_servers_patience_is_told_so(engine: EmbeddingEngine) -> None:
+async def test_a_request_that_a_stop_cancels_is_refused_with_its_id(engine: EmbeddingEngine) -> None:
     """The server cancels the request at the end of its shutdown."""
     held = HeldEngine(engine)
     app = create_app(Settings(), LoadedModel(held, imports_s=0.0))

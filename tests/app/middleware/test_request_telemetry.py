@@ -12,7 +12,7 @@ from tests.support.samples import TEXT, table
 LOGGER = "medimageinsight.requests"
 
 
-async def test_one_line_a_request_without_its_contents(
+async def test_one_line_per_request_without_its_contents(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger=LOGGER):

@@ -84,7 +84,7 @@ BODIES = {
     "JSON boolean": malformed(True, "JSON boolean"),
     "JSON null": malformed(None, "JSON null"),
     "missing input_data": malformed({"data": []}, "input_data is missing"),
-    "input_data a list": malformed({"input_data": []}, "input_data is wrong"),
+    "input_data a list": malformed({"input_data": []}, "input_data is wrong: it must be an object."),
     "input_data null": malformed({"input_data": None}, "input_data is wrong"),
     "missing columns": malformed({"input_data": {"data": [[TEXT]]}}, "input_data.columns is missing"),
     "missing data": malformed({"input_data": {"columns": ["text"]}}, "input_data.data is missing"),
@@ -187,14 +187,14 @@ def test_the_huge_png_is_a_small_body() -> None:
 
 
 @pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text"])
-async def test_get_where_post_belongs(path: str, careful_client: httpx.AsyncClient) -> None:
+async def test_get_instead_of_post(path: str, careful_client: httpx.AsyncClient) -> None:
     answer = await careful_client.get(path)
-    assert_refused(answer, 405, "method_not_allowed")
+    assert_refused(answer, 405, "method_not_allowed", "does not accept this method; use POST")
     assert answer.headers["allow"] == "POST"
 
 
 async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
-    assert_refused(await client.get("/embeddings"), 404, "not_found")
+    assert_refused(await client.get("/embeddings"), 404, "not_found", "no such route; the page /docs lists its routes")
 
 
 def rows_with(*bad: tuple[int, str | None, str | None]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def tokenizer(clip_folder: Path) -> Tokenizer:
     return Tokenizer(clip_folder, CONTEXT_LENGTH)
 
 
-def test_a_text_stands_between_start_and_end(tokenizer: Tokenizer) -> None:
+def test_a_text_is_between_start_and_end(tokenizer: Tokenizer) -> None:
     assert tokenizer("chest x-ray") == (START, 10563, 343, 268, 3077, END)
     assert tokenizer("") == (START, END)
     assert tokenizer.vocabulary_size == 49408

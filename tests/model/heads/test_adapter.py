@@ -77,7 +77,7 @@ def test_thresholds_are_chosen_on_the_validation_rows() -> None:
     assert adapter.training["rows"] == 120
 
 
-def test_several_labels_a_row() -> None:
+def test_several_labels_per_row() -> None:
     labels = replace(LABELS, one_label=False)
     rows = embedded()
     both = [replace(row, label="a|b" if row.label == "a" else row.label) for row in rows.rows]
@@ -92,7 +92,7 @@ def test_embeddings_of_another_size_are_refused() -> None:
         adapter.probabilities(np.zeros((1, 4), dtype=np.float32))
 
 
-def test_one_label_or_one_group_is_nothing_to_learn() -> None:
+def test_one_label_or_one_group_is_too_little_to_learn() -> None:
     with pytest.raises(ManifestError, match="two labels"):
         train_adapter(embedded(), Labels(("a",), one_label=True, column="label"), QUICK)
     with pytest.raises(ManifestError, match="two groups"):

@@ -112,7 +112,7 @@ async def test_many_rows_come_back_in_their_order(client: httpx.AsyncClient, eng
         *(({"params": {"get_scaling_factor": no}}, False) for no in (False, "false", "False")),
     ],
 )
-async def test_the_scaling_factor_stands_in_every_row_unless_declined(
+async def test_the_scaling_factor_is_in_every_row_unless_declined(
     more: dict[str, Any], is_there: bool, client: httpx.AsyncClient
 ) -> None:
     answer = await client.post("/embed", json=table(["text"], [[TEXT], ["other"]], **more))
@@ -174,7 +174,7 @@ async def test_texts_by_other_means(client: httpx.AsyncClient, engine: Embedding
 
 
 @pytest.mark.parametrize(("path", "other"), [("/embed/image", "text"), ("/embed/text", "image")])
-async def test_a_route_of_one_side_takes_no_column_of_the_other(
+async def test_a_route_for_one_kind_refuses_the_column_of_the_other(
     path: str, other: str, client: httpx.AsyncClient
 ) -> None:
     answer = await client.post(path, json=table([other], [["x"]]))
@@ -197,7 +197,7 @@ async def test_an_answer_that_takes_too_long_is_given_up(held: HeldEngine) -> No
         assert_close(vectors(answer, "text_features")[0], text_vector(held, "a"))
 
 
-async def test_a_device_that_fails_is_told_with_a_time_to_come_back(held: HeldEngine) -> None:
+async def test_a_failing_device_is_503_with_retry_after(held: HeldEngine) -> None:
     app = create_app(Settings(), LoadedModel(held, imports_s=0.0))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:

@@ -61,7 +61,7 @@ def test_texts_alone() -> None:
         (["a", 7], "Row 1, column text: the value must be a string or null", 1),
     ],
 )
-def test_texts_that_are_none(texts: Any, sentence: str, row: int | None) -> None:
+def test_texts_that_are_not_strings_are_refused(texts: Any, sentence: str, row: int | None) -> None:
     with pytest.raises(RequestInvalid, match=sentence) as bad:
         parse_texts({"texts": texts}, max_rows=10)
     assert bad.value.row == row

@@ -1,23 +1,28 @@
-"""Conversion of MLflow's forms to the Azure schema. test_mlflow_clients.py tests MLflow's own client."""
+"""Parsing of MLflow's two forms of a data frame. test_mlflow_clients.py tests MLflow's own client."""
 
 import math
 from typing import Any
 
 import pytest
 
-from app.api.mlflow.schema import MLFLOW_FORMS, to_azure
-from app.errors import RequestInvalid
+from app.api.embed_job import EmbedJob
+from app.api.mlflow.schema import MLFLOW_FORMS, parse_data_frame
+from app.errors import RequestInvalid, TooManyRows
+from app.inference.preprocessor import Item
 
 
-def test_a_split_data_frame_is_the_table_itself() -> None:
-    table = {"columns": ["image", "text"], "data": [["i", "t"]], "index": [0]}
-    assert to_azure({"dataframe_split": table}) == {"input_data": table}
+def parsed(**document: Any) -> EmbedJob:
+    return parse_data_frame(document, max_rows=3)
 
 
-def test_records_become_rows_in_the_order_in_which_columns_appear() -> None:
-    records = [{"text": "a"}, {"text": "b", "image": "i"}]
-    table = {"columns": ["text", "image"], "data": [["a", None], ["b", "i"]]}
-    assert to_azure({"dataframe_records": records}) == {"input_data": table}
+def test_a_split_data_frame_has_the_columns_in_any_order() -> None:
+    job = parsed(dataframe_split={"columns": ["text", "image"], "data": [["t", "i"], ["u", None]], "index": [7, 8]})
+    assert (job.row_count, job.images, job.texts) == (2, [Item(0, "i")], [Item(0, "t"), Item(1, "u")])
+
+
+def test_records_may_lack_a_column() -> None:
+    job = parsed(dataframe_records=[{"text": "a"}, {"image": "i"}])
+    assert (job.row_count, job.images, job.texts) == (2, [Item(1, "i")], [Item(0, "a")])
 
 
 @pytest.mark.parametrize(
@@ -27,31 +32,40 @@ def test_records_become_rows_in_the_order_in_which_columns_appear() -> None:
         {"dataframe_records": [{"image": math.nan, "text": "t"}]},
     ],
 )
-def test_what_pandas_lacks_is_null(document: dict[str, Any]) -> None:
-    assert to_azure(document)["input_data"]["data"] == [[None, "t"]]
+def test_nan_is_a_missing_value(document: dict[str, Any]) -> None:
+    job = parsed(**document)
+    assert (job.images, job.texts) == ([], [Item(0, "t")])
 
 
-def test_no_records_have_the_columns_of_the_schema() -> None:
-    assert to_azure({"dataframe_records": []}) == {"input_data": {"columns": ["image", "text"], "data": []}}
+def test_params_are_parsed_and_unknown_ones_are_noted() -> None:
+    job = parsed(dataframe_records=[{"text": "t"}], params={"normalize": False, "colour": 1})
+    assert (job.params.normalize, job.ignored_params) == (False, ("colour",))
 
 
-def test_rows_of_unknown_columns_are_not_made() -> None:
-    """A table with one column per record would have as many cells as the square of their number."""
-    table = to_azure({"dataframe_records": [{str(number): "a"} for number in range(100_000)]})["input_data"]
-    assert (len(table["columns"]), table["data"]) == (100_000, [])
-
-
-def test_params_stay() -> None:
-    document = {"dataframe_records": [{"text": "t"}], "params": {"normalize": False}}
-    assert to_azure(document)["params"] == {"normalize": False}
-
-
-def test_two_forms_at_once() -> None:
+def test_two_forms_at_once_are_refused() -> None:
     with pytest.raises(RequestInvalid, match="has dataframe_records and dataframe_split; send only one of them"):
-        to_azure({form: [] for form in MLFLOW_FORMS})
+        parsed(**{form: [] for form in MLFLOW_FORMS})
 
 
-@pytest.mark.parametrize("records", [None, {}, ["a"], [{"text": "t"}, None]])
-def test_records_that_are_none(records: Any) -> None:
-    with pytest.raises(RequestInvalid, match="it must be a list of objects"):
-        to_azure({"dataframe_records": records})
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"dataframe_split": 7}, "dataframe_split is wrong: it must be an object"),
+        ({"dataframe_split": {"columns": ["text"]}}, "dataframe_split.data is missing"),
+        ({"dataframe_split": {"columns": ["age"], "data": [[7]]}}, r"dataframe_split.columns\[0\] is not a column"),
+        ({"dataframe_records": None}, "dataframe_records is wrong: input should be a valid list"),
+        ({"dataframe_records": {}}, "dataframe_records is wrong: input should be a valid list"),
+        ({"dataframe_records": [{"text": "t"}, None]}, "dataframe_records.1 is wrong: it must be an object"),
+        ({"dataframe_records": [{"text": "t"}, {"age": 7}]}, "Row 1 has a key that is not a column"),
+        ({"dataframe_records": [{"text": 7}]}, "Row 0, column text: the value must be a string or null"),
+        ({"dataframe_records": []}, "The request has no rows"),
+    ],
+)
+def test_an_error_names_the_place_in_the_form_that_was_sent(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestInvalid, match=message):
+        parsed(**document)
+
+
+def test_the_number_of_rows_is_limited() -> None:
+    with pytest.raises(TooManyRows):
+        parsed(dataframe_records=[{"text": "t"}] * 4)

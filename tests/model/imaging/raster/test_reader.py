@@ -70,7 +70,7 @@ def test_unusual_modes_are_left_to_the_preprocessing(mode: str, kind: str) -> No
     ("kind", "options"),
     [("GIF", {"duration": 100}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("MPO", {})],
 )
-def test_of_several_frames_or_pages_the_first_counts(kind: str, options: dict[str, Any]) -> None:
+def test_of_several_frames_or_pages_the_first_is_used(kind: str, options: dict[str, Any]) -> None:
     red, others = Image.new("RGB", (8, 8), "red"), [Image.new("RGB", (8, 8), colour) for colour in ("lime", "blue")]
     data = saved(red, kind, save_all=True, append_images=others, **options)
     red_green_blue = np.asarray(decode(data, max_pixels=MAX_PIXELS).convert("RGB"), dtype=int)
