@@ -33,10 +33,10 @@ def evaluate(
 
     Args:
         embedder: the model.
-        manifest: the test rows; unless `train` is given, its rows of the split "train" are the training rows.
+        manifest: the test rows; unless `train` is given, its rows of the split "train" are the train rows.
         options: what to evaluate.
         prompts: the labels and their prompts; None takes each label of the test rows as its own prompt.
-        train: the training rows. Those that share a group or an image with a test row are dropped. Without training
+        train: the train rows. Those that share a group or an image with a test row are dropped. Without train
             rows, neighbours, probe and regression are fitted to the test rows by cross-validation over whole groups.
 
     Raises:

@@ -62,7 +62,7 @@ class Evaluator:
     Args:
         evaluation: the evaluation to complete.
         embedder: the model, for the texts.
-        train_rows: the embedded training rows; may be empty.
+        train_rows: the embedded train rows; may be empty.
         prompts: the prompts of every label.
         options: what to evaluate.
     """
@@ -190,4 +190,4 @@ class Evaluator:
         return Resampling(test_rows.groups, self._options.samples, self._options.seed)
 
     def _learnt_from(self, train_rows: EmbeddedRows) -> str:
-        return f"{len(train_rows.rows)} training rows" if train_rows.rows else f"{FOLDS}-fold cross-validation by group"
+        return f"{len(train_rows.rows)} train rows" if train_rows.rows else f"{FOLDS}-fold cross-validation by group"

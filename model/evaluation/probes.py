@@ -22,13 +22,13 @@ MOST_ITERATIONS = 200
 
 
 def neighbour_scores(train: Features, train_truth: Flags, features: Features, neighbours: int = NEIGHBOURS) -> Floats:
-    """Share of the votes of the nearest training rows, by cosine distance, for each label: (n, L), from 0 to 1.
+    """Share of the votes of the nearest train rows, by cosine distance, for each label: (n, L), from 0 to 1.
 
     Args:
-        train: (m, D), unit norm, embeddings of the training rows.
-        train_truth: (m, L), the labels of the training rows.
+        train: (m, D), unit norm, embeddings of the train rows.
+        train_truth: (m, L), the labels of the train rows.
         features: (n, D), unit norm, embeddings of the rows to score.
-        neighbours: number of training rows that vote.
+        neighbours: number of train rows that vote.
     """
     search = extra("sklearn.neighbors").NearestNeighbors(
         n_neighbors=min(neighbours, len(train)), metric="cosine", algorithm="brute"
@@ -51,21 +51,21 @@ def linear_probe_scores(
     """Probabilities of the labels from logistic regression with balanced classes: (n, L).
 
     The penalty is that of `PENALTIES` with the best macro AUC on a fifth of the training groups. These groups are held
-    out for that choice; the final fit uses all training rows.
+    out for that choice; the final fit uses all train rows.
 
     Args:
-        train: (m, D), embeddings of the training rows.
-        train_truth: (m, L), the labels of the training rows.
+        train: (m, D), embeddings of the train rows.
+        train_truth: (m, L), the labels of the train rows.
         train_groups: m groups, such as patients.
         features: (n, D), embeddings of the rows to score.
         one_label: True for one multinomial model, where each row has one label. False for one model per label.
         seed: seed of the choice of the held-out groups.
 
     Raises:
-        ManifestError: the training rows have fewer than two labels.
+        ManifestError: the train rows have fewer than two labels.
     """
     if np.logical_and(train_truth.any(axis=0), ~train_truth.all(axis=0)).sum() < (2 if one_label else 1):
-        raise ManifestError("a linear probe needs training rows of at least two labels")
+        raise ManifestError("a linear probe needs train rows of at least two labels")
     held_out = fold_of_rows(train_groups, train_truth, seed) == 0
     best = max(
         PENALTIES,
@@ -81,7 +81,7 @@ def ridge_predictions(train: Features, train_values: Floats, features: Features)
     """A number for each embedding, (n,), from ridge regression with the penalty that is best by leave-one-out.
 
     Args:
-        train: (m, D), embeddings of the training rows.
+        train: (m, D), embeddings of the train rows.
         train_values: (m,), their numbers.
         features: (n, D), embeddings of the rows to predict.
     """

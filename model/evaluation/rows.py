@@ -1,4 +1,4 @@
-"""Test rows and training rows: choice by split, embedding, and removal of overlap between them."""
+"""Test rows and train rows: choice by split, embedding, and removal of overlap between them."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -64,7 +64,7 @@ class EmbeddedRows:
 
 
 def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
-    """The test rows and the training rows, by the column `split`.
+    """The test rows and the train rows, by the column `split`.
 
     Args:
         manifest: all rows.
@@ -96,7 +96,7 @@ def embed_rows(embedder: Embedder, rows: Sequence[Row]) -> tuple[EmbeddedRows, l
 
 
 def without_overlap(train_rows: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[EmbeddedRows, int]:
-    """The training rows that share neither a group nor an image with a test row, and the number of dropped rows."""
+    """The train rows that share neither a group nor an image with a test row, and the number of dropped rows."""
     groups, digests = {group for group in test_rows.groups if group}, set(test_rows.digests)
     kept = [
         place

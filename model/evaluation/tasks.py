@@ -26,7 +26,7 @@ def zero_shot(
     """Classify by the prompts of the labels.
 
     If rows may have several labels, each label needs a threshold. It is 0.5 if every label has prompts for its absence.
-    Otherwise it is chosen on the training rows by Youden's J; without training rows it is NaN.
+    Otherwise it is chosen on the train rows by Youden's J; without train rows it is NaN.
     """
     label_prompts = [prompts[label] for label in labels.names]
     present = label_features(embedder, [entry.present for entry in label_prompts])
@@ -50,9 +50,9 @@ def zero_shot(
 def nearest_neighbours(
     test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labels, neighbours: int, seed: int
 ) -> Classification:
-    """Classify by the votes of the nearest training rows; a label's threshold is its share of the training rows.
+    """Classify by the votes of the nearest train rows; a label's threshold is its share of the train rows.
 
-    Without training rows, the test rows are scored by cross-validation.
+    Without train rows, the test rows are scored by cross-validation.
     """
     truth = truth_of(test_rows.rows, labels)
     if train_rows.rows:
@@ -73,7 +73,7 @@ def nearest_neighbours(
 def linear_probe(test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labels, seed: int) -> Classification:
     """Classify by logistic regression. Its classes are balanced, so a label's threshold is 0.5.
 
-    Without training rows, the test rows are scored by cross-validation.
+    Without train rows, the test rows are scored by cross-validation.
     """
     truth = truth_of(test_rows.rows, labels)
 
@@ -125,13 +125,13 @@ def regression(
 ) -> tuple[Floats, Floats, Floats]:
     """Ridge regression of a column of numbers.
 
-    Without training rows, the test rows are predicted by cross-validation.
+    Without train rows, the test rows are predicted by cross-validation.
 
     Returns:
-        True values, predictions, and the median of the training rows as a naive prediction; (n,) each.
+        True values, predictions, and the median of the train rows as a naive prediction; (n,) each.
 
     Raises:
-        ManifestError: there are no training rows, and the test rows have fewer than two groups.
+        ManifestError: there are no train rows, and the test rows have fewer than two groups.
     """
     truth = target_values(test_rows, target)
     if train_rows.rows:
@@ -139,7 +139,7 @@ def regression(
         predicted = ridge_predictions(train_rows.features, train_values, test_rows.features)
         return truth, predicted, np.full(len(truth), np.median(train_values))
     if len(set(test_rows.whole_groups)) < 2:
-        raise ManifestError("a regression needs training rows: a split train, or --train-data")
+        raise ManifestError("a regression needs train rows: a split train, or --train-data")
 
     def learn(rows: Ints, scored: Ints) -> Floats:
         fitted = ridge_predictions(test_rows.features[rows], truth[rows], test_rows.features[scored])

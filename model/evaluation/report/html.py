@@ -85,7 +85,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     training = report["training"]
     dropped = f"{training['dropped_for_overlap']} dropped because they share a group or an image with a test row"
-    return [*facts, ("test rows", str(report["rows"])), ("training rows", f"{training['rows']}, {dropped}")]
+    return [*facts, ("test rows", str(report["rows"])), ("train rows", f"{training['rows']}, {dropped}")]
 
 
 def _drawn(name: str, task: Mapping[str, Any], evaluation: Evaluation) -> list[str]:

@@ -81,7 +81,7 @@ def test_training_rows_that_share_a_group_or_image_with_a_test_row_are_dropped(t
     report = report_of(test_rows, train=train)
     assert report["training"]["rows"] == 38
     assert report["training"]["dropped_for_overlap"] == 2
-    assert report["tasks"]["knn"]["learnt_from"] == "38 training rows"
+    assert report["tasks"]["knn"]["learnt_from"] == "38 train rows"
 
 
 def test_the_splits_test_and_train_choose_the_rows(tmp_path: Path) -> None:
