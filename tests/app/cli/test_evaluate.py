@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ def common(folder: Path, small_release: Path) -> list[object]:
     ]
 
 
+@pytest.fixture(scope="module")
+def adapter(folder: Path, small_release: Path) -> Path:
+    """An adapter of the small model, trained on the twelve images."""
+    adapter = folder / "adapter"
+    trained = invoke("adapter", "train", *common(folder, small_release), "--epochs", 5, "--out", adapter)
+    assert trained.exit_code == 0, trained.output
+    return adapter
+
+
 def test_evaluate_writes_the_same_report_from_the_cache(folder: Path, small_release: Path) -> None:
     for name in ("one", "same"):
         options = ("--tasks", "zero-shot,retrieval", "--samples", 5, "--by", "sex", "--out", folder / name)
@@ -49,11 +59,9 @@ def test_evaluate_writes_the_same_report_from_the_cache(folder: Path, small_rele
     assert (folder / "one/report.json").read_bytes() == (folder / "same/report.json").read_bytes()
 
 
-def test_an_adapter_is_trained_and_applied(folder: Path, small_release: Path) -> None:
-    trained = invoke("adapter", "train", *common(folder, small_release), "--epochs", 5, "--out", folder / "adapter")
-    assert trained.exit_code == 0, trained.output
+def test_an_adapter_is_trained_and_applied(folder: Path, adapter: Path, small_release: Path) -> None:
     model = ("--model", small_release, "--cache-dir", folder / "cache", "--device", "cpu")
-    result = invoke("adapter", "apply", *model, folder / "adapter", folder, "-o", folder / "out.csv")
+    result = invoke("adapter", "apply", *model, adapter, folder, "-o", folder / "out.csv")
     assert result.exit_code == 0, result.output
     lines = list(csv.DictReader((folder / "out.csv").read_text().splitlines()))
     assert len(lines) == 12
@@ -85,11 +93,14 @@ def test_a_server_gives_the_same_report_and_the_same_adapter(folder: Path, small
     assert len((folder / "served.csv").read_text().splitlines()) == 13
 
 
-def test_an_adapter_of_another_model_is_refused(folder: Path, small_release: Path) -> None:
-    facts = folder / "adapter/adapter.json"
+def test_an_adapter_of_another_model_is_refused(
+    folder: Path, adapter: Path, small_release: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(adapter, tmp_path / "other")
+    facts = other / "adapter.json"
     facts.write_text(facts.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
     model = ("--model", small_release, "--cache-dir", folder / "cache", "--device", "cpu")
-    result = invoke("adapter", "apply", *model, folder / "adapter", folder, "-o", folder / "no.csv")
+    result = invoke("adapter", "apply", *model, other, folder, "-o", tmp_path / "no.csv")
     assert result.exit_code == 2
     assert "other weights" in result.output
 
