@@ -1,6 +1,6 @@
 """Image files of any accepted format to 8-bit pictures, and pictures to the encoder's pixels. Imports no torch.
 
-images.py         entry point: check, frame_count, decode
+images.py         entry point: open_image, check, frame_count, decode
 formats.py        which format a file has, and the module that reads it
 base64_images.py  images given as base64 text
 rendering.py      what a user can choose: frame, axis, window

@@ -37,12 +37,18 @@ _REFUSED = (
 _SVG = re.compile(rb"\A\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+(<!DOCTYPE svg[^>]*+>\s*+)?<svg[\s>]", re.DOTALL)
 
 
-class Reader(Protocol):
-    """A module or object that reads files of one format. `model.imaging.images` documents the three functions."""
+class ImageFile(Protocol):
+    """An image file whose header has been read and checked. Its methods may be called from several threads at once."""
 
-    def check(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> None: ...
-    def frame_count(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> int: ...
-    def decode(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image: ...
+    def frame_count(self, rendering: Rendering) -> int: ...
+    def check(self, rendering: Rendering) -> None: ...
+    def decode(self, rendering: Rendering) -> Image.Image: ...
+
+
+class Reader(Protocol):
+    """A module that opens files of one format. `model.imaging.images` documents the functions."""
+
+    def open_file(self, data: bytes, *, max_pixels: int) -> ImageFile: ...
 
 
 @dataclass(frozen=True)

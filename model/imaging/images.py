@@ -9,9 +9,29 @@ from typing import cast
 from PIL import Image
 
 from model.errors import ImageFormatUnsupported
-from model.imaging.formats import Reader, recognise
+from model.imaging.formats import ImageFile, Reader, recognise
 from model.imaging.raster import reader as raster_reader
 from model.imaging.rendering import AS_STORED, Rendering
+
+
+def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
+    """Read and check the header of a file; no pixel is decoded.
+
+    The result has the methods `frame_count`, `check` and `decode`, which do what the functions of this module do.
+    It reads the header, and inflates a compressed volume, only once. Use it to decode several frames.
+
+    Args:
+        data: the whole file.
+        max_pixels: limit for one picture; at most `model.imaging.limits.MAX_PIXELS`.
+
+    Raises:
+        ImageDecodeError: the file is empty or is not an image.
+        ImageFormatUnsupported: the file has a known format that is not accepted or whose extra is not installed, or is
+            a DICOM file without a picture.
+        ImageTooLarge: the header announces more than `max_pixels` in one picture or in one TIFF tile, or more than
+            `model.imaging.limits.MAX_VOLUME_BYTES` in a volume.
+    """
+    return _reader_of(data).open_file(data, max_pixels=max_pixels)
 
 
 def check(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> None:
@@ -19,26 +39,23 @@ def check(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> 
 
     Args:
         data: the whole file.
-        max_pixels: limit for one picture; at most `model.imaging.limits.MAX_PIXELS`.
+        max_pixels: as for `open_image`.
         rendering: which picture of the file, and its window; default: the file's usual picture and own window.
 
     Raises:
-        ImageDecodeError: the file is empty, is not an image, or lacks the requested frame.
-        ImageFormatUnsupported: the file has a known format that is not accepted or whose extra is not installed, or is
-            a DICOM file without a picture.
-        ImageTooLarge: the header announces more than `max_pixels` in the picture or in one TIFF tile, or more than
-            `model.imaging.limits.MAX_VOLUME_BYTES` in a volume.
+        ImageDecodeError: the file lacks the requested frame, and as `open_image`.
+        ImageFormatUnsupported, ImageTooLarge: as `open_image`.
     """
-    _reader_of(data).check(data, rendering, max_pixels=max_pixels)
+    open_image(data, max_pixels=max_pixels).check(rendering)
 
 
 def frame_count(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> int:
     """The number of DICOM frames, TIFF pages, or slices across `rendering.axis`; 1 for other formats.
 
     Raises:
-        ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `check`.
+        ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `open_image`.
     """
-    return _reader_of(data).frame_count(data, rendering, max_pixels=max_pixels)
+    return open_image(data, max_pixels=max_pixels).frame_count(rendering)
 
 
 def decode(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> Image.Image:
@@ -52,7 +69,7 @@ def decode(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) ->
         ImageDecodeError: the pixel data is damaged or truncated, and as `check`.
         ImageFormatUnsupported, ImageTooLarge: as `check`.
     """
-    return _reader_of(data).decode(data, rendering, max_pixels=max_pixels)
+    return open_image(data, max_pixels=max_pixels).decode(rendering)
 
 
 def _reader_of(data: bytes) -> Reader:

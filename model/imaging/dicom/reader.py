@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 from pydicom import config
@@ -23,44 +23,50 @@ from model.imaging.rendering import Rendering
 Value = TypeVar("Value")
 
 
-def check(data: bytes, rendering: Rendering, *, max_pixels: int) -> None:
-    """Read the header; no pixel is decoded.
+def open_file(data: bytes, *, max_pixels: int) -> "DicomFile":
+    """Read and check the header; no pixel is decoded.
 
     Raises:
-        ImageDecodeError: the file is damaged or lacks the requested frame.
+        ImageDecodeError: the file is damaged.
         ImageFormatUnsupported: the file contains no picture, or no installed decoder reads its transfer syntax.
         ImageTooLarge: a frame has more than `max_pixels`.
     """
-    _guarded(lambda: frames.choose(read_header(data, max_pixels, with_pixels=False), rendering))
+    return DicomFile(data, _guarded(lambda: read_header(data, max_pixels, with_pixels=False)), max_pixels)
 
 
-def frame_count(data: bytes, rendering: Rendering, *, max_pixels: int) -> int:  # noqa: ARG001 (same in all readers)
-    """The number of frames that the header announces.
+class DicomFile:
+    """A `model.imaging.formats.ImageFile`: a DICOM file whose header has been read."""
 
-    Raises:
-        ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `check`.
-    """
-    return _guarded(lambda: frames.count(read_header(data, max_pixels, with_pixels=False)))
+    def __init__(self, data: bytes, header: Any, max_pixels: int) -> None:
+        self._data, self._header, self._max_pixels = data, header, max_pixels
 
+    def frame_count(self, rendering: Rendering) -> int:  # noqa: ARG002 (same in all readers)
+        """The number of frames that the header announces."""
+        return _guarded(lambda: frames.count(self._header))
 
-def decode(data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image:
-    """Decode one frame to an 8-bit picture, "L" or "RGB".
+    def check(self, rendering: Rendering) -> None:
+        """Raise ImageDecodeError if the file lacks the requested frame."""
+        _guarded(lambda: frames.choose(self._header, rendering))
 
-    `model.imaging.dicom.pixels` describes how stored values become greys or colours.
+    def decode(self, rendering: Rendering) -> Image.Image:
+        """Decode one frame to an 8-bit picture, "L" or "RGB".
 
-    Raises:
-        ImageDecodeError: the pixel data is damaged or differs in size from the header, and as `check`.
-        ImageFormatUnsupported, ImageTooLarge: as `check`.
-    """
+        `model.imaging.dicom.pixels` describes how stored values become greys or colours.
 
-    def render() -> Image.Image:
-        dataset = read_header(data, max_pixels, with_pixels=True)
-        index = frames.choose(dataset, rendering)
-        check_codestream(dataset, index, max_pixels)
-        pixels = pixel_array(dataset, index=index)
-        return Image.fromarray(render_frame(pixels, frames.merge_functional_groups(dataset, index), rendering.window))
+        Raises:
+            ImageDecodeError: the pixel data is damaged or differs in size from the header, or the frame is missing.
+            ImageTooLarge: the compressed frame has more pixels than the limit.
+        """
 
-    return _guarded(render)
+        def render() -> Image.Image:
+            dataset = read_header(self._data, self._max_pixels, with_pixels=True)
+            index = frames.choose(dataset, rendering)
+            check_codestream(dataset, index, self._max_pixels)
+            pixels = pixel_array(dataset, index=index)
+            merged = frames.merge_functional_groups(dataset, index)
+            return Image.fromarray(render_frame(pixels, merged, rendering.window))
+
+        return _guarded(render)
 
 
 def _guarded(function: Callable[[], Value]) -> Value:

@@ -32,45 +32,51 @@ _DAMAGE_ERRORS = (
 )
 
 
-def check(data: bytes, rendering: Rendering, *, max_pixels: int) -> None:
+def open_file(data: bytes, *, max_pixels: int) -> "RasterFile":
     """Read the header; no pixel is decoded.
 
     Raises:
         ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `open_image`.
     """
-    open_image(data, max_pixels=max_pixels, frame=rendering.frame or 0)
+    open_image(data, max_pixels=max_pixels)
+    return RasterFile(data, max_pixels)
 
 
-def frame_count(data: bytes, rendering: Rendering, *, max_pixels: int) -> int:  # noqa: ARG001 (same in all readers)
-    """The number of pages of a TIFF; 1 for other formats, where only the first frame is read.
+class RasterFile:
+    """A `model.imaging.formats.ImageFile`: a file that Pillow reads."""
 
-    Raises:
-        ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `open_image`.
-    """
-    return tiff.page_count(open_image(data, max_pixels=max_pixels))
+    def __init__(self, data: bytes, max_pixels: int) -> None:
+        self._data, self._max_pixels = data, max_pixels
 
+    def frame_count(self, rendering: Rendering) -> int:  # noqa: ARG002 (same in all readers)
+        """The number of pages of a TIFF; 1 for other formats, where only the first frame is read."""
+        return tiff.page_count(open_image(self._data, max_pixels=self._max_pixels))
 
-def decode(data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image:
-    """Decode one page or the first frame, as stored: EXIF rotation is not applied.
+    def check(self, rendering: Rendering) -> None:
+        """Raise ImageDecodeError if the file lacks the requested page."""
+        open_image(self._data, max_pixels=self._max_pixels, frame=rendering.frame or 0)
 
-    Returns:
-        The image in its own mode if that has at most 8 bits per channel. Deeper greyscale becomes "L", scaled linearly
-        from its own smallest to its own largest value.
+    def decode(self, rendering: Rendering) -> Image.Image:
+        """Decode one page or the first frame, as stored: EXIF rotation is not applied.
 
-    Raises:
-        ImageDecodeError: the pixel data is damaged or truncated, and as `open_image`.
-        ImageFormatUnsupported, ImageTooLarge: as `open_image`.
-    """
-    image = open_image(data, max_pixels=max_pixels, frame=rendering.frame or 0)
-    try:
-        image.load()
-    except _DAMAGE_ERRORS as error:
-        raise ImageDecodeError(f"the {image.format} image is damaged or cut short") from error
-    if not is_deep(image):
-        return image
-    scaled = scale_to_8_bits(image)
-    # Pillow inverts images whose zero is white only if they have 8 bits or fewer.
-    return ImageOps.invert(scaled) if tiff.is_white_zero(image) else scaled
+        Returns:
+            The image in its own mode if that has at most 8 bits per channel. Deeper greyscale becomes "L", scaled
+            linearly from its own smallest to its own largest value.
+
+        Raises:
+            ImageDecodeError: the pixel data is damaged or truncated, or the page is missing.
+            ImageTooLarge: the page has more pixels than the limit.
+        """
+        image = open_image(self._data, max_pixels=self._max_pixels, frame=rendering.frame or 0)
+        try:
+            image.load()
+        except _DAMAGE_ERRORS as error:
+            raise ImageDecodeError(f"the {image.format} image is damaged or cut short") from error
+        if not is_deep(image):
+            return image
+        scaled = scale_to_8_bits(image)
+        # Pillow inverts images whose zero is white only if they have 8 bits or fewer.
+        return ImageOps.invert(scaled) if tiff.is_white_zero(image) else scaled
 
 
 def open_image(data: bytes, *, max_pixels: int, frame: int = 0) -> Image.Image:

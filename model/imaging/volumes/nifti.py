@@ -9,11 +9,16 @@ import nibabel
 
 from model.errors import ImageDecodeError
 from model.imaging.limits import MAX_VOLUME_BYTES, volume_too_large
-from model.imaging.volumes.reader import VolumeReader
+from model.imaging.volumes.reader import VolumeFile
 from model.imaging.volumes.slices import Volume
 
 _GZIP = b"\x1f\x8b"
 _NIFTI2 = b"n+2\0"
+
+
+def open_file(data: bytes, *, max_pixels: int) -> VolumeFile:
+    """Open a NIfTI file. Raises what `VolumeFile` raises."""
+    return VolumeFile("NIfTI", lambda: _volume(data), max_pixels)
 
 
 def _volume(data: bytes) -> Volume:
@@ -41,7 +46,3 @@ def _inflate(data: bytes) -> bytes:
     if not inflater.eof:
         raise ImageDecodeError("the NIfTI file is damaged or cut short")
     return inflated
-
-
-_READER = VolumeReader("NIfTI", _volume)
-check, frame_count, decode = _READER.check, _READER.frame_count, _READER.decode

@@ -15,7 +15,7 @@ import numpy as np
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.limits import MAX_VOLUME_BYTES, volume_too_large
-from model.imaging.volumes.reader import VolumeReader
+from model.imaging.volumes.reader import VolumeFile
 from model.imaging.volumes.slices import Volume
 
 MAX_HEADER_BYTES = 2**18
@@ -52,6 +52,11 @@ _SERIES_KINDS = ("time", "list")  # axes of several volumes or pictures
 _COLOUR_KINDS = ("rgb-color", "vector")
 # Signs that turn the axes of a space to right, anterior and superior.
 _SPACES = {"ras": (1, 1, 1), "las": (-1, 1, 1), "lps": (-1, -1, 1)}
+
+
+def open_file(data: bytes, *, max_pixels: int) -> VolumeFile:
+    """Open a NRRD file. Raises what `VolumeFile` raises."""
+    return VolumeFile("NRRD", lambda: _volume(data), max_pixels)
 
 
 def _volume(data: bytes) -> Volume:
@@ -166,7 +171,3 @@ def _values(data: bytes, start: int, header: dict[str, Any], size_bytes: int) ->
     if len(values) != size_bytes or not is_whole:
         raise ImageDecodeError("the NRRD file is damaged or cut short")
     return values
-
-
-_READER = VolumeReader("NRRD", _volume)
-check, frame_count, decode = _READER.check, _READER.frame_count, _READER.decode

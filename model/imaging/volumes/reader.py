@@ -14,37 +14,42 @@ from model.imaging.windowing import apply_window, percentile_window
 Value = TypeVar("Value")
 
 
-class VolumeReader:
-    """A `model.imaging.formats.Reader` for one format of volumes.
+class VolumeFile:
+    """A `model.imaging.formats.ImageFile`: a volume of one format.
 
     Args:
         kind: name of the format in error messages.
-        volume_of: reads the header of a file's bytes.
+        read_volume: reads the header and returns the volume.
+        max_pixels: limit for one slice.
+
+    Raises:
+        ImageDecodeError: the file is damaged or is not a volume of numbers.
+        ImageFormatUnsupported: the file is a variant of the format that is not read.
+        ImageTooLarge: the volume has more than `model.imaging.limits.MAX_VOLUME_BYTES`.
     """
 
-    def __init__(self, kind: str, volume_of: Callable[[bytes], Volume]) -> None:
-        self._kind, self._volume_of = kind, volume_of
+    def __init__(self, kind: str, read_volume: Callable[[], Volume], max_pixels: int) -> None:
+        self._kind, self._max_pixels = kind, max_pixels
+        self._volume = self._guarded(read_volume)
 
-    def check(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> None:
-        """Read the header.
-
-        Raises:
-            ImageDecodeError: the file is damaged, is not a volume of numbers, or lacks the requested slice.
-            ImageFormatUnsupported: the file is a variant of the format that is not read.
-            ImageTooLarge: a slice has more than `max_pixels`, or the volume more than
-                `model.imaging.limits.MAX_VOLUME_BYTES`.
-        """
-        self._guarded(lambda: self._choose_slice(self._volume_of(data), rendering, max_pixels))
-
-    def frame_count(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> int:
+    def frame_count(self, rendering: Rendering) -> int:
         """The number of slices across `rendering.axis`.
 
         Raises:
-            ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `check`.
+            ImageTooLarge: a slice has more than `max_pixels`.
         """
-        return self._guarded(lambda: len(slice_numbers(self._volume_of(data), rendering, max_pixels)))
+        return self._guarded(lambda: len(slice_numbers(self._volume, rendering, self._max_pixels)))
 
-    def decode(self, data: bytes, rendering: Rendering, *, max_pixels: int) -> Image.Image:
+    def check(self, rendering: Rendering) -> None:
+        """Check the requested slice.
+
+        Raises:
+            ImageDecodeError: the file lacks the requested slice.
+            ImageTooLarge: a slice has more than `max_pixels`.
+        """
+        self._guarded(lambda: self._choose_slice(rendering))
+
+    def decode(self, rendering: Rendering) -> Image.Image:
         """Decode one slice of the first time point to an 8-bit "L" or "RGB" picture; by default the middle slice.
 
         Values are scaled as the header says. They are mapped to greys by the rendering's window, else by a window
@@ -52,20 +57,19 @@ class VolumeReader:
 
         Raises:
             ImageDecodeError: the values are damaged or truncated, and as `check`.
-            ImageFormatUnsupported, ImageTooLarge: as `check`.
+            ImageTooLarge: as `check`.
         """
 
         def render() -> Image.Image:
-            volume = self._volume_of(data)
-            values = read_slice(volume, self._choose_slice(volume, rendering, max_pixels), rendering)
+            values = read_slice(self._volume, self._choose_slice(rendering), rendering)
             if values.ndim > 2:
                 return Image.fromarray(values)
             return Image.fromarray(apply_window(values, rendering.window or percentile_window(values)))
 
         return self._guarded(render)
 
-    def _choose_slice(self, volume: Volume, rendering: Rendering, max_pixels: int) -> int:
-        numbers = slice_numbers(volume, rendering, max_pixels)
+    def _choose_slice(self, rendering: Rendering) -> int:
+        numbers = slice_numbers(self._volume, rendering, self._max_pixels)
         count = len(numbers)
         return numbers[frame_index(rendering.frame, count, default=count // 2, source=f"{self._kind} volume")]
 
