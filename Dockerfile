@@ -24,7 +24,7 @@ RUN python -m venv /opt/venv /opt/sbom \
 COPY pyproject.toml LICENSE ./
 COPY client/pyproject.toml client/
 RUN touch README.md client/README.md && mkdir -p app model client/medimageinsight \
-    && /opt/venv/bin/pip install -q -c constraints.txt ./client '.[dicom,nifti,nrrd,otel]' \
+    && /opt/venv/bin/pip install -q -c constraints.txt ./client '.[dicom,nifti,nrrd,otel,tiff]' \
     && /opt/venv/bin/pip uninstall -qy medimageinsight-server medimageinsight setuptools pip \
     && find /opt/venv -depth \( -path '*/torch/include' -o -path '*/torch/share/cmake' -o -name tests -path '*/numpy/*' \) \
          -exec rm -rf {} +

@@ -65,7 +65,7 @@ $(VENV)/torch.stamp: constraints.txt
 	touch $@
 
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml client/pyproject.toml
-	$(PIP) -e client -e '.[dicom,nifti,nrrd]'
+	$(PIP) -e client -e '.[dicom,nifti,nrrd,tiff]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp

@@ -102,7 +102,7 @@ say "wheels"
 requirements=$(cat pyproject.toml client/pyproject.toml constraints.txt "$dockerfile" | sha256sum)
 if [ "$(cat "$state/wheels/complete" 2>/dev/null)" != "$requirements" ]; then
   rm -rf "$state/wheels" && mkdir -p "$state/wheels"
-  python3 -m pip -q download -c constraints.txt -d "$state/wheels" ./client '.[dicom,nifti,nrrd,otel]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "the wheels could not be downloaded"; }
+  python3 -m pip -q download -c constraints.txt -d "$state/wheels" ./client '.[dicom,nifti,nrrd,otel,tiff]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "the wheels could not be downloaded"; }
   rm -f "$state"/wheels/medimageinsight*
   echo "$requirements" >"$state/wheels/complete"
 fi

@@ -13,7 +13,7 @@ for minor in $(seq 17 36); do platforms+=(--platform "manylinux_2_${minor}_aarch
 python3 -c 'import platform, runpy; platform.machine = lambda: "aarch64"; runpy.run_module("pip", run_name="__main__")' \
   install -q --disable-pip-version-check --dry-run --ignore-installed --target "$work/nothing" --report "$work/report.json" \
   --only-binary=:all: "${platforms[@]}" --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
-  -c constraints.txt ./client '.[dicom,nifti,nrrd,otel]' cyclonedx-bom 'setuptools>=80' 2>"$work/log" || { grep -v WARNING "$work/log" >&2; exit 1; }
+  -c constraints.txt ./client '.[dicom,nifti,nrrd,otel,tiff]' cyclonedx-bom 'setuptools>=80' 2>"$work/log" || { grep -v WARNING "$work/log" >&2; exit 1; }
 
 python3 - "$work/report.json" <<'PYTHON'
 import json, sys
