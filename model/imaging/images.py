@@ -1,17 +1,20 @@
-"""Entry point of the package: check, count and decode the pictures of a file of any accepted format.
+"""Reads image files of every accepted format: checks their headers, then decodes them.
 
-`model.imaging.formats` recognises the format. Readers of DICOM, NIfTI and NRRD are imported with the first such file.
+Error messages say what is wrong with the file, but never include parts of its content.
 """
 
 import importlib
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 from PIL import Image
 
-from model.errors import ImageFormatUnsupported
+from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
 from model.imaging.formats import ImageFile, Reader, recognise
 from model.imaging.raster import reader as raster_reader
 from model.imaging.rendering import AS_STORED, Rendering
+
+Value = TypeVar("Value")
 
 
 def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
@@ -31,7 +34,7 @@ def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
         ImageTooLarge: the header announces more than `max_pixels` in one picture or in one TIFF tile, or more than
             `model.imaging.limits.MAX_VOLUME_BYTES` in a volume.
     """
-    return _reader_of(data).open_file(data, max_pixels=max_pixels)
+    return _GuardedFile(_guarded(lambda: _reader_of(data).open_file(data, max_pixels=max_pixels)))
 
 
 def check(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> None:
@@ -82,3 +85,31 @@ def _reader_of(data: bytes) -> Reader:
         raise ImageFormatUnsupported(
             f"the image has the format {known.name}, which needs medimageinsight-server[{known.extra}] on the server"
         ) from error
+
+
+class _GuardedFile:
+    """An `ImageFile` that raises only the errors of `model.errors`."""
+
+    def __init__(self, file: ImageFile) -> None:
+        self._file = file
+
+    def frame_count(self, rendering: Rendering) -> int:
+        return _guarded(lambda: self._file.frame_count(rendering))
+
+    def check(self, rendering: Rendering) -> None:
+        _guarded(lambda: self._file.check(rendering))
+
+    def decode(self, rendering: Rendering) -> Image.Image:
+        return _guarded(lambda: self._file.decode(rendering))
+
+
+def _guarded(function: Callable[[], Value]) -> Value:
+    """Call a function of a reader. The readers name what they foresee; hostile bytes make libraries raise anything."""
+    try:
+        return function()
+    except InvalidInput:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge("the image needs more memory than is free; send a smaller image") from error
+    except Exception as error:
+        raise ImageDecodeError("the image is damaged and cannot be read; send the file again") from error

@@ -1,9 +1,15 @@
-"""DICOM files to 8-bit pictures, by PS3.3 and PS3.4 of the standard; pydicom parses and decodes.
+"""DICOM files to 8-bit pictures, by PS3.3, PS3.4 and PS3.5 of the standard; pydicom parses and decodes.
 
 reader.py       entry point: open_file
-header.py       the elements that rendering needs, their limits, the transfer syntax
+parsing.py      the elements of a file, read within limits
+elements.py     values of elements, whatever their writers made of them
+sequences.py    items of sequences
+header.py       the elements that rendering needs, the SOP class, the transfer syntax
+image_pixel.py  size, bits and colours of the pixel data
 frames.py       number of frames, choice of one, its functional groups
-codestream.py   size of a compressed frame, read before it is decoded
-pixels.py       stored values to grey or RGB: photometric interpretation, padding
-windowing.py    modality LUT, VOI LUT and window: stored values to greys
+pixel_data/     pixel data to stored values
+pixels.py       stored values to greys or colours
+padding.py      where stored values stand for no measurement
+windowing.py    grey curves: modality LUT or rescaling, VOI LUT or window
+lookup_tables/  modality LUTs, VOI LUTs, palettes
 """

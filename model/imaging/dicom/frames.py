@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
     EnhancedCTImageStorage,
@@ -17,6 +19,8 @@ from pydicom.uid import (
     XRay3DCraniofacialImageStorage,
 )
 
+from model.imaging.dicom.elements import number, text
+from model.imaging.dicom.sequences import item
 from model.imaging.frames import frame_index
 from model.imaging.rendering import Rendering
 
@@ -41,7 +45,7 @@ _FUNCTIONAL_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 
 def count(dataset: Any) -> int:
     """The number of frames that the header announces, at least 1."""
-    return max(1, int(dataset.get("NumberOfFrames") or 1))
+    return max(1, int(number(dataset, "NumberOfFrames", 1)))
 
 
 def choose(dataset: Any, rendering: Rendering) -> int:
@@ -51,21 +55,29 @@ def choose(dataset: Any, rendering: Rendering) -> int:
         ImageDecodeError: the file does not have the requested frame.
     """
     frames = count(dataset)
-    default = frames // 2 if dataset.get("SOPClassUID") in _VOLUMES else 0
+    default = frames // 2 if text(dataset, "SOPClassUID") in _VOLUMES else 0
     return frame_index(rendering.frame, frames, default=default, source="DICOM file")
 
 
+def extended_offsets(dataset: Any) -> list[int]:
+    """The values of the Extended Offset Table (PS3.3 C.7.6.3.1.8); empty if there is none."""
+    table = dataset.get("ExtendedOffsetTable") or b""
+    return np.frombuffer(table[: len(table) // 8 * 8], dtype="<u8").tolist() if isinstance(table, bytes) else []
+
+
 def merge_functional_groups(dataset: Any, index: int) -> Any:
-    """Copy the elements of a frame's functional groups to the top level of the data set, and return the data set.
+    """A copy of the data set with the elements of a frame's functional groups at its top level.
 
     Enhanced objects have there, per frame, what other objects have at the top level (PS3.3 C.7.6.16). A group of the
     frame replaces a shared one.
     """
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    for group in [*shared[:1], *per_frame[index : index + 1]]:
+    merged = Dataset()
+    merged.update(dataset)
+    merged.set_original_encoding(*dataset.original_encoding)
+    for keyword, place in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", index)):
+        group = item(dataset, keyword, place)
         for name in _FUNCTIONAL_GROUPS:
-            for item in (group.get(name) or [])[:1]:
-                for element in item:
-                    dataset[element.tag] = element
-    return dataset
+            source = None if group is None else item(group, name)
+            if source is not None:
+                merged.update(source)
+    return merged

@@ -1,65 +1,67 @@
 """Stored values of a DICOM frame to 8-bit greys or colours (PS3.3 C.7.6.3.1.2, C.11; PS3.4 N.2).
 
 Monochrome: the values are mapped to greys by `model.imaging.dicom.windowing`, MONOCHROME1 is inverted, and padding is
-black. Colour: palettes are applied, and samples of more than 8 bits lose their lowest bits. pydicom's `pixel_array` has
-already converted YBR to RGB.
+black. The presentation LUT shape has no effect: the standard allows none that contradicts MONOCHROME1 or MONOCHROME2
+(PS3.3 C.8.11.3.1.2). Palettes are applied, and RGB is unchanged.
 """
 
 from typing import Any
 
 import numpy as np
-from pydicom.pixels import apply_color_lut
 
+from model.imaging.dicom import elements
+from model.imaging.dicom.lookup_tables.palettes import read_palette
+from model.imaging.dicom.padding import padding_mask
 from model.imaging.dicom.windowing import grey_curve
 from model.imaging.rendering import Window
 from model.imaging.windowing import Mask, Pixels, Values, map_to_greys
 
 
-def render_frame(pixels: Values, dataset: Any, window: Window | None) -> Pixels:
+def render_frame(
+    stored: Values, dataset: Any, window: Window | None, *, cells: Values | None = None, is_lossy: bool = False
+) -> Pixels:
     """Render a frame, (H, W) or (H, W, 3), uint8.
 
     Args:
-        pixels: stored values, (H, W) or (H, W, samples); colours are RGB unless there is a palette.
+        stored: stored values or palette indices, (H, W); or RGB, (H, W, 3), uint8.
         dataset: the frame's header.
         window: replaces the file's own VOI LUT and window; in the units after rescaling.
+        cells: the values with their unused bits, (H, W), if the file has some; padding may be outside the stored bits.
+        is_lossy: whether compression may have changed the values, so that padding is only near its value.
+
+    Raises:
+        ImageDecodeError: a lookup table or palette is missing, incomplete or cannot be used.
     """
-    photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
-    if photometric == "PALETTE COLOR":
-        colours = apply_color_lut(pixels, dataset)
-        return _render_colour(colours, bits=8 * colours.dtype.itemsize)
-    if pixels.ndim == 3:
-        return _render_colour(pixels, bits=int(dataset.BitsStored))
-    return _render_monochrome(pixels, dataset, window, inverted=photometric == "MONOCHROME1")
+    if stored.ndim == 3:
+        return stored
+    if elements.text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
+        return read_palette(dataset, signed=stored.dtype.kind != "u")(stored)
+    padding = padding_mask(stored, dataset, cells=cells, is_lossy=is_lossy)
+    if _has_supplemental_palette(dataset):
+        return _render_supplemental(stored, padding, dataset, window)
+    return _render_monochrome(stored, padding, dataset, window)
 
 
-def _render_colour(pixels: Values, bits: int) -> Pixels:
-    """The first three samples per pixel, reduced from `bits` to 8 bits."""
-    rgb = pixels[..., :3]
-    return np.ascontiguousarray(rgb >> (bits - 8) if bits > 8 else rgb).astype(np.uint8)
-
-
-def _render_monochrome(stored: Values, dataset: Any, window: Window | None, *, inverted: bool) -> Pixels:
-    padding = _padding_mask(stored, dataset)
+def _render_monochrome(stored: Values, padding: Mask | None, dataset: Any, window: Window | None) -> Pixels:
     greys = map_to_greys(stored, grey_curve(stored, padding, dataset, window))
-    if inverted:
+    if elements.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         np.subtract(255, greys, out=greys)
     if padding is not None:
         greys[padding] = 0
     return greys
 
 
-def _padding_mask(stored: Values, dataset: Any) -> Mask | None:
-    """Where the stored values are padding, by value or range (PS3.3 C.7.5.1.1.2); None if no value or all are."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or stored.dtype.kind == "f":
-        return None
-    bounds = [_as_stored(value, stored), _as_stored(dataset.get("PixelPaddingRangeLimit", value), stored)]
-    padding: Mask = (stored >= min(bounds)) & (stored <= max(bounds))
-    return padding if padding.any() and not padding.all() else None
+def _has_supplemental_palette(dataset: Any) -> bool:
+    """Whether a palette shows the high values of a monochrome frame in colour (PS3.3 C.7.6.19, C.8.16.2.1.1.1)."""
+    coloured = elements.text(dataset, "PixelPresentation") in ("COLOR", "MIXED")
+    return coloured and not elements.is_empty(dataset, "RedPaletteColorLookupTableDescriptor")
 
 
-def _as_stored(value: Any, stored: Values) -> int:
-    """A padding value in the type of the pixels: some writers confuse signed and unsigned."""
-    bits = 8 * stored.dtype.itemsize
-    number: int = int(value) % 2**bits
-    return number - 2**bits if stored.dtype.kind == "i" and number >= 2 ** (bits - 1) else number
+def _render_supplemental(stored: Values, padding: Mask | None, dataset: Any, window: Window | None) -> Pixels:
+    """Values from the palette's first one on in its colours, the others in grey."""
+    palette = read_palette(dataset, signed=stored.dtype.kind != "u")
+    coloured: Mask = stored >= palette.first
+    not_grey = coloured if padding is None else coloured | padding
+    greys = _render_monochrome(stored, None if not_grey.all() else not_grey, dataset, window)
+    pixels: Pixels = np.where(coloured[..., np.newaxis], palette(stored), greys[..., np.newaxis])
+    return pixels
