@@ -1,13 +1,14 @@
 """Reader of volumes. A format's module says how a file becomes a `Volume`; only the requested slice is rendered."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from model.errors import ImageDecodeError, InvalidInput
 from model.imaging.frames import frame_index
-from model.imaging.rendering import Rendering
+from model.imaging.rendering import Rendering, Window
 from model.imaging.volumes.slices import Volume, read_slice, slice_numbers
 from model.imaging.windowing import apply_window, percentile_window
 
@@ -19,7 +20,7 @@ class VolumeFile:
 
     Args:
         kind: name of the format in error messages.
-        read_volume: reads the header and returns the volume.
+        read_volume: reads the header and returns the volume, whose values are loaded later.
         max_pixels: limit for one slice.
 
     Raises:
@@ -53,18 +54,21 @@ class VolumeFile:
         """Decode one slice of the first time point to an 8-bit "L" or "RGB" picture; by default the middle slice.
 
         Values are scaled as the header says. They are mapped to greys by the rendering's window, else by a window
-        between the slice's own 0.5 and 99.5 percentile. RGB values are not changed.
+        between the slice's own 0.5 and 99.5 percentile. RGB values are not changed. A compressed volume is inflated by
+        the first call, and kept as long as this object.
 
         Raises:
             ImageDecodeError: the values are damaged or truncated, and as `check`.
-            ImageTooLarge: as `check`.
+            ImageTooLarge: the volume unpacks to more than `model.imaging.limits.MAX_VOLUME_BYTES`, and as `check`.
         """
 
         def render() -> Image.Image:
             values = read_slice(self._volume, self._choose_slice(rendering), rendering)
-            if values.ndim > 2:
+            if self._volume.colour_axis is not None:
                 return Image.fromarray(values)
-            return Image.fromarray(apply_window(values, rendering.window or percentile_window(values)))
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite values become black or white
+                floats = _as_floats(values, self._volume, rendering.window)
+                return Image.fromarray(apply_window(floats, rendering.window or percentile_window(floats)))
 
         return self._guarded(render)
 
@@ -74,10 +78,26 @@ class VolumeFile:
         return numbers[frame_index(rendering.frame, count, default=count // 2, source=f"{self._kind} volume")]
 
     def _guarded(self, function: Callable[[], Value]) -> Value:
-        """Call a function on hostile bytes: nibabel and pynrrd raise almost any exception there."""
+        """Call a function on hostile bytes, which make NumPy and nibabel raise almost any exception."""
         try:
             return function()
         except InvalidInput:
             raise
         except Exception as error:
             raise ImageDecodeError(f"the {self._kind} file is damaged or cut short") from error
+
+
+def _as_floats(values: Any, volume: Volume, window: Window | None) -> Any:
+    """Stored values to (H, W) float32 or float64, which keep all differences between them.
+
+    Without a window, only these differences count. Then 64-bit integers are counted from the smallest one, because
+    float64 has 53 bits, and floats whose differences may overflow are divided by 4.
+    """
+    intercept = 0.0 if window is None else volume.intercept
+    if window is None and values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        values = values.astype(np.uint64) - values.min().astype(np.uint64)
+    floats = values.astype(np.promote_types(values.dtype, np.float32))
+    if (volume.slope, intercept) != (1, 0):
+        floats = floats.astype(np.float64) * volume.slope + intercept
+    largest = max(np.fmax.reduce(floats, axis=None), -np.fmin.reduce(floats, axis=None))
+    return floats / 4 if window is None and largest > np.finfo(floats.dtype).max / 4 else floats

@@ -5,7 +5,6 @@ the left of a sagittal slice.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,65 +13,83 @@ import numpy as np
 
 from model.imaging.limits import too_many_pixels
 from model.imaging.rendering import Rendering
+from model.imaging.volumes.stored_values import StoredValues
 
 # Numbers of nibabel's directions: 0 right, 1 anterior, 2 superior. For each plane: the direction across its slices, and
 # the two directions (columns, rows) in a slice.
 _PLANES = {"sagittal": (0, (1, 2)), "coronal": (1, (0, 2)), "axial": (2, (0, 1))}
-# Stands in for the affine of a stack: indices rise to the left, posterior and superior, so its slices are not turned.
-_STACK_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Stands in for the directions of a stack without any: indices rise to the left, posterior and superior, so that its
+# pictures are not turned.
+_AS_STORED = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class Volume:
-    """The geometry of a volume, and a function that reads its values."""
+    """The geometry of a volume, and its values.
 
-    shape: tuple[int, ...]  # length of its three spatial axes
-    affine: (
-        Any  # (4, 4), from indices to right, anterior and superior; None for a stack of pictures without orientation
-    )
-    read: Callable[[tuple[Any, ...]], Any]  # takes three indices or slices; RGB values are uint8 with a last axis of 3
+    A volume with one voxel along exactly one axis is a picture: it has one slice, whatever axis the user asks for.
+    """
+
+    values: StoredValues
+    axes: tuple[int, int, int]  # the stored axes in space; the index on others is 0
+    directions: Any  # (3, 3), unit vectors to right, anterior and superior in columns; None shows pictures as stored
+    colour_axis: int | None = None  # the stored axis of red, green, blue and perhaps alpha, in uint8
+    slope: float = 1.0
+    intercept: float = 0.0
+    is_stack: bool = False  # True: the third axis counts pictures, and is not in space
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along each axis in space."""
+        first, second, third = (self.values.sizes[axis] for axis in self.axes)
+        return first, second, third
 
 
 def slice_numbers(volume: Volume, rendering: Rendering, max_pixels: int) -> range:
-    """The indices of the slices across `rendering.axis`, from inferior, posterior or left on.
+    """The indices of the slices across `rendering.axis`, from inferior, posterior or left on; those of a stack rise.
 
     Raises:
         ImageTooLarge: one slice has more than `max_pixels`.
     """
-    axis, _, signs = _orientation(volume, rendering)
+    across, _ = _plane(volume, rendering)
+    directions, signs = _orientation(volume)
+    axis = directions.index(across)
     if math.prod(volume.shape) // volume.shape[axis] > max_pixels:
         raise too_many_pixels(max_pixels)
     numbers = range(volume.shape[axis])
-    return numbers[::-1] if signs[axis] < 0 else numbers
+    return numbers[::-1] if signs[axis] < 0 and not volume.is_stack else numbers
 
 
 def read_slice(volume: Volume, number: int, rendering: Rendering) -> Any:
     """Read a slice and turn it as the display convention says.
 
     Returns:
-        (H, W) float32, or (H, W, 3) uint8 for RGB.
+        (H, W) as stored, without slope and intercept, or (H, W, 3) uint8 for RGB.
+
+    Raises:
+        ImageDecodeError: the values are damaged or cut short.
     """
-    axis, directions, signs = _orientation(volume, rendering)
-    place: list[Any] = [slice(None)] * 3
-    place[axis] = number
-    values = volume.read(tuple(place))
-    across, up = _plane(volume, rendering)[1]
-    remaining = [one for one in range(3) if one != axis]
-    columns, rows = (remaining.index(directions.index(direction)) for direction in (across, up))
-    for axis_in_slice, direction in ((columns, across), (rows, up)):
-        if signs[directions.index(direction)] > 0:
-            values = np.flip(values, axis_in_slice)
-    upright = np.ascontiguousarray(np.moveaxis(values, (rows, columns), (0, 1)))
-    with np.errstate(over="ignore"):
-        return upright if upright.ndim > 2 else upright.astype(np.float32, copy=False)
+    across, (columns, rows) = _plane(volume, rendering)
+    directions, signs = _orientation(volume)
+    axes = [directions.index(direction) for direction in (rows, columns)]
+    colours = [] if volume.colour_axis is None else [volume.colour_axis]
+    stored = [volume.axes[axis] for axis in axes]
+    values = volume.values.read([*stored, *colours], {volume.axes[directions.index(across)]: number})
+    turned = tuple(place for place, axis in enumerate(axes) if signs[axis] > 0)
+    return np.ascontiguousarray(np.flip(values, turned)[..., *([slice(3)] if colours else [])])
 
 
 def _plane(volume: Volume, rendering: Rendering) -> tuple[int, tuple[int, int]]:
-    return _PLANES["axial" if volume.affine is None else rendering.axis]
+    single = [axis for axis, length in enumerate(volume.shape) if length == 1]
+    if not volume.is_stack and len(single) != 1:
+        return _PLANES[rendering.axis]
+    across = _orientation(volume)[0][2 if volume.is_stack else single[0]]
+    return next(plane for plane in _PLANES.values() if plane[0] == across)
 
 
-def _orientation(volume: Volume, rendering: Rendering) -> tuple[int, list[int], list[float]]:
-    """The array axis across the plane; the direction of each array axis; 1 if the axis runs along it, -1 against it."""
-    orientation = nibabel.io_orientation(_STACK_AFFINE if volume.affine is None else volume.affine)
-    directions = [int(direction) for direction in orientation[:, 0]]
-    return directions.index(_plane(volume, rendering)[0]), directions, list(orientation[:, 1])
+def _orientation(volume: Volume) -> tuple[list[int], list[float]]:
+    """The anatomical direction of each axis; 1 if the axis runs along it, -1 against it."""
+    affine = np.eye(4)
+    affine[:3, :3] = _AS_STORED if volume.directions is None else volume.directions
+    orientation = nibabel.io_orientation(affine)
+    return [int(direction) for direction in orientation[:, 0]], list(orientation[:, 1])

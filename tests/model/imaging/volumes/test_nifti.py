@@ -12,7 +12,7 @@ from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.images import check, decode, frame_count
 from model.imaging.limits import MAX_VOLUME_BYTES
 from model.imaging.rendering import AS_STORED, Rendering, Window
-from tests.support.image_files.volumes import AXES, HEAD, nifti
+from tests.support.image_files.volumes import AXES, HEAD, nifti, nifti_with
 
 MAX_PIXELS = 10_000
 WHOLE = Window(127.5, 255)
@@ -58,25 +58,55 @@ def test_without_a_window_the_percentiles_of_the_slice_are_used() -> None:
     assert (greys.min(), greys.max()) == (0, 255)
 
 
+def test_the_first_volume_of_a_compressed_series_is_kept_and_the_others_are_verified() -> None:
+    series = gzip.compress(nifti(np.stack([HEAD, HEAD + 7], axis=-1)))
+    assert np.array_equal(rendered(series, frame=0), rendered(nifti(), frame=0))
+    with pytest.raises(ImageDecodeError, match="cut short: its gzip data has no end"):
+        rendered(series[:-1])
+
+
+@pytest.mark.parametrize("size", [100, 347, 500])
+def test_members_of_a_gzip_file_are_joined(size: int) -> None:
+    data = nifti()
+    packed = gzip.compress(b"") + gzip.compress(data[:size]) + gzip.compress(b"") + gzip.compress(data[size:])
+    assert np.array_equal(rendered(packed), rendered(data))
+    assert np.array_equal(rendered(packed + bytes(512)), rendered(data))
+
+
 def refused(data: bytes, kind: type[Exception], words: str, rendering: Rendering = AS_STORED) -> None:
     for function in (check, decode):
         with pytest.raises(kind, match=words):
             function(data, max_pixels=MAX_PIXELS, rendering=rendering)
 
 
-def test_bad_files_are_refused() -> None:
+def refused_by_decode(data: bytes, kind: type[Exception], words: str) -> None:
+    """The header is good, so that a check finds nothing."""
+    check(data, max_pixels=MAX_PIXELS)
+    with pytest.raises(kind, match=words):
+        decode(data, max_pixels=MAX_PIXELS)
+
+
+def test_bad_files_are_refused_by_their_fault() -> None:
     data = nifti()
     refused(data, ImageDecodeError, "has 5 frames, counted from 0: there is no frame 5", Rendering(frame=5))
-    refused(nifti(np.zeros((2, 2, 2, 2, 2), np.int16)), ImageDecodeError, "in three dimensions, or four with time")
-    for cut_short in (data[:400], gzip.compress(data)[:-9]):
-        with pytest.raises(ImageDecodeError, match="damaged or cut short"):
-            decode(cut_short, max_pixels=MAX_PIXELS)
+    refused_by_decode(data[:400], ImageDecodeError, "cut short: its header announces more values than it contains")
+    refused_by_decode(gzip.compress(data)[:-9], ImageDecodeError, "cut short: its gzip data has no end")
+    refused_by_decode(gzip.compress(data[:400]), ImageDecodeError, "contradicts itself: its header announces more val")
+    damaged = gzip.compress(data)[:-8] + bytes(8)
+    refused_by_decode(damaged, ImageDecodeError, "damaged: its gzip data cannot be unpacked")
+
+
+def test_a_slice_that_a_file_still_contains_is_shown() -> None:
+    data = nifti()
+    assert np.array_equal(rendered(data[:-4]), rendered(data))
+    with pytest.raises(ImageDecodeError, match="cut short"):
+        rendered(data[:-4], frame=4)
 
 
 def test_bombs_are_refused_by_their_size() -> None:
-    header = nibabel.Nifti1Header()
-    header.set_data_shape((30_000, 30_000, 30_000))
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    refused(header.binaryblock + bytes(100), ImageTooLarge, "10,000 pixels")
+    huge = nifti_with(dim=(3, 30_000, 30_000, 30_000, 1, 1, 1, 1))
+    refused(huge, ImageTooLarge, "10,000 pixels")
+    refused(nifti_with(version=2, dim=(4, *[2**62] * 7)), ImageTooLarge, "10,000 pixels")
+    refused(gzip.compress(huge), ImageTooLarge, "more than 268,435,456 bytes uncompressed")
     zeros = gzip.compress(nifti() + bytes(MAX_VOLUME_BYTES), compresslevel=1)
-    refused(zeros, ImageTooLarge, "more than 268,435,456 bytes uncompressed")
+    refused_by_decode(zeros, ImageTooLarge, "more than 268,435,456 bytes uncompressed")

@@ -1,0 +1,113 @@
+"""Gzip and bzip2 data of one or several members, inflated within limits of bytes and members.
+
+RFC 1952, section 2.2: a gzip file is a series of members, and its contents are theirs in a row. bgzip, mgzip and
+concatenation write several. pbzip2 writes several bzip2 streams, which are called members here too. Zero bytes behind
+a member are padding. Other bytes behind the last member are ignored, as gzip and bzip2 do.
+"""
+
+import bz2
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from model.errors import ImageDecodeError
+
+MAX_MEMBERS = 2**16  # 256 MiB are 4,113 members of bgzip; the limit bounds the CPU time of empty members
+_FIRST_READ_BYTES, _MAX_READ_BYTES = 256, 2**20
+_PADDING = re.compile(rb"\0*")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A kind of compressed data."""
+
+    name: str  # as in error messages
+    magic: bytes  # first bytes of a member
+    new_inflater: Callable[[], Any]  # has the methods of `bz2.BZ2Decompressor`, for one member
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """What compressed data contains."""
+
+    start: bytes  # the first bytes of the contents
+    size_bytes: int  # of all contents; one more than the limit means: more than the limit
+
+
+GZIP = Compression("gzip", b"\x1f\x8b", lambda: zlib.decompressobj(16 + zlib.MAX_WBITS))
+BZIP2 = Compression("bzip2", b"BZh", bz2.BZ2Decompressor)
+
+
+def inflate_start(data: bytes | memoryview, compression: Compression, size_bytes: int) -> bytes:
+    """The first `size_bytes` bytes of the contents; fewer if there are no more, or if the data is damaged or cut short.
+
+    No more of the data is read than these bytes need.
+    """
+    start = bytearray()
+    try:
+        for piece in _pieces(data, compression, size_bytes):
+            start += piece
+    except (zlib.error, OSError, EOFError, _TooManyMembers):
+        pass
+    return bytes(start)
+
+
+def inflate(
+    data: bytes | memoryview, compression: Compression, *, max_bytes: int, keep_bytes: int, source: str
+) -> Inflated:
+    """Inflate all members, and verify their checksums.
+
+    Args:
+        data: one or several members.
+        compression: `GZIP` or `BZIP2`.
+        max_bytes: limit of the contents. Inflating stops one byte behind it.
+        keep_bytes: length of `Inflated.start`. The bytes behind it are inflated only to verify them.
+        source: what the file is, for the error messages: "NIfTI file".
+
+    Raises:
+        ImageDecodeError: the data is damaged or cut short, or has more than `MAX_MEMBERS`.
+    """
+    start, size_bytes = bytearray(), 0
+    try:
+        for piece in _pieces(data, compression, max_bytes + 1):
+            start += piece[: max(0, keep_bytes - size_bytes)]
+            size_bytes += len(piece)
+    except EOFError as error:
+        raise ImageDecodeError(f"the {source} is cut short: its {compression.name} data has no end") from error
+    except (zlib.error, OSError) as error:
+        raise ImageDecodeError(f"the {source} is damaged: its {compression.name} data cannot be unpacked") from error
+    except _TooManyMembers as error:
+        raise ImageDecodeError(
+            f"the {source}'s {compression.name} data has more than {MAX_MEMBERS:,} members; compress it as one"
+        ) from error
+    return Inflated(bytes(start), size_bytes)
+
+
+class _TooManyMembers(Exception):
+    pass
+
+
+def _pieces(data: bytes | memoryview, compression: Compression, max_bytes: int) -> Iterator[bytes]:
+    """Yield the contents in pieces, `max_bytes` in all; EOFError if a member has no end."""
+    view, place, left = memoryview(data), 0, max_bytes
+    for _ in range(MAX_MEMBERS):
+        inflater, read_bytes = compression.new_inflater(), _FIRST_READ_BYTES
+        while not inflater.eof:
+            read = view[place : place + read_bytes]
+            if not read:
+                raise EOFError
+            piece = inflater.decompress(read, left)
+            yield piece
+            left -= len(piece)
+            if not left:
+                return
+            # The inflater copies what lies behind its member. Small first reads keep these copies small.
+            place += len(read) - len(inflater.unused_data)
+            read_bytes = min(2 * read_bytes, _MAX_READ_BYTES)
+        padding = _PADDING.match(view, place)
+        place = padding.end() if padding else place
+        if view[place : place + len(compression.magic)] != compression.magic:
+            return
+    raise _TooManyMembers
