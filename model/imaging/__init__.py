@@ -5,10 +5,12 @@ formats.py        which format a file has, and the module that reads it
 base64_images.py  images given as base64 text
 rendering.py      what a user can choose: frame, axis, window
 frames.py         choice of one frame, page or slice
+framed_file.py    a file of which every frame is decoded
 windowing.py      values to 256 greys: windows, percentiles
 limits.py         size limits and their errors
 preprocessing.py  pictures to the pixels of the image encoder
-raster/           PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000
+rendered_png.py   pictures to PNG files that show what the encoder gets
+raster/           PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, AVIF
 dicom/            DICOM
 volumes/          NIfTI, NRRD
 """

@@ -32,7 +32,7 @@ from model.imaging.limits import MAX_VOLUME_BYTES
 
 Value = TypeVar("Value")
 
-MAX_READS = 400_000  # of a header; an element takes two or three, so that this is about a second of CPU time
+MAX_READS = 300_000  # of a header; an element takes two or three, so that this is nearly a second of CPU time
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _PREFIX_PLACE, _PREFIX, _UNDEFINED_LENGTH = slice(128, 132), b"DICM", 0xFFFFFFFF
 _VALUE_REPRESENTATIONS = frozenset(vr.value.encode() for vr in VR)

@@ -1,110 +1,116 @@
-"""Reader of the formats that Pillow decodes. Decompression bombs are refused before any pixel is decoded."""
+"""Reader of PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 and AVIF. Bombs are refused before any pixel is decoded."""
 
 import io
-import struct
-import zlib
+from collections.abc import Callable
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image, features
 
-from model.errors import ImageDecodeError
-from model.imaging.formats import unreadable
+from model.errors import ImageDecodeError, ImageFormatUnsupported
+from model.imaging.formats import ImageFile, raster_name, refused_name, unreadable
 from model.imaging.frames import frame_index
 from model.imaging.limits import too_many_pixels
-from model.imaging.raster import tiff
+from model.imaging.raster import jpeg, jpeg_2000, png
+from model.imaging.raster.damage import damage_of
 from model.imaging.raster.depth import is_deep, scale_to_8_bits
+from model.imaging.raster.tiff.directory import read_layout
+from model.imaging.raster.tiff.file import TiffFile
 from model.imaging.rendering import Rendering
 
-PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
-MAX_JPEG_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scans, and each one visits all pixels
-_START_OF_SCAN = b"\xff\xda"  # ITU-T T.81, table B.1
-# What Pillow's decoders raise for damaged files.
-_DAMAGE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-)
+PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "JPEG2000", "AVIF")
 
 
-def open_file(data: bytes, *, max_pixels: int) -> "RasterFile":
+def open_file(data: bytes, *, max_pixels: int) -> ImageFile:
     """Read the header; no pixel is decoded.
 
+    Args:
+        data: the whole file.
+        max_pixels: limit for the image, for one page, and for one TIFF tile.
+
     Raises:
-        ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: as `open_image`.
+        ImageDecodeError: the file is empty, is not an image, or its header is damaged.
+        ImageFormatUnsupported: the file has a known format or variant that is not read.
+        ImageTooLarge: the header announces more than `max_pixels`.
     """
-    open_image(data, max_pixels=max_pixels)
-    return RasterFile(data, max_pixels)
+    if not data:
+        raise ImageDecodeError("the image is empty")
+    if layout := read_layout(data):
+        return TiffFile(data, layout, max_pixels)
+    if raster_name(data) is None and refused_name(data) is None:
+        data = jpeg.from_start(data)
+    kind = raster_name(data)
+    if kind == "JPEG":
+        jpeg.check_header(data, max_pixels)
+        if jpeg.is_deep(data):
+            return PictureFile(kind, lambda: jpeg.decode_deep(data), max_pixels)
+    elif kind == "JPEG 2000":
+        codestream = jpeg_2000.read_header(data, max_pixels)
+        if not codestream.is_read_by_pillow:
+            return PictureFile(kind, lambda: jpeg_2000.decode_deep(data, codestream), max_pixels)
+        return PictureFile(kind, lambda: jpeg_2000.stretch(_load(data, max_pixels), codestream), max_pixels)
+    elif kind == "PNG":
+        data = png.pixel_chunks(data)
+    _open(data, max_pixels)
+    return PictureFile(kind or "AVIF", lambda: _load(data, max_pixels), max_pixels)
 
 
-class RasterFile:
-    """A `model.imaging.formats.ImageFile`: a file that Pillow reads."""
+class PictureFile:
+    """A `model.imaging.formats.ImageFile` of one picture, whose header has been checked.
 
-    def __init__(self, data: bytes, max_pixels: int) -> None:
-        self._data, self._max_pixels = data, max_pixels
+    Args:
+        kind: name of the format in error messages.
+        load: decodes the picture.
+        max_pixels: limit for the picture, for error messages.
+    """
+
+    def __init__(self, kind: str, load: Callable[[], Image.Image], max_pixels: int) -> None:
+        self._kind, self._load, self._max_pixels = kind, load, max_pixels
 
     def frame_count(self, rendering: Rendering) -> int:  # noqa: ARG002 (same in all readers)
-        """The number of pages of a TIFF; 1 for other formats, where only the first frame is read."""
-        return tiff.page_count(open_image(self._data, max_pixels=self._max_pixels))
+        """1: of GIF, PNG, WebP, AVIF and MPO, only the first frame is read."""
+        return 1
 
     def check(self, rendering: Rendering) -> None:
-        """Raise ImageDecodeError if the file lacks the requested page."""
-        open_image(self._data, max_pixels=self._max_pixels, frame=rendering.frame or 0)
+        """Raise ImageDecodeError if the rendering asks for a further frame."""
+        frame_index(rendering.frame, 1, default=0, source=f"{self._kind} image")
 
     def decode(self, rendering: Rendering) -> Image.Image:
-        """Decode one page or the first frame, as stored: EXIF rotation is not applied.
+        """Decode the picture as stored: EXIF rotation is not applied.
 
         Returns:
             The image in its own mode if that has at most 8 bits per channel. Deeper greyscale becomes "L", scaled
             linearly from its own smallest to its own largest value.
 
         Raises:
-            ImageDecodeError: the pixel data is damaged or truncated, or the page is missing.
-            ImageTooLarge: the page has more pixels than the limit.
+            ImageDecodeError: the pixel data is damaged or truncated, or the frame is missing.
         """
-        image = open_image(self._data, max_pixels=self._max_pixels, frame=rendering.frame or 0)
-        try:
-            image.load()
-        except _DAMAGE_ERRORS as error:
-            raise ImageDecodeError(f"the {image.format} image is damaged or cut short") from error
-        if not is_deep(image):
-            return image
-        scaled = scale_to_8_bits(image)
-        # Pillow inverts images whose zero is white only if they have 8 bits or fewer.
-        return ImageOps.invert(scaled) if tiff.is_white_zero(image) else scaled
+        self.check(rendering)
+        with damage_of(self._kind, self._max_pixels):
+            image = self._load()
+            return Image.fromarray(scale_to_8_bits(np.asarray(image))) if is_deep(image) else image
 
 
-def open_image(data: bytes, *, max_pixels: int, frame: int = 0) -> Image.Image:
-    """Read the header of an image in one of `PILLOW_FORMATS` and go to a page of a TIFF; no pixel is decoded.
-
-    Args:
-        data: the whole file.
-        max_pixels: limit for the image and for one TIFF tile.
-        frame: page of a TIFF, from 0; default 0.
-
-    Raises:
-        ImageDecodeError: the file is empty, is not an image, lacks the frame, or is a JPEG of more than
-            `MAX_JPEG_SCANS` scans.
-        ImageFormatUnsupported: the file has a known format that is not accepted.
-        ImageTooLarge: the header announces more than `max_pixels`.
-    """
-    if not data:
-        raise ImageDecodeError("the image is empty")
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the header with Pillow; no pixel is decoded."""
+    if raster_name(data) == "AVIF" and not features.check("avif"):
+        raise ImageFormatUnsupported("the image has the format AVIF, which the Pillow of this server does not read")
     try:
-        image = Image.open(io.BytesIO(data), formats=PILLOW_FORMATS)
-        if frame:
-            image.seek(frame_index(frame, tiff.page_count(image), default=0, source=f"{image.format} image"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise too_many_pixels(max_pixels) from error
-    except _DAMAGE_ERRORS as error:
+        with damage_of(raster_name(data) or "", max_pixels):
+            image = Image.open(io.BytesIO(data), formats=PILLOW_FORMATS)
+    except ImageDecodeError as error:
         raise unreadable(data) from error
-    if max(image.width * image.height, tiff.tile_pixels(image, data)) > max_pixels:
+    if image.width * image.height > max_pixels:
         raise too_many_pixels(max_pixels)
-    if image.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) > MAX_JPEG_SCANS:
-        raise ImageDecodeError(f"the JPEG image has more than {MAX_JPEG_SCANS} scans; save it again with fewer scans")
+    return image
+
+
+def _load(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode with Pillow."""
+    image = _open(data, max_pixels)
+    try:
+        image.load()
+    except OSError as error:
+        if raster_name(data) == "JPEG" and "truncated" in str(error):
+            return jpeg.decode_without_end(data)
+        raise
     return image

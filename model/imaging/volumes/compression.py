@@ -15,7 +15,8 @@ from typing import Any
 from model.errors import ImageDecodeError
 
 MAX_MEMBERS = 2**16  # 256 MiB are 4,113 members of bgzip; the limit bounds the CPU time of empty members
-_FIRST_READ_BYTES, _MAX_READ_BYTES = 256, 2**20
+# gzip inflates at most 1,032 times: a read never gives more than the largest piece, which bounds the memory.
+_FIRST_READ_BYTES, _MAX_READ_BYTES, _MAX_PIECE_BYTES = 256, 2**13, 2**24
 _PADDING = re.compile(rb"\0*")
 
 
@@ -32,7 +33,7 @@ class Compression:
 class Inflated:
     """What compressed data contains."""
 
-    start: bytes  # the first bytes of the contents
+    start: memoryview  # the first bytes of the contents
     size_bytes: int  # of all contents; one more than the limit means: more than the limit
 
 
@@ -69,10 +70,11 @@ def inflate(
     Raises:
         ImageDecodeError: the data is damaged or cut short, or has more than `MAX_MEMBERS`.
     """
-    start, size_bytes = bytearray(), 0
+    start, size_bytes = memoryview(bytearray(keep_bytes)), 0
     try:
         for piece in _pieces(data, compression, max_bytes + 1):
-            start += piece[: max(0, keep_bytes - size_bytes)]
+            kept = piece[: max(0, keep_bytes - size_bytes)]
+            start[size_bytes : size_bytes + len(kept)] = kept
             size_bytes += len(piece)
     except EOFError as error:
         raise ImageDecodeError(f"the {source} is cut short: its {compression.name} data has no end") from error
@@ -82,7 +84,7 @@ def inflate(
         raise ImageDecodeError(
             f"the {source}'s {compression.name} data has more than {MAX_MEMBERS:,} members; compress it as one"
         ) from error
-    return Inflated(bytes(start), size_bytes)
+    return Inflated(start[:size_bytes], size_bytes)
 
 
 class _TooManyMembers(Exception):
@@ -95,17 +97,19 @@ def _pieces(data: bytes | memoryview, compression: Compression, max_bytes: int) 
     for _ in range(MAX_MEMBERS):
         inflater, read_bytes = compression.new_inflater(), _FIRST_READ_BYTES
         while not inflater.eof:
-            read = view[place : place + read_bytes]
-            if not read:
+            needs_input = getattr(inflater, "needs_input", True)  # bzip2 may have more from what it has read
+            read = view[place : place + read_bytes] if needs_input else b""
+            if needs_input and not read:
                 raise EOFError
-            piece = inflater.decompress(read, left)
+            piece = inflater.decompress(read, min(left, _MAX_PIECE_BYTES))
             yield piece
             left -= len(piece)
             if not left:
                 return
-            # The inflater copies what lies behind its member. Small first reads keep these copies small.
-            place += len(read) - len(inflater.unused_data)
+            place += len(read)
             read_bytes = min(2 * read_bytes, _MAX_READ_BYTES)
+        # The inflater copies what lies behind its member. Small reads keep these copies small.
+        place -= len(inflater.unused_data)
         padding = _PADDING.match(view, place)
         place = padding.end() if padding else place
         if view[place : place + len(compression.magic)] != compression.magic:

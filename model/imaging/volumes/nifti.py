@@ -20,7 +20,7 @@ def _volume(data: bytes) -> Volume:
     if is_compressed and header.offset_bytes + header.size_bytes > MAX_VOLUME_BYTES:
         raise volume_too_large()
 
-    def load() -> bytes:
+    def load() -> bytes | memoryview:
         loaded = _inflate(data, header) if is_compressed else data
         # Where the header does not say the place of the values, only a whole file shows that they lie behind it.
         if not header.has_valid_offset and len(loaded) < header.first_volume_end:
@@ -46,7 +46,7 @@ def _volume(data: bytes) -> Volume:
     )
 
 
-def _inflate(data: bytes, header: NiftiHeader) -> bytes:
+def _inflate(data: bytes, header: NiftiHeader) -> memoryview:
     """The bytes up to the end of the first time point. The others are inflated too, to verify their checksums."""
     inflated = inflate(data, GZIP, max_bytes=MAX_VOLUME_BYTES, keep_bytes=header.first_volume_end, source="NIfTI file")
     if inflated.size_bytes > MAX_VOLUME_BYTES:
@@ -57,7 +57,7 @@ def _inflate(data: bytes, header: NiftiHeader) -> bytes:
     return inflated.start
 
 
-def _cut_short(data: bytes, header: NiftiHeader) -> InvalidInput:
+def _cut_short(data: bytes | memoryview, header: NiftiHeader) -> InvalidInput:
     if header.offset_bytes >= len(data):
         return ImageDecodeError("the NIfTI file is cut short: its header's vox_offset places the values behind its end")
     return ImageDecodeError("the NIfTI file is cut short: its header announces more values than it contains")

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from model.imaging.images import decode
+from model.imaging.raster.depth import scale_to_8_bits
 from tests.support.samples import saved
 
 MAX_PIXELS = 64_000_000
@@ -57,3 +58,15 @@ def test_a_deep_image_is_scaled_alike_wherever_a_pixel_stands() -> None:
     values = np.tile(np.arange(3000, dtype=np.uint16), (500, 1))  # more pixels than are scaled at once
     scaled = np.asarray(decode(saved(Image.fromarray(values), "TIFF"), max_pixels=MAX_PIXELS))
     assert np.array_equal(scaled, np.rint(values * (255 / 2999)))
+
+
+@pytest.mark.parametrize(
+    ("values", "in_8_bits"),
+    [
+        ([-1.7e308, 0.0, 1.7e308], [0, 128, 255]),  # the range overflows float64
+        ([0.0, 5e-324], [0, 255]),
+        ([1.0, 1.0 + 2**-52, 1.0 + 2**-51], [0, 128, 255]),
+    ],
+)
+def test_doubles_of_any_range(values: list[float], in_8_bits: list[int]) -> None:
+    assert scale_to_8_bits(np.array(values)).tolist() == in_8_bits

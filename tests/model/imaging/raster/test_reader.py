@@ -14,10 +14,8 @@ from PIL import Image
 
 from model.errors import ImageDecodeError, ImageTooLarge, InvalidInput
 from model.imaging import limits
-from model.imaging.formats import ACCEPTED
-from model.imaging.images import decode
+from model.imaging.images import check, decode
 from model.imaging.preprocessing import preprocess
-from model.imaging.raster.reader import open_image
 from tests.conftest import IMAGES
 from tests.support.image_files.raster import gradient, jpeg_with_endless_scans, tiled_tiff
 from tests.support.samples import huge_png, saved
@@ -36,7 +34,7 @@ def test_an_image_keeps_its_mode_and_its_pixels() -> None:
     assert np.array_equal(np.asarray(image), np.asarray(gradient()))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "AVIF"])
 def test_the_accepted_formats(kind: str) -> None:
     image = decode(saved(gradient("L"), kind), max_pixels=MAX_PIXELS).convert("L")
     assert np.abs(np.asarray(image, dtype=int) - np.asarray(gradient("L"), dtype=int)).mean() < 3
@@ -91,16 +89,19 @@ def test_one_pixel_is_an_image(kind: str) -> None:
     assert decode(saved(Image.new("L", (1, 1), 200), kind), max_pixels=1).size == (1, 1)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"])
-def test_a_truncated_image_is_damaged(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("PNG", "PNG"), ("JPEG", "JPEG"), ("TIFF", "TIFF"), ("BMP", "BMP"), ("GIF", "GIF")),
+        *(("WEBP", "WebP"), ("JPEG2000", "JPEG 2000"), ("AVIF", "AVIF")),
+    ],
+)
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.97])
+def test_a_truncated_image_is_damaged(kind: str, name: str, kept: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     whole = saved(noise, kind)
-    with pytest.raises(ImageDecodeError) as error:
-        decode(whole[: len(whole) // 2], max_pixels=MAX_PIXELS)
-    assert str(error.value) in (
-        f"the {kind} image is damaged or cut short",
-        f"the image cannot be read as any of {ACCEPTED}",
-    )
+    with pytest.raises(ImageDecodeError, match=f"the {name} image is (damaged or )?cut short"):
+        decode(whole[: int(len(whole) * kept)], max_pixels=MAX_PIXELS)
 
 
 def test_a_format_that_pillow_knows_is_not_opened_unless_accepted() -> None:
@@ -129,7 +130,7 @@ def test_a_format_that_pillow_knows_is_not_opened_unless_accepted() -> None:
 )
 def test_a_header_that_announces_too_many_pixels_is_enough_to_refuse(data: bytes) -> None:
     with pytest.raises(ImageTooLarge) as error:
-        open_image(data, max_pixels=MAX_PIXELS)
+        check(data, max_pixels=MAX_PIXELS)
     assert str(error.value) == "the image has more than 64,000,000 pixels, which is the limit; send a smaller image"
 
 
@@ -170,11 +171,6 @@ def test_bombs_cost_neither_time_nor_memory() -> None:
         seconds, kilobytes = map(float, done.stdout.split())
         assert seconds < 1
         assert kilobytes < 150_000
-
-
-def test_a_jpeg_with_endless_scans_is_refused() -> None:
-    with pytest.raises(ImageDecodeError, match="more than 100 scans"):
-        decode(jpeg_with_endless_scans(), max_pixels=MAX_PIXELS)
 
 
 @pytest.mark.timing
