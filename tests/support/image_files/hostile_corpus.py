@@ -6,17 +6,19 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import nibabel
 import numpy as np
 from PIL import Image
 
 from tests.support.image_files.dicom import PYDICOM_FILES
+from tests.support.image_files.reported_files import FILES
 from tests.support.image_files.volumes import COLOURS, HEAD, nrrd
 from tests.support.samples import TEXT, encoded, picture, png, saved, table
 
 BOUNDARY = "b0undary"
-MAX_DICOM_BYTES = 40_000
+MAX_FILE_BYTES = 40_000
 LENGTHS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80\x00\x00\x00", b"\xff\xff")
 
 
@@ -29,14 +31,15 @@ class Post:
     body: bytes
 
 
-def image_files() -> list[bytes]:
-    """At least one small file of every format and mode that is accepted."""
+@cache
+def image_files() -> tuple[bytes, ...]:
+    """At least one small file of every format, mode and kind of fault report that is accepted."""
     colour = picture(1, (24, 20))
     modes = {mode: colour.convert(mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "F")}
     deep = Image.frombytes("I;16", (24, 20), bytes(range(240)) * 4)
     volume = nibabel.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), np.eye(4)).to_bytes()
     frames = [picture(seed, (24, 20)).convert("P") for seed in range(3)]
-    return [
+    return (
         *(saved(modes[mode]) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")),
         saved(deep),
         *(saved(modes[mode], "JPEG") for mode in ("L", "RGB", "CMYK")),
@@ -51,14 +54,15 @@ def image_files() -> list[bytes]:
         *(saved(modes[mode], "WEBP", lossless=lossless) for mode in ("RGB", "RGBA") for lossless in (False, True)),
         *(saved(modes[mode], "JPEG2000") for mode in ("L", "RGBA")),
         saved(deep, "JPEG2000"),
-        *(path.read_bytes() for path in PYDICOM_FILES if path.stat().st_size < MAX_DICOM_BYTES),
+        *(path.read_bytes() for path in PYDICOM_FILES if path.stat().st_size < MAX_FILE_BYTES),
+        *(path.read_bytes() for path in FILES.values() if path.stat().st_size < MAX_FILE_BYTES),
         volume,
         gzip.compress(volume),
         nrrd(HEAD, space="LPS", space_directions="(1,0,0) (0,1,0) (0,0,1)"),
         nrrd(HEAD, gzip.compress(HEAD.tobytes()), encoding="gzip"),
         nrrd(HEAD, bz2.compress(HEAD.tobytes()), encoding="bzip2"),
         nrrd(COLOURS, kinds="RGB-color domain domain domain"),
-    ]
+    )
 
 
 def requests() -> list[Post]:
@@ -84,16 +88,20 @@ def malformed(count: int, seed: int) -> Iterator[Post]:
     chance = random.Random(seed)
     images, posts = image_files(), requests()
     for number in range(count):
-        damage = chance.choice(DAMAGES)
         if number % 3 == 2:
             post = posts[number // 3 % len(posts)]
-            yield Post(post.path, post.content_type, damage(post.body, chance))
+            yield Post(post.path, post.content_type, damaged(post.body, chance))
             continue
-        data = damage(images[number % len(images)], chance)
+        data = damaged(images[number % len(images)], chance)
         if number % 3:
             yield Post("/embed", "application/json", json.dumps(table(["image"], [[encoded(data)]])).encode())
         else:
             yield Post("/embed/image", "image/png", data)
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes with one of `DAMAGES`."""
+    return chance.choice(DAMAGES)(data, chance)
 
 
 def _flip(data: bytes, chance: random.Random) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -14,6 +15,10 @@ from model.imaging.dicom.pixel_data.codestream import MAX_SCANS, MAX_TILES, read
 GREY = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9)
 GREY16 = GREY.astype(np.uint16) * 1000
 COLOUR = np.stack([GREY, GREY + 50, GREY + 100], axis=-1)
+
+
+def jpeg2000(pixels: np.ndarray, **options: Any) -> bytes:
+    return bytes(imagecodecs.jpeg2k_encode(pixels, **{"codecformat": "j2k", "reversible": True, **options}))
 
 
 def saved(pixels: np.ndarray, kind: str, **options: object) -> bytes:
@@ -30,8 +35,8 @@ def saved(pixels: np.ndarray, kind: str, **options: object) -> bytes:
         (imagecodecs.ljpeg_encode(GREY16), "JPEG", 1, 16, False),
         (imagecodecs.jpegls_encode(GREY16), "JPEG-LS", 1, 16, False),
         (imagecodecs.jpegls_encode(COLOUR, level=2), "JPEG-LS", 3, 8, True),
-        (imagecodecs.jpeg2k_encode(GREY16, codecformat="j2k", reversible=True), "JPEG 2000", 1, 16, False),
-        (imagecodecs.jpeg2k_encode(COLOUR, level=30, codecformat="jp2", reversible=False), "JPEG 2000", 3, 8, True),
+        (jpeg2000(GREY16), "JPEG 2000", 1, 16, False),
+        (jpeg2000(COLOUR, level=30, codecformat="jp2", reversible=False), "JPEG 2000", 3, 8, True),
     ],
 )
 def test_size_precision_and_loss_are_read(data: bytes, kind: str, samples: int, precision: int, is_lossy: bool) -> None:
@@ -41,14 +46,14 @@ def test_size_precision_and_loss_are_read(data: bytes, kind: str, samples: int, 
 
 
 def test_jpeg2000_says_whether_it_is_signed() -> None:
-    signed = imagecodecs.jpeg2k_encode(GREY16.astype(np.int16), codecformat="j2k", reversible=True)
+    signed = jpeg2000(GREY16.astype(np.int16))
     assert read_codestream(signed).is_signed
-    assert not read_codestream(imagecodecs.jpeg2k_encode(GREY16, codecformat="j2k", reversible=True)).is_signed
+    assert not read_codestream(jpeg2000(GREY16)).is_signed
 
 
 def test_the_colours_are_those_of_the_component_transform_or_unknown() -> None:
-    mixed = imagecodecs.jpeg2k_encode(COLOUR, codecformat="j2k", reversible=True, mct=True)
-    separate = imagecodecs.jpeg2k_encode(COLOUR, codecformat="j2k", reversible=True, mct=False)
+    mixed = jpeg2000(COLOUR, mct=True)
+    separate = jpeg2000(COLOUR, mct=False)
     assert read_codestream(mixed).is_rgb is True
     assert read_codestream(separate).is_rgb is None
 
@@ -84,7 +89,7 @@ def test_a_scan_header_without_its_last_coefficient_is_corrected() -> None:
 
 
 def test_boxes_in_front_of_a_codestream_are_left_out() -> None:
-    boxed = imagecodecs.jpeg2k_encode(GREY, codecformat="jp2", reversible=True)
+    boxed = jpeg2000(GREY, codecformat="jp2")
     assert boxed[4:8] == b"jP  "
     assert read_codestream(boxed).data.startswith(b"\xff\x4f\xff\x51")
 
@@ -95,16 +100,14 @@ def test_bytes_that_are_no_codestream_are_refused(data: bytes) -> None:
         read_codestream(data)
 
 
-@pytest.mark.parametrize(
-    ("data", "kind"), [(saved(GREY, "JPEG"), "JPEG"), (imagecodecs.jpeg2k_encode(GREY, codecformat="j2k"), "JPEG 2000")]
-)
+@pytest.mark.parametrize(("data", "kind"), [(saved(GREY, "JPEG"), "JPEG"), (jpeg2000(GREY), "JPEG 2000")])
 def test_a_header_cut_short_is_refused(data: bytes, kind: str) -> None:
     with pytest.raises(ImageDecodeError, match=f"the {kind} frame of the DICOM file is damaged"):
         read_codestream(data[:30])
 
 
 def test_components_of_different_depths_are_refused() -> None:
-    data = bytearray(imagecodecs.jpeg2k_encode(COLOUR, codecformat="j2k", reversible=True))
+    data = bytearray(jpeg2000(COLOUR))
     data[4 + 2 + 36] = 11  # Ssiz of the first component
     with pytest.raises(ImageFormatUnsupported, match="components of different sizes or depths"):
         read_codestream(bytes(data))

@@ -48,8 +48,8 @@ def frame_of(data: bytes, index: int = 0) -> Frame:
     return reader.frame(index)
 
 
-def compressed(values: NDArray[Any], syntax: str, codestream: bytes, **elements: Any) -> Frame:
-    return frame(values, TransferSyntaxUID=syntax, PixelData=encapsulate([codestream]), **elements)
+def compressed(values: NDArray[Any], syntax: str, codestream: bytes | bytearray, **elements: Any) -> Frame:
+    return frame(values, TransferSyntaxUID=syntax, PixelData=encapsulate([bytes(codestream)]), **elements)
 
 
 def refused(kind: type[InvalidInput], reason: str, values: Any, **elements: Any) -> None:
@@ -91,7 +91,7 @@ def test_the_high_bit_counts_in_a_codestream_with_room_for_it() -> None:
 
 
 def test_a_signed_codestream_is_signed_whatever_the_header_says() -> None:
-    values = np.repeat(SIGNED, 4, axis=0)
+    values: NDArray[np.int16] = np.repeat(SIGNED, 4, axis=0)
     codestream = imagecodecs.jpeg2k_encode(values, codecformat="j2k", reversible=True)
     assert compressed(values.view(np.uint16), JPEG2000Lossless, codestream).values.tolist() == values.tolist()
 
@@ -123,7 +123,7 @@ def test_frames_of_one_bit_per_pixel_follow_each_other_without_padding(shape: tu
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
 def test_the_bytes_of_16_bit_words_are_swapped_in_big_endian(dtype: type) -> None:
-    values = np.arange(12).reshape(3, 4).astype(dtype) * 19
+    values: NDArray[Any] = np.arange(12).reshape(3, 4).astype(dtype) * 19
     swapped = np.frombuffer(values.tobytes(), np.uint16).byteswap().tobytes()
     whole = ct(values, PixelData=swapped, TransferSyntaxUID=ExplicitVRBigEndian)
     words = whole.replace(b"\x7f\xe0\0\x10OB", b"\x7f\xe0\0\x10OW")
@@ -153,7 +153,7 @@ def saved(pixels: NDArray[np.uint8], **options: Any) -> bytes:
 RED = np.full((16, 16, 3), (200, 30, 60), dtype=np.uint8)
 
 
-def colour(photometric: str, syntax: str, codestream: bytes) -> list[int]:
+def colour(photometric: str, syntax: str, codestream: bytes | bytearray) -> list[int]:
     elements: dict[str, Any] = {"SamplesPerPixel": 3, "PhotometricInterpretation": photometric}
     found = compressed(GREY, syntax, codestream, PlanarConfiguration=0, **elements)
     pixel: list[int] = found.values[8, 8].tolist()
