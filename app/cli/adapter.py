@@ -2,11 +2,13 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli.embed import verbose
 from app.cli.options import (
     FILE,
     FOLDER,
@@ -27,6 +29,9 @@ from model.evaluation.options import EvaluationOptions
 from model.heads.options import AdapterOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from model.data.manifest import BadRow, Row
     from model.embedder import Embedder
     from model.evaluation.labels import Labels
@@ -76,7 +81,10 @@ def train(
     plain: bool,
     **given: Any,
 ) -> None:
-    """Train a classifier on the labels of a manifest. Needs medimageinsight-server[train]."""
+    """Train a classifier on the labels of a manifest. Needs medimageinsight-server[train].
+
+    Bad rows are listed and left out; they change the exit status only with --strict.
+    """
     from app.cli.embedders import list_left_out, open_embedder, read_rows
     from model.evaluation.labels import find_labels
     from model.heads.adapter_training import train_adapter
@@ -107,21 +115,25 @@ def train(
 )
 @no_cache
 @strict_images
+@verbose
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
-def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, **given: Any) -> None:
+def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, verbose: bool, **given: Any) -> None:
     """Classify image files, and folders of them, with the adapter in the folder ADAPTER.
 
     The CSV file has one row per image, with the probability of each label and whether it reaches the label's
-    thresholds.
+    thresholds. Images are found in folders by their content, whatever their names are.
+
+    The exit status is 1 if an image cannot be read (the others are written), or if there is none (nothing is written).
     """
-    from app.cli.embedders import image_files, list_left_out, open_embedder
+    from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out, open_embedder, require_embedded
     from model.data.image_source import ImageSource
     from model.heads.adapter import FACTS_FILE, load_adapter
 
     loaded = load_adapter(adapter)
-    files = list(image_files(paths))
+    found = find_files(paths, verbose=verbose, strict=strict)
+    files = found.files
     settings = take_settings(given)
     with open_embedder(settings, plain=bool(loaded.model.get("plain")), **given) as model:
         if model.weights_sha256() != loaded.model.get("weights_sha256"):
@@ -131,13 +143,12 @@ def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, **
             )
         images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
     list_left_out((files[position], reason) for position, reason in images.refused.items())
-    scores = loaded.probabilities(images.features).tolist() if images.positions else []
-    with output.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(_columns(loaded))
-        for position, row in zip(images.positions, scores, strict=True):
-            writer.writerow([files[position], *_cells(loaded, row)])
-    click.echo(f"{output}: {len(images.positions)} images, {len(images.refused)} left out", err=True)
+    failed = len(images.refused) + len(found.unreadable)
+    require_embedded(images.positions, failed)
+    _write_predictions(output, loaded, [files[position] for position in images.positions], images.features)
+    click.echo(f"{output}: {len(images.positions)} images, {failed} left out", err=True)
+    if failed:
+        sys.exit(EXIT_SOME_FAILED)
 
 
 def _embed_labelled(embedder: "Embedder", rows: "list[Row]", labels: "Labels") -> "tuple[EmbeddedRows, list[BadRow]]":
@@ -148,6 +159,17 @@ def _embed_labelled(embedder: "Embedder", rows: "list[Row]", labels: "Labels") -
     problems = [BadRow(row.number, labels.problem(row)) for row in rows if labels.problem(row)]
     embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])
     return embedded, [*problems, *bad]
+
+
+def _write_predictions(output: Path, adapter: "Adapter", files: list[Path], features: "NDArray[np.float32]") -> None:
+    """Write the CSV file: one row per file."""
+    scores = adapter.probabilities(features).tolist()
+    # A name that is not UTF-8 is written as the bytes that it has on disk.
+    with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_columns(adapter))
+        for file, row in zip(files, scores, strict=True):
+            writer.writerow([file, *_cells(adapter, row)])
 
 
 def _columns(adapter: "Adapter") -> list[str]:

@@ -1,5 +1,7 @@
 """The command `embed`: images and texts into a file of embeddings."""
 
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +15,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file that is skipped, with the reason")
+
 
 @click.command(
     epilog=example(
         'medimageinsight embed scans/ --text "chest x-ray" -o out.npz --model lion-ai/MedImageInsights',
         "medimageinsight embed scans/ -o out.parquet --server http://localhost:8000",
+        "medimageinsight embed series/ IM1 -v --strict -o out.npz",
     )
 )
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 @plain
 @no_cache
 @strict_images
+@verbose
 @server
 @api_key
 @settings_options(
@@ -48,6 +54,10 @@ if TYPE_CHECKING:
 def embed(paths: tuple[Path, ...], texts: tuple[str, ...], output: Path, **given: Any) -> None:
     """Embed image files, folders of image files, and texts into one file.
 
+    Images are found in folders by their content, whatever their names are. Other files are skipped and counted.
+
+    The exit status is 1 if an image cannot be read (the others are written), or if there is none (nothing is written).
+
     The model is loaded here, or a server computes (--server). Embeddings are kept in the folder embeddings of
     --cache-dir, so that an interrupted run continues where it stopped.
     """
@@ -57,7 +67,10 @@ def embed(paths: tuple[Path, ...], texts: tuple[str, ...], output: Path, **given
         raise click.UsageError("--output must end in .npz or .parquet")
     if not output.parent.is_dir():
         raise click.UsageError("--output names a file in a folder that does not exist")
-    embed_into_file(paths, texts, output, take_settings(given), **given)
+    from app.cli.embedders import EXIT_SOME_FAILED
+
+    if embed_into_file(paths, texts, output, take_settings(given), **given):
+        sys.exit(EXIT_SOME_FAILED)
 
 
 def embed_into_file(
@@ -67,8 +80,9 @@ def embed_into_file(
     settings: Settings,
     *,
     strict: bool = False,
+    verbose: bool = False,
     **source: Any,
-) -> None:
+) -> int:
     """Embed files, folders and texts, and write the embeddings.
 
     Args:
@@ -77,29 +91,38 @@ def embed_into_file(
         output: file to write, .npz or .parquet.
         settings: settings of the command.
         strict: whether an unreadable image ends the command; default False lists it on stderr and leaves it out.
+        verbose: whether to name the files that are skipped; default False counts them.
         source: further arguments of `open_embedder`.
 
+    Returns:
+        The number of files that cannot be read.
+
     Raises:
+        NoImages: there are paths, but no image in them that can be read; nothing is written.
         InvalidInput: an image is unreadable and `strict`, or a text cannot be embedded.
         CheckpointError: the model or the server cannot be used, or pyarrow is missing.
     """
-    from app.cli.embedders import image_files, list_left_out, open_embedder
+    from app.cli.embedders import find_files, list_left_out, open_embedder, require_embedded
     from model.data.image_source import ImageSource
     from model.errors import CheckpointError
 
     if output.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise CheckpointError("writing .parquet needs pyarrow: install medimageinsight-server[parquet]")
-    files = list(image_files(paths))
+    found = find_files(paths, verbose=verbose, strict=strict)
+    files = found.files
     with open_embedder(settings, **source) as model:
         images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
+        list_left_out((files[position], reason) for position, reason in images.refused.items())
+        failed = len(images.refused) + len(found.unreadable)
+        require_embedded(images.positions, failed)
         text_features = model.embedder.texts(texts) if texts else None
         logit_scale = model.embedder.logit_scale
-    list_left_out((files[position], reason) for position, reason in images.refused.items())
     embedded = [str(files[position]) for position in images.positions]
     write = _write_npz if output.suffix == ".npz" else _write_parquet
     write(output, embedded, images.features, texts, text_features, logit_scale)
-    left_out = f", {len(images.refused)} left out" if images.refused else ""
+    left_out = f", {failed} left out" if failed else ""
     click.echo(f"{output}: {len(embedded)} images{left_out}, {len(texts)} texts", err=True)
+    return failed
 
 
 def _write_npz(
@@ -134,7 +157,12 @@ def _write_parquet(
     vectors = [*(image_features if files else ()), *(() if text_features is None else text_features)]
     columns = {
         "kind": ["image"] * len(files) + ["text"] * len(texts),
-        "source": [*files, *texts],
+        "source": [*map(_as_utf8, files), *texts],
         "features": pa.array([vector.tolist() for vector in vectors], pa.list_(pa.float32())),
     }
     pq.write_table(pa.table(columns), output)
+
+
+def _as_utf8(name: str) -> str:
+    """A file's name for a table that holds only valid UTF-8: bytes of another encoding become backslash escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

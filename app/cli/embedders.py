@@ -1,25 +1,38 @@
 """Embedders of the commands: with an engine in this process, or with a server."""
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
 from app.inference.model_loader import find_model, load_engine
 from app.settings import Settings
 from model.checkpoints.release_folder import find_release_folder
+from model.data.image_files import FoundImages, find_images
 from model.data.manifest import Manifest, check_images, read_manifest
 from model.embedder import Embedder
 from model.embedding_cache import EmbeddingCache, fingerprint
 from model.engine_embedder import BATCH_SIZE, EngineEmbedder
+from model.errors import ImageDecodeError
+from model.imaging.formats import ACCEPTED
 from model.imaging.preprocessing import Standardization
 
-IMAGE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2"),
-    *(".dcm", ".dicom", ".nii", ".nii.gz", ".nrrd"),
-)
+EXIT_SOME_FAILED = 1  # what could be read is written
+MOST_NAMED_PATHS = 3  # in an error message
+
+
+class NoImages(click.ClickException):
+    """A command found no image, or could read none. It ends with status 1 and writes nothing."""
+
+    exit_code = EXIT_SOME_FAILED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the sentence as those of the other errors are."""
+        click.echo(f"medimageinsight: {self.message}", file=file, err=True)
 
 
 @dataclass(frozen=True)
@@ -91,15 +104,39 @@ def _open_cache(settings: Settings, model: str) -> EmbeddingCache:
     return EmbeddingCache(settings.cache_dir.expanduser() / "embeddings", model)
 
 
-def image_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The named files, and in place of each folder its files with the suffix of an image, sorted."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(
-                file for file in path.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file()
-            )
-        else:
-            yield path
+def find_files(paths: Sequence[Path], *, verbose: bool = False, strict: bool = False) -> FoundImages:
+    """Find the image files among named files and in folders, and say on stderr what is skipped and what is left out.
+
+    Args:
+        paths: files and folders; see `model.data.image_files.find_images`.
+        verbose: whether to name each skipped file; default False counts them by reason.
+        strict: whether a file that cannot be read ends the command; default False lists it.
+
+    Raises:
+        NoImages: nothing is left to read. No such error without `paths`.
+        ImageDecodeError: a file or folder cannot be read and `strict`; the sentence names it.
+    """
+    found = find_images(paths, progress=True)
+    if verbose:
+        for path, reason in found.skipped:
+            click.echo(f"skipped {shown(path)}: {reason}", err=True)
+    if found.skipped:
+        click.echo(found.summary, err=True)
+    for path, reason in found.unreadable[: int(strict)]:
+        raise ImageDecodeError(f"{shown(path)}: {reason}")
+    list_left_out(found.unreadable)
+    if paths and not found.files:
+        looked_at = ", ".join(map(shown, paths)) if len(paths) <= MOST_NAMED_PATHS else f"{len(paths)} paths"
+        unreadable = f"{len(found.unreadable)} unreadable" if found.unreadable else ""
+        left_out = ", ".join(part for part in (found.summary, unreadable) if part) or "nothing is in there"
+        raise NoImages(f"no image is found in {looked_at} ({left_out}); name image files, or folders with {ACCEPTED}")
+    return found
+
+
+def require_embedded(positions: Sequence[int], failed: int) -> None:
+    """Raise NoImages if no image is embedded because all of them failed."""
+    if failed and not positions:
+        raise NoImages(f"no image can be read ({failed} failed), so nothing is written; each failure is named above")
 
 
 def read_rows(path: Path, *, strict: bool) -> Manifest:
@@ -115,4 +152,10 @@ def read_rows(path: Path, *, strict: bool) -> Manifest:
 def list_left_out(reasons: Iterable[tuple[object, str]]) -> None:
     """Write one line per input that is left out to stderr: its name and the reason."""
     for name, reason in reasons:
-        click.echo(f"left out {name}: {reason}", err=True)
+        click.echo(f"left out {shown(name)}: {reason}", err=True)
+
+
+def shown(name: object) -> str:
+    """A name for a line of text: what a terminal cannot show, or would obey, is replaced."""
+    text = os.fsencode(str(name)).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -1,6 +1,7 @@
 """The command `evaluate`: a report on a model, from the rows of a manifest."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,10 @@ def evaluate(
 
     Needs medimageinsight-server[train]. Embeddings are kept in the folder embeddings of --cache-dir, so that a second
     report is quick.
+
+    The exit status is 1 if bad rows are left out, for example those with an unreadable image; the report lists them.
     """
-    from app.cli.embedders import open_embedder, read_rows
+    from app.cli.embedders import EXIT_SOME_FAILED, open_embedder, read_rows
     from model.evaluation.evaluate import evaluate as evaluate_rows
     from model.evaluation.prompts import read_prompts
     from model.evaluation.report.report import HTML_FILE, write_report
@@ -82,8 +85,10 @@ def evaluate(
     for name, task in report["tasks"].items():
         shown = [f"{metric} {_estimate(task['metrics'][metric])}" for metric in HEADLINES if metric in task["metrics"]]
         click.echo(f"{name}: {', '.join(shown)}")
-    count = report["bad_rows"]["count"]
+    count = report["bad_rows"]["count"] + report["training"]["bad_rows"]["count"]
     click.echo(f"{out / HTML_FILE}: {report['rows']} rows{f', {count} bad rows left out' if count else ''}", err=True)
+    if count:
+        sys.exit(EXIT_SOME_FAILED)
 
 
 def _described(files: dict[str, Path | None]) -> dict[str, str]:

@@ -20,7 +20,8 @@ from model.training.options import FinetuneOptions
 def finetune(**given: Any) -> None:
     """Fine-tune a model with the UniCL objective, and write it as a release folder.
 
-    Several processes share each batch if torchrun starts them.
+    Several processes share each batch if torchrun starts them. Bad rows are listed and left out; they change the exit
+    status only with --strict.
     """
     from app.inference.model_loader import find_model
     from model.data.label_texts import read_label_texts
