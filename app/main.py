@@ -15,6 +15,7 @@ from app.api.mlflow import routes as mlflow
 from app.api.openai import routes as openai
 from app.api.ops import routes as ops
 from app.api.ops.service_collector import ServiceCollector
+from app.api.render import routes as render
 from app.inference.model_loader import LoadedModel
 from app.middleware.api_keys import RequireApiKey
 from app.middleware.body_limits import BodyLimits
@@ -62,7 +63,7 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
 
     app = FastAPIOffline(title=TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
-    for routes in (azure, mlflow, openai, ops):
+    for routes in (azure, mlflow, openai, render, ops):
         app.include_router(routes.router)
     document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
     add_error_handlers(app)

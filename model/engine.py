@@ -23,6 +23,7 @@ from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import EncoderFault
 from model.imaging import images
+from model.imaging.formats import ImageFile, PictureSource
 from model.imaging.preprocessing import Standardization, preprocess
 from model.imaging.rendering import AS_STORED, Rendering
 from model.normalization import unit_norm
@@ -125,24 +126,24 @@ class EmbeddingEngine:
         height, width = self.config.image.image_size
         return max(1, CPU_FORWARD_PIXELS // (height * width))
 
-    def check_image(self, data: bytes, rendering: Rendering = AS_STORED) -> None:
-        """Check the header of an image without decoding its pixels. Raises what `preprocess_image` would raise."""
-        images.check(data, max_pixels=self.max_pixels, rendering=rendering)
+    def open_image(self, data: bytes) -> ImageFile:
+        """Read and check the header of an image file, whose frames can then be checked, counted and decoded.
 
-    def frame_count(self, data: bytes, rendering: Rendering = AS_STORED) -> int:
-        """Number of frames, pages or slices of an image file. Raises as `check_image` does."""
-        return images.frame_count(data, max_pixels=self.max_pixels, rendering=rendering)
+        Raises:
+            InvalidInput: the file is not an image, is too large, or is in a format that is not accepted.
+        """
+        return images.open_image(data, max_pixels=self.max_pixels)
 
     def preprocess_image(
         self,
-        data: bytes,
+        image: bytes | PictureSource,
         standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
         rendering: Rendering = AS_STORED,
     ) -> Pixels:
         """Decode one frame of an image file and resize it to the input of the image encoder.
 
         Args:
-            data: the bytes of the file.
+            image: the bytes of the file, or the opened file.
             standardization: the first step of the Azure endpoint, a small square JPEG; None omits it. Default: a JPEG
                 of 512x512 pixels and quality 75.
             rendering: which frame is decoded, and how its values become 8-bit. Default: the usual frame and window.
@@ -153,8 +154,8 @@ class EmbeddingEngine:
         Raises:
             InvalidInput: the image is damaged, too large, or in a format that is not accepted.
         """
-        image = images.decode(data, max_pixels=self.max_pixels, rendering=rendering)
-        return preprocess(image, self.config.image.image_size, standardization)
+        file = self.open_image(image) if isinstance(image, bytes) else image
+        return preprocess(file.decode(rendering), self.config.image.image_size, standardization)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Convert a text to token ids, at most as many as the context length. Raises TextInvalid."""

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from app.api.params import Params, parse_query
 from app.errors import RequestInvalid, TooManyRows
-from app.inference.preprocessor import EmbedOptions, Item
-from model.imaging.preprocessing import Standardization
+from app.inference.items import EmbedOptions, Item
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class EmbedJob:
     @classmethod
     def from_files(cls, images: Sequence[bytes], texts: Sequence[str], query: Mapping[str, str]) -> "EmbedJob":
         """A job from image files and texts: the first of each make up row 0. Parameters come from the URL's query."""
-        params, ignored = parse_query(query)
+        params, ignored = parse_query(query, Params)
         return cls(
             max(len(images), len(texts)),
             [Item(row, image) for row, image in enumerate(images)],
@@ -41,10 +40,7 @@ class EmbedJob:
 
     @property
     def options(self) -> EmbedOptions:
-        params = self.params
-        quality = params.image_standardization_jpeg_compression_ratio
-        standardization = Standardization(params.image_standardization_image_size, quality) if quality else None
-        return EmbedOptions(standardization, params.rendering, params.normalize)
+        return EmbedOptions(self.params.standardization, self.params.rendering, self.params.normalize)
 
     def without_frames(self) -> "EmbedJob":
         """The job itself.

@@ -1,20 +1,23 @@
 """Execution of a job: admission, deadline, disconnected clients, remote images, frames, and the pipeline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.api.embed_job import EmbedJob
-from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
+from app.api.render.schema import RenderJob
+from app.errors import ClientGone, DeadlineExceeded, RequestInvalid, RowError
+from app.inference.items import Item
 from app.inference.pipeline import Embeddings, Pipeline
-from app.inference.preprocessor import Item
 from app.middleware.request_context import RequestContext
 from app.service import ReadyModel, Service
 
 Value = TypeVar("Value")
+Enlarge = Callable[[int], None]
 TIMEOUT_HEADER = "x-request-timeout-ms"
 MAX_TIMEOUT_DIGITS = 16
 
@@ -42,49 +45,86 @@ async def execute(request: Request, service: Service, model: ReadyModel, job: Em
         DeadlineExceeded: the answer would come too late.
         ServiceError, RowError: the job is refused.
     """
+
+    def embed(context: RequestContext, enlarge: Enlarge) -> Coroutine[Any, Any, JobResult]:
+        return _embed(context, service, model.pipeline, job, enlarge)
+
+    return await _admitted(request, service, model.pipeline, job.row_count, embed)
+
+
+async def execute_render(request: Request, service: Service, model: ReadyModel, job: RenderJob) -> tuple[bytes, int]:
+    """The picture of a job as a PNG file, and the number of frames of its image. Raises as `execute` does."""
+
+    async def render(context: RequestContext, _enlarge: Enlarge) -> tuple[bytes, int]:
+        images, bad_row = await _fetch(context, service, [job.image])
+        if bad_row is not None:
+            raise bad_row
+        service.metrics.rows_admitted(1, 0)
+        return await model.pipeline.preprocessor.render(images[0], job.options, context.timings)
+
+    return await _admitted(request, service, model.pipeline, 1, render)
+
+
+async def _admitted(
+    request: Request,
+    service: Service,
+    pipeline: Pipeline,
+    row_count: int,
+    compute: Callable[[RequestContext, Enlarge], Coroutine[Any, Any, Value]],
+) -> Value:
+    """The result of `compute`, if there is room for its rows, until the deadline, while the client waits."""
     context = RequestContext.of(request.scope)
     context.timings.mark_end("read")
-    context.row_count = job.row_count
+    context.row_count = row_count
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
-    with service.admission.reserve(job.row_count) as enlarge:
+    with service.admission.reserve(row_count) as enlarge:
         try:
             async with asyncio.timeout(timeout_s):
-                embedding = _embed(context, service, model.pipeline, job, enlarge)
-                return await _unless_disconnected(request, model.pipeline, embedding)
+                return await _unless_disconnected(request, pipeline, compute(context, enlarge))
         except TimeoutError as error:
-            service.metrics.rows_expired(job.row_count)
+            service.metrics.rows_expired(row_count)
             raise DeadlineExceeded(
                 f"The answer took longer than {timeout_s:g} seconds; send fewer rows at once."
             ) from error
 
 
 async def _embed(
-    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, enlarge: Callable[[int], None]
+    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, enlarge: Enlarge
 ) -> JobResult:
-    images = await _images(context, service, pipeline, job)
-    enlarge(len(images))
-    service.metrics.rows_admitted(len(images), len(job.texts))
-    features = await pipeline.embed(images, job.texts, job.options, context.timings)
-    return JobResult(replace(job, images=images), *features)
+    fetched, bad_row = await _fetch(context, service, job.images)
+    if bad_row is not None:
+        # A row before this one may be bad as well. The request must name the first, so these rows are tried.
+        texts = [item for item in job.texts if item.row < bad_row.row]
+        if fetched or texts:
+            await pipeline.embed(fetched, texts, job.options, context.timings)
+        raise bad_row
+    async with _frames(context, service, pipeline, job, fetched) as images:
+        enlarge(len(images))
+        service.metrics.rows_admitted(len(images), len(job.texts))
+        features = await pipeline.embed(images, job.texts, job.options, context.timings)
+        return JobResult(replace(job, images=images), *features)
 
 
-async def _images(context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob) -> Sequence[Item]:
-    """The images to embed: URLs are replaced by what they name, and images by their frames if all are asked for."""
-    images = job.images
-    if service.fetcher is not None:
-        images, bad_row = await service.fetcher.fetch_images(images, context.held_bytes)
-        context.timings.mark_end("read")
-        if bad_row is not None:
-            # A row before this one may be bad as well. The request must name the first, so these rows are tried.
-            texts = [item for item in job.texts if item.row < bad_row.row]
-            if images or texts:
-                await pipeline.embed(images, texts, job.options, context.timings)
-            raise bad_row
-    if job.params.frames:
-        images = await pipeline.preprocessor.every_frame(
-            images, job.params.rendering, max_frames=service.settings.max_rows, timings=context.timings
-        )
-    return images
+async def _fetch(
+    context: RequestContext, service: Service, images: Sequence[Item]
+) -> tuple[Sequence[Item], RowError | None]:
+    """The images with their URLs replaced by what they name, up to the first bad URL, and the error of that one."""
+    if service.fetcher is None:
+        return images, None
+    fetched = await service.fetcher.fetch_images(images, context.held_bytes)
+    context.timings.mark_end("read")
+    return fetched
+
+
+def _frames(
+    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, images: Sequence[Item]
+) -> AbstractAsyncContextManager[Sequence[Item]]:
+    """The images to embed: each is replaced by its frames if all are asked for."""
+    if not job.params.frames:
+        return nullcontext(images)
+    return pipeline.preprocessor.every_frame(
+        images, job.params.rendering, max_frames=service.settings.max_rows, timings=context.timings
+    )
 
 
 def _timeout_s(request: Request, max_s: float) -> float:
@@ -97,14 +137,14 @@ def _timeout_s(request: Request, max_s: float) -> float:
     return min(max_s, int(asked) / 1000)
 
 
-async def _unless_disconnected(request: Request, pipeline: Pipeline, embedding: Awaitable[Value]) -> Value:
-    """The result of `embedding`, which is cancelled if the client disconnects first.
+async def _unless_disconnected(request: Request, pipeline: Pipeline, work: Coroutine[Any, Any, Value]) -> Value:
+    """The result of `work`, which is cancelled if the client disconnects first.
 
     Raises:
         ClientGone: the client disconnected.
         Exception: the pipeline gave up everything in flight.
     """
-    working = asyncio.ensure_future(embedding)
+    working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnected(request))
     given_up = pipeline.given_up
     futures: list[asyncio.Future[Any]] = [working, leaving, given_up]

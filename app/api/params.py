@@ -1,12 +1,13 @@
-"""Parameters of a request: how to compute its embeddings, and how to answer. Imports nothing of HTTP."""
+"""Parameters of a request: how to read its images, and how to compute and answer. Imports nothing of HTTP."""
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from app.api.validation import validated
+from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Axis, Rendering, Window
 
 MAX_STANDARDIZATION_PIXELS = 4096  # per side, so 50 MB per image
@@ -21,7 +22,12 @@ def _boolean(value: Any) -> Any:
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
 
 
-def _window(value: Any) -> Window:
+def parse_window(value: Any) -> Window:
+    """A window from its name, from "center,width", or from two numbers.
+
+    Raises:
+        ValueError: the message says what a window looks like, and does not repeat the value.
+    """
     if isinstance(value, str) and "," not in value:
         if value in WINDOWS:
             return WINDOWS[value]
@@ -44,22 +50,16 @@ _WINDOW_SCHEMA = {
 }
 
 
-class Params(BaseModel):
-    """How to compute the embeddings and how to answer. All parameters are optional."""
+class ImageParams(BaseModel):
+    """How the images of a request are read. All parameters are optional."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    get_scaling_factor: Flag = Field(True, description="Put the raw learned `logit_scale` into every row")
     image_standardization_image_size: Annotated[int, Field(strict=True)] = Field(
         512, ge=1, le=MAX_STANDARDIZATION_PIXELS, description="Width and height of the standardised image, in pixels"
     )
     image_standardization_jpeg_compression_ratio: Annotated[int, Field(strict=True)] | None = Field(
         75, ge=0, le=95, description="JPEG quality of the standardised image; 0 or null turns standardisation off"
-    )
-    layout: Literal["rows", "parts", "columns"] = Field(
-        "rows",
-        description="Layout of a JSON answer: rows is one object per row, parts one object per column, columns one "
-        "object with all columns",
     )
     frame: Annotated[int, Field(strict=True)] | None = Field(
         None,
@@ -67,14 +67,36 @@ class Params(BaseModel):
         description="Frame of a DICOM file, page of a TIFF file, or slice of a NIfTI or NRRD volume, counted from "
         "0; null takes the first frame or page, and the middle slice of a volume",
     )
-    frames: Literal["all"] | None = Field(
-        None, description='"all" gives one vector per frame, in the order of the frames; only on `/embed/image`'
-    )
     axis: Axis = Field("axial", description="Direction across which a NIfTI or NRRD volume is cut into slices")
-    dicom_window: Annotated[Window, BeforeValidator(_window), WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(
+    dicom_window: Annotated[Window, BeforeValidator(parse_window), WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(
         None,
         description="Window that replaces the window of a DICOM, NIfTI or NRRD file: `[center, width]` in rescaled "
         "values (HU for CT), or the name of a usual CT window",
+    )
+
+    @property
+    def rendering(self) -> Rendering:
+        """Which image of a file is rendered, and how."""
+        return Rendering(self.frame, self.axis, self.dicom_window)
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """The first step of the endpoint; None if it is turned off."""
+        quality = self.image_standardization_jpeg_compression_ratio
+        return Standardization(self.image_standardization_image_size, quality) if quality else None
+
+
+class Params(ImageParams):
+    """How to compute the embeddings and how to answer. All parameters are optional."""
+
+    get_scaling_factor: Flag = Field(True, description="Put the raw learned `logit_scale` into every row")
+    layout: Literal["rows", "parts", "columns"] = Field(
+        "rows",
+        description="Layout of a JSON answer: rows is one object per row, parts one object per column, columns one "
+        "object with all columns",
+    )
+    frames: Literal["all"] | None = Field(
+        None, description='"all" gives one vector per frame, in the order of the frames; only on `/embed/image`'
     )
     normalize: Flag = Field(
         True, description="Scale each vector to unit L2 norm; false gives the projections as they are"
@@ -96,19 +118,17 @@ class Params(BaseModel):
             raise ValueError("output_dtype int8 needs unit vectors; leave normalize out")
         return self
 
-    @property
-    def rendering(self) -> Rendering:
-        """Which image of a file is rendered, and how."""
-        return Rendering(self.frame, self.axis, self.dicom_window)
+
+AnyParams = TypeVar("AnyParams", bound=ImageParams)
 
 
-def ignored_params(document: Any) -> tuple[str, ...]:
-    """The names in `params` of a JSON document that are not parameters."""
+def ignored_params(document: Any, model: type[ImageParams] = Params) -> tuple[str, ...]:
+    """The names in `params` of a JSON document that are not parameters of the model."""
     params = document.get("params") if isinstance(document, Mapping) else None
-    return tuple(name for name in params or () if name not in Params.model_fields)
+    return tuple(name for name in params or () if name not in model.model_fields)
 
 
-def parse_query(query: Mapping[str, str]) -> tuple[Params, tuple[str, ...]]:
+def parse_query(query: Mapping[str, str], model: type[AnyParams]) -> tuple[AnyParams, tuple[str, ...]]:
     """Parse the parameters in a URL's query, for bodies that cannot carry them.
 
     Returns:
@@ -117,5 +137,5 @@ def parse_query(query: Mapping[str, str]) -> tuple[Params, tuple[str, ...]]:
     Raises:
         RequestInvalid: a value is wrong; the message names the parameter.
     """
-    known = {name: value for name, value in query.items() if name in Params.model_fields}
-    return validated(Params, known, from_strings=True), tuple(name for name in query if name not in known)
+    known = {name: value for name, value in query.items() if name in model.model_fields}
+    return validated(model, known, from_strings=True), tuple(name for name in query if name not in known)

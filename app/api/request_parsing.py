@@ -1,7 +1,7 @@
 """From the bytes of a request to one `EmbedJob`: JSON, a raw image, a form with files, or plain text."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +11,8 @@ from starlette.requests import Request
 
 from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
 from app.api.embed_job import EmbedJob, check_row_count
+from app.api.params import ImageParams, Params
+from app.api.render.schema import RenderJob, RenderParams, parse_render
 from app.api.validation import check_has_one_of
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
 from app.settings import Settings
@@ -23,7 +25,8 @@ async def read_table(request: Request, settings: Settings) -> EmbedJob:
     """Read a JSON body in the Azure schema, or a form with image files and texts."""
     kind = content_type(request)
     if kind == "multipart/form-data":
-        images, texts = await _read_form(request, settings, with_texts=True)
+        images, fields = await _read_form(request, settings, with_texts=True)
+        texts = [value for _, value in fields]
         return EmbedJob.from_files(images, texts, request.query_params).without_frames()
     if not is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor multipart/form-data.")
@@ -32,18 +35,18 @@ async def read_table(request: Request, settings: Settings) -> EmbedJob:
 
 async def read_images(request: Request, settings: Settings) -> EmbedJob:
     """Read a JSON body in the Azure schema with an image column, one raw image, or a form with image files."""
-    kind = content_type(request)
-    if is_json(kind):
+    if is_json(content_type(request)):
         return parse_table(await read_json(request), max_rows=settings.max_rows, columns=["image"])
-    if kind == "multipart/form-data":
-        images, _ = await _read_form(request, settings, with_texts=False)
-        return EmbedJob.from_files(images, [], request.query_params)
-    if kind.startswith(RAW_IMAGE_TYPES):
-        return EmbedJob.from_files([await _read_body(request)], [], request.query_params)
-    raise ContentTypeUnsupported(
-        "The content type is none of application/json, image/*, application/dicom, application/octet-stream (for any "
-        "other image file), multipart/form-data."
-    )
+    images, params = await _read_files(request, settings, Params)
+    return EmbedJob.from_files(images, [], params)
+
+
+async def read_one_image(request: Request, settings: Settings) -> RenderJob:
+    """Read a request that `read_images` would read, if it has one image; for `/render`."""
+    if is_json(content_type(request)):
+        return parse_render(await read_json(request), max_rows=settings.max_rows)
+    images, params = await _read_files(request, settings, RenderParams)
+    return RenderJob.from_files(images, params)
 
 
 async def read_texts(request: Request, settings: Settings) -> EmbedJob:
@@ -100,8 +103,30 @@ async def _read_body(request: Request) -> bytes:
     return body
 
 
-async def _read_form(request: Request, settings: Settings, *, with_texts: bool) -> tuple[list[bytes], list[str]]:
-    """The image files of a form, and the texts in its fields named `text`."""
+async def _read_files(
+    request: Request, settings: Settings, model: type[ImageParams]
+) -> tuple[list[bytes], Mapping[str, str]]:
+    """The image files of a body that is not JSON, and its parameters.
+
+    They come from the query and from the fields of a form; the query has priority. Other fields are left out.
+    """
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        images, fields = await _read_form(request, settings, with_texts=False)
+        known = {name: value for name, value in fields if name in model.model_fields}
+        return images, {**known, **request.query_params}
+    if kind.startswith(RAW_IMAGE_TYPES):
+        return [await _read_body(request)], request.query_params
+    raise ContentTypeUnsupported(
+        "The content type is none of application/json, image/*, application/dicom, application/octet-stream (for any "
+        "other image file), multipart/form-data."
+    )
+
+
+async def _read_form(
+    request: Request, settings: Settings, *, with_texts: bool
+) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """The image files of a form, and the names and values of its fields: with texts, only fields named `text`."""
     parser = MultiPartParser(
         request.headers,
         request.stream(),
@@ -117,23 +142,22 @@ async def _read_form(request: Request, settings: Settings, *, with_texts: bool) 
             raise TooManyRows(f"The form has more than the {settings.max_rows} parts that are allowed.") from error
         raise RequestInvalid("The form cannot be read as multipart/form-data with image files.") from error
     try:
-        files, texts = _form_parts(form, with_texts=with_texts)
-        check_row_count(max(len(files), len(texts)), settings.max_rows)
-        return [await file.read() for file in files], texts
+        files, fields = _form_parts(form, with_texts=with_texts)
+        check_row_count(max(len(files), len(fields) if with_texts else 0), settings.max_rows)
+        return [await file.read() for file in files], fields
     finally:
         await form.close()
 
 
-def _form_parts(form: FormData, *, with_texts: bool) -> tuple[Sequence[UploadFile], list[str]]:
+def _form_parts(form: FormData, *, with_texts: bool) -> tuple[Sequence[UploadFile], list[tuple[str, str]]]:
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     if with_texts and any(name != "text" for name, _ in fields):
         raise RequestInvalid("The form has a field that is neither a file nor named text; send only these.")
-    texts = [value for _, value in fields] if with_texts else []
-    if not files and not texts:
+    if not files and not (with_texts and fields):
         missing = "neither a file nor a field named text" if with_texts else "no file"
         raise RequestInvalid(f"The form has {missing}; send one or more image files.")
-    return files, texts
+    return files, fields
 
 
 def _decode_utf8(body: bytes) -> str:

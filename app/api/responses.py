@@ -58,7 +58,7 @@ async def embedding_response(
         )
         if items
     ]
-    sent = _ignored_header(job.ignored_params)
+    sent = ignored_header(job.ignored_params)
     scale = logit_scale if params.get_scaling_factor else None
     if (media_type := accepted_format(headers.get("accept", ""))) != JSON:
         sent |= {} if scale is None else {"x-scaling-factor": repr(scale)}
@@ -121,6 +121,7 @@ def _check_layout(job: EmbedJob) -> None:
             )
 
 
-def _ignored_header(names: Sequence[str]) -> dict[str, str]:
+def ignored_header(names: Sequence[str]) -> dict[str, str]:
+    """The header with the names of parameters that are ignored, those that are safe in a header; {} without names."""
     shown = [name if _SAFE_NAME.fullmatch(name) else "?" for name in names[:_MAX_IGNORED_NAMES]]
     return {"x-ignored-params": ", ".join(shown)} if shown else {}

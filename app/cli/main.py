@@ -15,6 +15,7 @@ from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
 from app.cli.info import info
 from app.cli.options import example
+from app.cli.render import render
 from app.cli.serve import serve
 from model.errors import MedImageInsightError
 
@@ -34,7 +35,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=[serve, info, download, embed, finetune, evaluate, adapter],
+    commands=[serve, info, download, embed, render, finetune, evaluate, adapter],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example("medimageinsight serve", 'medimageinsight embed scans/ --text "chest x-ray" -o out.npz'),
 )

@@ -15,15 +15,8 @@ from app.errors import EncodingFailed
 from app.inference.batching import MicroBatcher
 from app.inference.device_executor import DeviceExecutor
 from app.inference.fair_queueing import FairSemaphore
-from app.inference.preprocessor import (
-    EmbedOptions,
-    Item,
-    Pixels,
-    PreprocessingEngine,
-    Preprocessor,
-    TokenIds,
-    row_of,
-)
+from app.inference.items import EmbedOptions, Item
+from app.inference.preprocessor import Pixels, PreprocessingEngine, Preprocessor, TokenIds, row_of
 from app.telemetry.stage_timings import StageTimings
 from model.normalization import unit_norm
 

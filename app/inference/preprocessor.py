@@ -1,25 +1,30 @@
-"""Preprocessing of items in a bounded thread pool: base64, headers, pictures and tokens.
+"""Preprocessing of items in a bounded thread pool: base64, headers, pictures and tokens; and pictures to look at.
 
 The first bad row of a request is found and named here.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import RowError, TextTooLong, TooManyRows
+from app.errors import RowError, TextTooLong, TooManyRows, UrlNotAllowed
 from app.inference.device_executor import Value, in_thread
+from app.inference.items import EmbedOptions, Item
 from app.telemetry.stage_timings import StageTimings
 from model.errors import InvalidInput
-from model.imaging.base64_images import decode_base64
+from model.imaging.base64_images import decode_base64, is_url
+from model.imaging.formats import ImageFile, PictureSource
+from model.imaging.framed_file import FramedFile
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import AS_STORED, Rendering
+from model.imaging.rendered_png import encode_png
+from model.imaging.rendering import Rendering
 
 Pixels = NDArray[np.uint8]
 TokenIds = tuple[int, ...]
@@ -31,45 +36,11 @@ SHORT_TEXT_CHARS = 500  # Tokenising so few characters takes less time than waki
 class PreprocessingEngine(Protocol):
     """The part of `model.engine.EmbeddingEngine` that preprocessing needs."""
 
-    def check_image(self, data: bytes, rendering: Rendering) -> None: ...
-    def frame_count(self, data: bytes, rendering: Rendering) -> int: ...
+    def open_image(self, data: bytes) -> ImageFile: ...
     def preprocess_image(
-        self, data: bytes, standardization: Standardization | None, rendering: Rendering
+        self, image: bytes | PictureSource, standardization: Standardization | None, rendering: Rendering
     ) -> Pixels: ...
     def tokenize(self, text: str) -> TokenIds: ...
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image or one text of a request.
-
-    Args:
-        row: number of the row that holds the item.
-        payload: bytes or base64 of an image, or a text.
-        frame: frame of the image; None takes the frame of the request's rendering.
-    """
-
-    row: int
-    payload: bytes | str
-    frame: int | None = None
-
-
-@dataclass(frozen=True)
-class EmbedOptions:
-    """How a request's images are preprocessed and its vectors are returned.
-
-    Args:
-        standardization: the endpoint's first step; None skips it.
-        rendering: which picture of a file is used, and its window.
-        normalize: True returns vectors of unit L2 norm, False the projections as they are.
-    """
-
-    standardization: Standardization | None = None
-    rendering: Rendering = AS_STORED
-    normalize: bool = True
-
-    def rendering_of(self, item: Item) -> Rendering:
-        return self.rendering if item.frame is None else replace(self.rendering, frame=item.frame)
 
 
 class Preprocessor:
@@ -78,38 +49,50 @@ class Preprocessor:
     def __init__(self, engine: PreprocessingEngine, *, threads: int, max_text_chars: int) -> None:
         self._engine, self._max_text_chars = engine, max_text_chars
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._requests_with_open_files = asyncio.Semaphore(threads)
 
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    @asynccontextmanager
     async def every_frame(
         self, images: Sequence[Item], rendering: Rendering, *, max_frames: int, timings: StageTimings
-    ) -> list[Item]:
-        """One item per frame of each image, in their order.
+    ) -> AsyncIterator[list[Item]]:
+        """One item per frame of each image, in their order; its files are closed when the `with` block ends.
+
+        The first file stays open from here. The others are opened again for their first frames, because together they
+        may need more memory than there is. For the same reason, only as many requests as threads have files open.
 
         Raises:
             RowError: the first image whose header cannot be read.
             TooManyRows: more than `max_frames` frames in total.
         """
+        files: list[FramedFile] = []
         total = 0
 
         def frames(item: Item) -> list[Item]:
             nonlocal total
             data = _image_bytes(item)
-            count = self._engine.frame_count(data, rendering)
+            file = FramedFile(data, self._engine.open_image)
+            count = file.count_frames(rendering, keep_open=not files)
+            files.append(file)
             total += count
-            if total > max_frames:
-                return []
-            return [Item(item.row, data, frame) for frame in range(count)]
+            return [Item(item.row, data, frame, file) for frame in range(count)] if total <= max_frames else []
 
-        found, bad_row = await self._each(images, "image", frames, timings)
-        if bad_row is not None:
-            raise bad_row
-        if total > max_frames:
-            raise TooManyRows(
-                f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with params.frame."
-            )
-        return [item for items in found for item in items]
+        async with self._requests_with_open_files:
+            try:
+                found, bad_row = await self._each(images, "image", frames, timings)
+                if bad_row is not None:
+                    raise bad_row
+                if total > max_frames:
+                    raise TooManyRows(
+                        f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with "
+                        "params.frame."
+                    )
+                yield [item for items in found for item in items]
+            finally:
+                for file in files:
+                    file.close()
 
     async def unpack(
         self, images: Sequence[Item], options: EmbedOptions, timings: StageTimings
@@ -121,8 +104,8 @@ class Preprocessor:
 
         def unpack(item: Item) -> bytes:
             data = _image_bytes(item)
-            if len(images) > 1:
-                self._engine.check_image(data, options.rendering_of(item))
+            if len(images) > 1 and item.file is None:  # `every_frame` has read the headers of the others
+                self._engine.open_image(data).check(options.rendering_of(item))
             return data
 
         return await self._each(images, "image", unpack, timings)
@@ -155,10 +138,25 @@ class Preprocessor:
             pixels = self._preprocess(item, data, options)
             return pixels, hashlib.blake2b(pixels.data).digest()
 
-        try:
-            return await in_thread(self._pool, decode)
-        except InvalidInput as error:
-            raise RowError(item.row, "image", error) from error
+        return await self._in_pool(item, decode)
+
+    async def render(self, item: Item, options: EmbedOptions, timings: StageTimings) -> tuple[bytes, int]:
+        """A PNG file of what the encoder gets of one image before its resize, and the image's number of frames.
+
+        Raises:
+            RowError: the image cannot be decoded.
+        """
+
+        def render() -> tuple[bytes, int]:
+            timings.mark_end_once("wait")
+            file = self._engine.open_image(_image_bytes(item))
+            frame_count = file.frame_count(options.rendering)
+            timings.mark_end("decode")
+            png = encode_png(file.decode(options.rendering), options.standardization)
+            timings.mark_end("preprocess")
+            return png, frame_count
+
+        return await self._in_pool(item, render)
 
     async def first_bad_row(
         self, bad_row: BadRow, images: Sequence[Item], data: Sequence[bytes], options: EmbedOptions
@@ -170,11 +168,19 @@ class Preprocessor:
             try:
                 await in_thread(self._pool, partial(self._preprocess, item, image, options))
             except InvalidInput as error:
-                return RowError(item.row, "image", error)
+                return _row_error(item, "image", error)
         return bad_row
 
     def _preprocess(self, item: Item, data: bytes, options: EmbedOptions) -> Pixels:
-        return self._engine.preprocess_image(data, options.standardization, options.rendering_of(item))
+        source = data if item.file is None else item.file
+        return self._engine.preprocess_image(source, options.standardization, options.rendering_of(item))
+
+    async def _in_pool(self, item: Item, function: Callable[[], Value]) -> Value:
+        """Run a function on an image in the pool. Raises RowError if it raises InvalidInput."""
+        try:
+            return await in_thread(self._pool, function)
+        except InvalidInput as error:
+            raise _row_error(item, "image", error) from None
 
     async def _each(
         self,
@@ -197,7 +203,7 @@ class Preprocessor:
                 try:
                     results.append(function(item))
                 except InvalidInput as error:
-                    return results, RowError(item.row, column, error)
+                    return results, _row_error(item, column, error)
                 except TextTooLong as error:
                     return results, error
             return results, None
@@ -207,8 +213,19 @@ class Preprocessor:
         return await in_thread(self._pool, apply) if in_pool else apply()
 
 
+def _row_error(item: Item, column: str, error: InvalidInput) -> RowError:
+    """The error of an item, without tracebacks: their frames would keep the opened file in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return RowError(item.row, column, error)
+
+
 def _image_bytes(item: Item) -> bytes:
-    return item.payload if isinstance(item.payload, bytes) else decode_base64(item.payload)
+    """The bytes of an image. A URL is still one only if the service fetches none."""
+    if isinstance(item.payload, bytes):
+        return item.payload
+    if is_url(item.payload):
+        raise UrlNotAllowed("the image is a URL and fetching is off (the operator can set URL_ALLOWLIST); send base64")
+    return decode_base64(item.payload)
 
 
 def row_of(bad_row: BadRow) -> int:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from app.errors import BodyTooLarge, RowError, UrlNotAllowed, UrlNotFetched
 from app.inference.admission import HeldBytes
 from app.inference.fair_queueing import FairSemaphore, Flow, VirtualTime
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 from app.remote_images.addresses import Address, is_public, resolve_host
 from app.remote_images.allowlist import AllowList, Target
 from app.settings import Settings

@@ -21,7 +21,7 @@ from tests.support.samples import TEXT, assert_refused, table
 BODY = table(["text"], [[TEXT]])
 
 
-@pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text"])
+@pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text", "/render"])
 async def test_while_loading_the_process_lives_and_embeds_nothing(path: str, app: FastAPI) -> None:
     """The lifespan is not started in this test, so no model is loaded."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:

@@ -11,6 +11,7 @@ from tests.docs.pages import table_row, write_generated
 # `serve` is missing, because its flags are the settings.
 PAGE_OF_COMMAND: Mapping[str, str] = {
     "embed": "commands.md",
+    "render": "commands.md",
     "info": "commands.md",
     "download": "commands.md",
     "finetune": "finetune.md",

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from model.errors import (
     InvalidInput,
 )
 from model.imaging.preprocessing import Standardization, preprocess
+from model.imaging.rendering import AS_STORED, Rendering
 from tests.conftest import IMAGES
 from tests.support.tiny import write_release
 
@@ -83,9 +85,9 @@ def noise(seed: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def saved(image: Image.Image, kind: str = "PNG") -> bytes:
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, kind)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -245,24 +247,33 @@ def test_preprocessing_and_tokenising_from_several_threads(engine: EmbeddingEngi
         (saved(Image.new("1", (200, 101))), ImageTooLarge),
     ],
 )
-def test_checking_and_preprocessing_refuse_a_file_with_the_same_sentence(
+def test_opening_and_preprocessing_refuse_a_file_with_the_same_sentence(
     tiny_release: Path, data: bytes, error: type[InvalidInput]
 ) -> None:
     engine = EmbeddingEngine.load(tiny_release, device="cpu", max_pixels=200 * 100)
-    engine.check_image(saved(Image.new("1", (200, 100))))
+    engine.open_image(saved(Image.new("1", (200, 100))))
     sentences = set()
-    for read in (engine.check_image, engine.preprocess_image):
+    for read in (engine.open_image, engine.preprocess_image):
         with pytest.raises(error) as raised:
             read(data)
         sentences.add(str(raised.value))
     assert len(sentences) == 1
 
 
-def test_checking_reads_no_pixels(tiny: EmbeddingEngine) -> None:
-    damaged = saved(Image.fromarray(noise(0, 64, 64)))[:-2000]
-    tiny.check_image(damaged)
-    with pytest.raises(ImageDecodeError, match="the PNG image is damaged or cut short"):
+def test_opening_reads_no_pixels(tiny: EmbeddingEngine) -> None:
+    damaged = tiny.open_image(saved(Image.fromarray(noise(0, 64, 64)))[:-2000])
+    damaged.check(AS_STORED)
+    with pytest.raises(ImageDecodeError, match=r"the PNG image is .*cut short"):
         tiny.preprocess_image(damaged)
+
+
+def test_an_opened_file_gives_the_pixels_of_each_frame(tiny: EmbeddingEngine) -> None:
+    first, second = (Image.fromarray(noise(seed, 64, 64)) for seed in range(2))
+    file = tiny.open_image(saved(first, "TIFF", save_all=True, append_images=[second]))
+    assert file.frame_count(AS_STORED) == 2
+    for frame, image in enumerate((first, second)):
+        pixels = tiny.preprocess_image(file, None, Rendering(frame=frame))
+        assert np.array_equal(pixels, np.asarray(image))
 
 
 def test_properties_of_a_loaded_engine(tiny: EmbeddingEngine, tiny_release: Path) -> None:

@@ -9,7 +9,7 @@ from app.api.embed_job import EmbedJob, check_row_count
 from app.api.params import Params, ignored_params
 from app.api.validation import validated
 from app.errors import RequestInvalid
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 
 COLUMNS = ("image", "text")
 

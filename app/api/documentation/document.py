@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.api.azure.schema import EmbedRequest, TextsRequest
+from app.api.azure.schema import EmbedRequest, ErrorBody, TextsRequest
 from app.api.documentation.operations import REF_TEMPLATE, reference
 from app.api.mlflow.schema import RecordsRequest, SplitRequest
 from app.api.openai.schema import EmbeddingsRequest
+from app.api.render.schema import RenderRequest
 from app.middleware.api_keys import OPEN_ROUTES
 
 TITLE = "MedImageInsight Server"
@@ -25,7 +26,8 @@ DESCRIPTION = (
     "Embeddings of medical images and texts in one space, with the schema of the Azure endpoint of MedImageInsight.\n\n"
     f"**{RESEARCH_NOTICE}**"
 )
-_REQUEST_MODELS = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsRequest)
+# Models that no route names to FastAPI.
+_MODELS = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsRequest, RenderRequest, ErrorBody)
 _SWAGGER_2_FILE = Path(__file__).with_name("swagger_2.json")
 
 
@@ -44,9 +46,7 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *
 
     def build() -> dict[str, Any]:
         if not app.openapi_schema:
-            _, definitions = models_json_schema(
-                [(model, "validation") for model in _REQUEST_MODELS], ref_template=REF_TEMPLATE
-            )
+            _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=REF_TEMPLATE)
             schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
             schema["components"]["schemas"] |= definitions["$defs"]
             if needs_key:

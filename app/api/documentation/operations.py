@@ -14,6 +14,7 @@ EXAMPLE_IMAGE = (
     "COUpt3GtdY2WySuhMZY+132v2UtEzQFbYUfZWxaMR+fl/uv/AGyiV11rOBzfAAAAAElFTkSuQmCC"
 )
 EXAMPLE_TEXT = "x-ray chest anteroposterior Cardiomegaly"
+_EXAMPLE_PARAMS = {"get_scaling_factor": True}
 _ERRORS = {
     400: "The body or one of its rows is wrong; the message says where.",
     408: "The body did not arrive in time.",
@@ -29,6 +30,12 @@ _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"t
 _REQUEST_ID = {
     "x-request-id": {"description": "Request id: the client's own, or a new one.", "schema": {"type": "string"}}
 }
+_FRAMES = {
+    "x-frames": {
+        "description": "Number of frames or pages of the file, or of slices of a volume across `axis`.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"description": "The service is not ready; the message says why.", "model": ErrorBody}
@@ -43,9 +50,9 @@ def reference(model: str) -> dict[str, str]:
     return {"$ref": REF_TEMPLATE.format(model=model)}
 
 
-def _table(columns: list[str], *rows: list[str]) -> dict[str, Any]:
+def _table(columns: list[str], *rows: list[str], params: Mapping[str, Any] = _EXAMPLE_PARAMS) -> dict[str, Any]:
     table = {"columns": columns, "index": list(range(len(rows))), "data": list(rows)}
-    return {"input_data": table, "params": {"get_scaling_factor": True}}
+    return {"input_data": table, "params": dict(params)}
 
 
 def _json(schema: Mapping[str, Any], **examples: Any) -> dict[str, Any]:
@@ -96,20 +103,38 @@ def embedding_route(summary: str, content: Mapping[str, Any]) -> dict[str, Any]:
         summary: one line about the route.
         content: the request body per content type, for example `TABLE_BODY`.
     """
-    errors: dict[int | str, dict[str, Any]] = {
-        status: {
-            "description": description,
-            "model": ErrorBody,
-            "headers": _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {}),
-        }
-        for status, description in _ERRORS.items()
-    }
     return {
         "summary": summary,
         "response_model": list[EmbeddingRow] | EmbeddingColumns,
         "response_description": "One object per row, in the order of the rows; `params.layout` selects other layouts.",
-        "responses": errors,
+        "responses": _error_responses(),
         "openapi_extra": {"requestBody": {"required": True, "content": dict(content)}},
+    }
+
+
+def _error_responses() -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {
+            "description": description,
+            "content": {"application/json": {"schema": reference("ErrorBody")}},
+            "headers": _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {}),
+        }
+        for status, description in _ERRORS.items()
+    }
+
+
+def render_route() -> dict[str, Any]:
+    """Keyword arguments of the route that answers a picture."""
+    example = _table(["image"], [EXAMPLE_IMAGE], params={"standardized": True})
+    body = IMAGE_BODY | {
+        "application/json": _json(reference("RenderRequest"), image=example),
+        "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _BINARY["schema"]}}},
+    }
+    picture = {"description": "The picture as a PNG file.", "content": {"image/png": _BINARY}, "headers": _FRAMES}
+    return {
+        "summary": "Show what the image encoder gets",
+        "responses": {200: picture, **_error_responses()},
+        "openapi_extra": {"requestBody": {"required": True, "content": body}},
     }
 
 

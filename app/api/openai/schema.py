@@ -10,7 +10,7 @@ from app.api.embed_job import EmbedJob, check_row_count
 from app.api.params import Params
 from app.api.validation import validated
 from app.errors import RequestInvalid
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 
 _DATA_URI = re.compile(r"data:(image/|application/dicom|application/octet-stream)", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from app.api.embed_job import EmbedJob
 from app.api.execution import JobResult
 from app.api.params import Params
 from app.api.responses import embedding_response
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 from tests.support.samples import TEXT, assert_refused, encoded, png, table
 
 IMAGE = encoded(png())

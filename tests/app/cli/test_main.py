@@ -19,6 +19,7 @@ from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
 from app.cli.info import info
 from app.cli.main import main
+from app.cli.render import render
 from app.cli.serve import serve
 from model.errors import CheckpointError
 from tests.support.console_script import run_script
@@ -40,6 +41,7 @@ COMMANDS = {
     ("info",): info,
     ("download",): download,
     ("embed",): embed,
+    ("render",): render,
     ("finetune",): finetune,
     ("evaluate",): evaluate,
     ("adapter",): adapter,
@@ -114,6 +116,12 @@ def test_the_notice_is_in_the_help() -> None:
         (["embed", "--text", "a"], "Missing option '-o'"),
         (["embed", "nowhere.png", "-o", "out.npz"], "'nowhere.png' does not exist"),
         (["embed", "--text", "a", "-o", "out.npz", "--max-batch-size", "-1"], "--max-batch-size: "),
+        (["render", "-o", "out"], "Missing argument 'PATHS...'"),
+        (["render", "."], "Missing option '-o'"),
+        (["render", ".", "-o", "out", "--frame", "-1"], "Invalid value for '--frame'"),
+        (["render", ".", "-o", "out", "--frame", "1", "--frames", "all"], "--frame and --frames exclude each other"),
+        (["render", ".", "-o", "out", "--dicom-window", "lungs"], "known names are abdomen, bone"),
+        (["render", ".", "-o", "out", "--max-image-pixels", "0"], "--max-image-pixels: "),
         (["info"], "Missing argument 'MODEL'"),
         (["download"], "Missing argument 'ID'"),
         (["train"], "No such command 'train'"),

@@ -1,5 +1,6 @@
 """DICOM files, volumes, pages and frames over HTTP, and the parameters that select among them."""
 
+import gzip
 import io
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.engine import EmbeddingEngine
+from model.imaging.formats import ImageFile
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Rendering, Window
 from tests.support.image_files.dicom import ct
@@ -81,6 +83,38 @@ async def test_every_frame(client: httpx.AsyncClient, engine: EmbeddingEngine) -
         assert_close(np.array(vector, np.float32), engine_vector(engine, SERIES, frame=frame))
     archive = await client.post("/embed/image", json=body, headers={"accept": "application/x-npz"})
     assert np.load(io.BytesIO(archive.content))["image_rows"].tolist() == [0, 0, 1, 1, 1, 1, 1, 2]
+
+
+async def test_all_slices_of_a_compressed_volume_come_from_one_opening(
+    client: httpx.AsyncClient, engine: EmbeddingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bytes] = []
+    open_image = engine.open_image
+
+    def counted(data: bytes) -> ImageFile:
+        opened.append(data)
+        return open_image(data)
+
+    monkeypatch.setattr(engine, "open_image", counted)
+    data = gzip.compress(volume())
+    answer = await client.post(
+        "/embed/image?frames=all&axis=sagittal", content=data, headers={"content-type": "application/octet-stream"}
+    )
+    assert opened == [data]
+    (row,) = answer.json()
+    assert len(row["image_features"]) == len(HEAD)
+    for frame, vector in enumerate(row["image_features"]):
+        assert_close(np.array(vector, np.float32), engine_vector(engine, data, axis="sagittal", frame=frame))
+
+
+async def test_parameters_in_fields_of_a_form(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+    answer = await client.post("/embed/image", files={"f": SERIES}, data={"frame": "3", "dicom_window": "lung"})
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, frame=3, window=WINDOWS["lung"]))
+    answer = await client.post("/embed/image?frame=2", files={"f": SERIES}, data={"frame": "3", "note": "left alone"})
+    assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, frame=2))
+    assert "x-ignored-params" not in answer.headers
+    answer = await client.post("/embed/image", files={"f": SERIES}, data={"frame": "three"})
+    assert_refused(answer, 400, "invalid_request", "frame is wrong")
 
 
 async def test_a_form_with_images_and_texts(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:

@@ -10,17 +10,36 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.errors import EncodingFailed, RowError, TextTooLong
+from app.inference.items import EmbedOptions, Item
 from app.inference.pipeline import Embeddings, Pipeline, PipelineLimits
-from app.inference.preprocessor import EmbedOptions, Item, Pixels, TokenIds
+from app.inference.preprocessor import Pixels, TokenIds
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
+from model.imaging.formats import PictureSource
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import AS_STORED, Rendering
+from model.imaging.rendering import Rendering
 from tests.support.patience import PATIENCE_S, until
 
 LIMITS = PipelineLimits(max_batch_size=4, text_batch_tokens=64, decode_threads=2, text_cache_size=10, max_text_chars=20)
 PLAIN = EmbedOptions(normalize=False)
+
+
+class NumberFile:
+    """An image file of one frame for each of its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def frame_count(self, rendering: Rendering) -> int:
+        return len(self.data)
+
+    def check(self, rendering: Rendering) -> None:
+        pass
+
+    def decode(self, rendering: Rendering) -> Image.Image:
+        raise NotImplementedError
 
 
 class ArithmeticEngine:
@@ -32,15 +51,17 @@ class ArithmeticEngine:
         self.decoded = self.images = self.texts = 0
         self.batch_s = 0.0
 
-    def check_image(self, data: bytes, rendering: Rendering = AS_STORED) -> None:
+    def open_image(self, data: bytes) -> NumberFile:
         if data == b"huge":
             raise ImageTooLarge("the image is huge")
+        return NumberFile(data)
 
-    def frame_count(self, data: bytes, rendering: Rendering) -> int:
-        return len(data)
-
-    def preprocess_image(self, data: bytes, standardization: Standardization | None, rendering: Rendering) -> Pixels:
-        self.check_image(data)
+    def preprocess_image(
+        self, image: bytes | PictureSource, standardization: Standardization | None, rendering: Rendering
+    ) -> Pixels:
+        file = self.open_image(image) if isinstance(image, bytes) else image
+        assert isinstance(file, NumberFile)
+        data = file.data
         if data == b"slowly damaged":
             time.sleep(0.1)
         if data.endswith(b"damaged"):

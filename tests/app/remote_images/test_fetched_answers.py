@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -109,11 +109,34 @@ async def test_no_url_is_repeated(path: str, engine: EmbeddingEngine, caplog: py
         assert HOST not in told
 
 
-async def test_urls_are_off_by_default_and_the_refusal_says_so(client: httpx.AsyncClient) -> None:
-    answered = await client.post("/embed", json=table(["image"], [[f"https://{HOST}/{SECRET}"]]))
-    words = ("fetching is off", "URL_ALLOWLIST", "send base64")
-    assert_refused(answered, 400, "undecodable_image", *words, row=0, column="image")
-    assert SECRET not in answered.text
+def bodies_with(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every route that takes URLs of images, with a body that names one."""
+    rows = table(["image"], [[url]])
+    for path in ("/embed", "/score", "/invocations", "/embed/image", "/render"):
+        yield path, rows
+    yield "/embed/image", rows | {"params": {"frames": "all"}}
+    yield "/invocations", {"dataframe_split": {"columns": ["image"], "data": [[url]]}}
+    yield "/invocations", {"dataframe_records": [{"image": url}]}
+    yield "/v1/embeddings", {"modality": "image", "input": [url]}
+    part = {"type": "image_url", "image_url": {"url": url}}
+    yield "/v1/embeddings", {"messages": [{"role": "user", "content": [part]}]}
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "ftp", "s3", "file"])
+async def test_urls_are_off_by_default_and_every_refusal_says_so(scheme: str, client: httpx.AsyncClient) -> None:
+    for path, body in bodies_with(f"{scheme}://{HOST}/{SECRET}"):
+        answered = await client.post(path, json=body)
+        words = ("fetching is off", "URL_ALLOWLIST", "send base64")
+        assert_refused(answered, 400, "url_not_allowed", *words, row=0, column="image")
+        assert SECRET not in answered.text
+
+
+async def test_a_url_that_is_not_in_the_list_has_the_same_code_everywhere(engine: EmbeddingEngine) -> None:
+    async with asking(engine) as (client, _, _):
+        for path, body in bodies_with(f"https://elsewhere.example/{SECRET}"):
+            answered = await client.post(path, json=body)
+            assert_refused(answered, 400, "url_not_allowed", "not in URL_ALLOWLIST", row=0, column="image")
+            assert SECRET not in answered.text
 
 
 async def test_an_allowlist_from_the_settings_permits_no_address_of_this_machine(engine: EmbeddingEngine) -> None:

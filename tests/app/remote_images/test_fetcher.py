@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import BodyTooLarge
 from app.inference.admission import Admission, HeldBytes
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 from app.remote_images.addresses import Address
 from app.remote_images.allowlist import AllowList
 from app.remote_images.fetcher import ImageFetcher

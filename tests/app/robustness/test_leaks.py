@@ -18,7 +18,7 @@ from tests.support.servers.server_process import PATIENCE_S, Server, started
 
 SECRET = "Q7patientQ7"
 KEY = "Q7keyQ7"
-ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
+ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text", "/render")
 
 
 def picture_of(name: str) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 
 from app.api.azure.schema import parse_table, parse_texts
 from app.errors import RequestInvalid, TooManyRows
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 from tests.support.samples import table
 
 Parsed = tuple[list[Item], list[Item]]

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from app.api.azure.schema import EmbeddingRow, ErrorBody
 from app.api.documentation.document import DESCRIPTION, TITLE
 from app.api.error_handlers import STATUS
-from app.api.params import Params
+from app.api.params import ImageParams, Params
+from app.api.render.schema import RenderParams
 from app.main import create_app
 from app.middleware.api_keys import OPEN_ROUTES
 from app.settings import Settings
@@ -41,13 +42,13 @@ def test_the_document_is_openapi() -> None:
 
 def test_every_route_of_the_contract_is_documented() -> None:
     probes = {"/health/live", "/health/ready", "/health", "/ping", "/version", "/info"}
-    assert set(DOCUMENT["paths"]) >= {*EMBEDDING_ROUTES, *probes}
+    assert set(DOCUMENT["paths"]) >= {*EMBEDDING_ROUTES, "/render", *probes}
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
             assert operation["summary"]
 
 
-@pytest.mark.parametrize("path", EMBEDDING_ROUTES)
+@pytest.mark.parametrize("path", [*EMBEDDING_ROUTES, "/render"])
 def test_every_refusal_is_documented_with_its_body(path: str) -> None:
     responses = DOCUMENT["paths"][path]["post"]["responses"]
     statuses = {str(status) for status, _ in STATUS.values()} - {"401", "403", "404"} | {"500"}
@@ -69,9 +70,10 @@ def test_keys_are_documented_where_they_are_needed() -> None:
     assert "securitySchemes" not in DOCUMENT["components"]
 
 
-def test_params_are_documented_with_their_defaults() -> None:
-    documented = DOCUMENT["components"]["schemas"]["Params"]["properties"]
-    assert {name: field["default"] for name, field in documented.items()} == Params().model_dump()
+@pytest.mark.parametrize("model", [Params, RenderParams])
+def test_params_are_documented_with_their_defaults(model: type[ImageParams]) -> None:
+    documented = DOCUMENT["components"]["schemas"][model.__name__]["properties"]
+    assert {name: field["default"] for name, field in documented.items()} == model().model_dump()
     assert all(field["description"] for field in documented.values())
 
 
@@ -87,6 +89,17 @@ async def test_every_documented_example_works(path: str, kind: str, content: str
     rows = answer.json()["predictions"] if "dataframe_split" in content else answer.json()
     for row in rows:
         assert EmbeddingRow.model_validate(row, strict=True).model_dump(exclude_unset=True) == row
+
+
+async def test_the_picture_of_render_is_documented_and_its_example_works(client: httpx.AsyncClient) -> None:
+    operation = DOCUMENT["paths"]["/render"]["post"]
+    answered = operation["responses"]["200"]
+    assert answered["content"] == {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+    assert answered["headers"].keys() == {"x-frames"}
+    example = operation["requestBody"]["content"]["application/json"]["examples"]["image"]["value"]
+    answer = await client.post("/render", json=example)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answered["headers"].keys() <= answer.headers.keys()
 
 
 async def test_a_refusal_is_of_the_documented_shape(client: httpx.AsyncClient) -> None:

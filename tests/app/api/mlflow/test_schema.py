@@ -8,7 +8,7 @@ import pytest
 from app.api.embed_job import EmbedJob
 from app.api.mlflow.schema import MLFLOW_FORMS, parse_data_frame
 from app.errors import RequestInvalid, TooManyRows
-from app.inference.preprocessor import Item
+from app.inference.items import Item
 
 
 def parsed(**document: Any) -> EmbedJob:

@@ -1,0 +1,1 @@
+"""The picture that the image encoder gets of an image."""

@@ -1,0 +1,105 @@
+"""The command `render`: pictures of what the image encoder gets of image files."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from app.cli.embed import verbose
+from app.cli.options import FOLDER, example, read_settings, settings_options
+from model.imaging.rendering import Axis, Rendering, Window
+
+MAX_THREADS = 8
+
+
+def _parse_window(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Window | None:
+    if given is None:
+        return None
+    from app.api.params import parse_window
+
+    try:
+        return parse_window(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command(
+    epilog=example(
+        "medimageinsight render scan.dcm -o pictures/ --dicom-window lung",
+        "medimageinsight render series/ head.nii.gz -o pictures/ --frames all --axis coronal",
+    )
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", required=True, type=FOLDER, help="Folder for the PNG files")
+@click.option(
+    "--frame",
+    type=click.IntRange(min=0),
+    help="Frame, page or slice to show, counted from 0; otherwise the one that is embedded",
+)
+@click.option("--frames", type=click.Choice(["all"]), help="Show every frame, page or slice")
+@click.option(
+    "--axis",
+    type=click.Choice(get_args(Axis)),
+    default="axial",
+    show_default=True,
+    help="Direction across which a NIfTI or NRRD volume is cut into slices",
+)
+@click.option(
+    "--dicom-window",
+    metavar="WINDOW",
+    callback=_parse_window,
+    help="Window that replaces the window of a DICOM, NIfTI or NRRD file: CENTER,WIDTH in rescaled values (HU for "
+    "CT), or the name of a usual CT window",
+)
+@click.option(
+    "--standardized", is_flag=True, help="Show the picture after the standardisation (512 by 512 pixels, JPEG)"
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist; otherwise such pictures are left out")
+@verbose
+@settings_options("decode_threads", "max_image_pixels")
+def render(
+    paths: tuple[Path, ...],
+    output: Path,
+    frame: int | None,
+    frames: str | None,
+    axis: Axis,
+    dicom_window: Window | None,
+    standardized: bool,
+    overwrite: bool,
+    verbose: bool,
+    **given: Any,
+) -> None:
+    """Write PNG files that show what the image encoder gets of image files, and of folders of them.
+
+    A PNG file shows one frame after decoding, windowing and conversion to 8 bits, before it is resized to the encoder's
+    input. It has the name of its image, in the same subfolder, and no metadata. No model is loaded.
+
+    The exit status is 1 if a picture is missing (the others are written), or if there is no image.
+    """
+    if frame is not None and frames:
+        raise click.UsageError("--frame and --frames exclude each other")
+    settings = read_settings(given)
+    from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out
+    from model.data.picture_files import PictureOptions, picture_names, write_pictures
+    from model.imaging.preprocessing import Standardization
+
+    found = find_files(paths, verbose=verbose)
+    options = PictureOptions(
+        settings.max_image_pixels,
+        Rendering(frame, axis, dicom_window),
+        every_frame=frames is not None,
+        standardization=Standardization() if standardized else None,
+        overwrite=overwrite,
+    )
+    names = [output / name for name in picture_names(found.files, paths)]
+    threads = settings.decode_threads or min(os.cpu_count() or 1, MAX_THREADS)
+    written = list(write_pictures(found.files, names, options, threads=threads, progress=True))
+    failed = [(pictures.file, pictures.problem) for pictures in written if pictures.problem]
+    list_left_out(failed)
+    left_out = len(failed) + len(found.unreadable)
+    total = sum(pictures.count for pictures in written)
+    click.echo(f"{output}: {total} pictures{f', {left_out} left out' if left_out else ''}", err=True)
+    if left_out:
+        sys.exit(EXIT_SOME_FAILED)
