@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from model.imaging.images import decode
 from model.imaging.preprocessing import DEFAULT_JPEG_QUALITY, DEFAULT_SIZE, Standardization, preprocess
@@ -77,14 +77,11 @@ def test_every_8_bit_mode_becomes_rgb(mode: str) -> None:
 
 
 def test_a_comment_longer_than_jpeg_allows_does_no_harm() -> None:
-    gif, png, notes = io.BytesIO(), io.BytesIO(), PngImagePlugin.PngInfo()
-    Image.new("L", (8, 8)).save(gif, "GIF", comment=b"x" * 70_000)
-    notes.add_itxt("comment", "x" * 70_000)
-    Image.new("L", (8, 8)).save(png, "PNG", pnginfo=notes)
-    for stream in (gif, png):
-        image = decode(stream.getvalue(), max_pixels=64)
-        assert len(image.info["comment"]) == 70_000
-        assert not preprocess(image, (8, 8), Standardization()).any()
+    stream = io.BytesIO()
+    Image.new("L", (8, 8)).save(stream, "GIF", comment=b"x" * 70_000)
+    image = decode(stream.getvalue(), max_pixels=64)
+    assert len(image.info["comment"]) == 70_000
+    assert not preprocess(image, (8, 8), Standardization()).any()
 
 
 @pytest.mark.parametrize("standardization", [None, Standardization(size=8, jpeg_quality=95)])

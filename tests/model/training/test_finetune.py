@@ -214,7 +214,7 @@ def test_bad_rows_are_reported_and_recorded_and_strict_refuses_them(options: Fin
     with pytest.raises(ManifestError, match="row 7"):
         finetune(replace(with_bad, strict=True, out=options.out.with_name("strict")))
     manifest.write_text("\n".join(line for line in manifest.read_text().splitlines() if "gone" not in line))
-    with pytest.raises(TrainingError, match="row 7: the PNG image is damaged"):
+    with pytest.raises(TrainingError, match="row 7: the PNG image is cut short"):
         finetune(replace(with_bad, strict=True, out=options.out.with_name("strict")))
 
 
