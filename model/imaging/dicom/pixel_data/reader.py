@@ -111,7 +111,7 @@ class PixelData:
         image, (value, syntax) = self._image, self._native_value
         frame_bits = image.rows * image.columns * image.samples * image.bits_allocated
         if image.is_subsampled:
-            if len(value) * 8 >= self._frame_count * frame_bits:
+            if (self._element.length or 0) * 8 >= self._frame_count * frame_bits:
                 image = replace(image, photometric="YBR_FULL")  # contains all colours, whatever its header says
             elif image.columns % 2:
                 raise ImageFormatUnsupported("the DICOM file has an odd number of Columns, which YBR_422 cannot have")
