@@ -13,7 +13,6 @@ MAX_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scan
 MAX_TILES = 16_384  # OpenJPEG takes about 10 kB of memory for each, however small it is
 _JPEG2000_START, _SIZ, _COD, _SOT = b"\xff\x4f\xff\x51", 0x51, 0x52, 0x90
 _JPEG2000_SEARCH_BYTES = 4096  # a JP2 file has boxes in front of its codestream
-_EOI = b"\xff\xd9"
 _JPEG_START, _SOF55, _SOS, _APP0, _APP14 = b"\xff\xd8", 0xF7, 0xDA, 0xE0, 0xEE
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, without DHT, JPG and DAC
 _LOSSLESS_FRAMES = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
@@ -99,8 +98,6 @@ def _read_jpeg(data: bytes) -> Codestream:
     scans = [body for marker, body in segments if marker == _SOS]
     if len(frames) != 1 or len(frames[0][1]) < 6 or not scans:
         raise _damaged("JPEG")
-    if _EOI not in data[data.rfind(bytes((0xFF, _SOS))) :]:  # the decoder would fill what is missing with grey
-        raise ImageDecodeError("the compressed frame of the DICOM file is cut short: it has no end marker (EOI)")
     marker, frame = frames[0]
     samples = frame[5]
     is_ls = marker == _SOF55

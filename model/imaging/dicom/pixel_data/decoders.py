@@ -10,6 +10,7 @@ from pydicom.uid import JPEG2000, UID, JPEGLossless, JPEGLSLossless, RLELossless
 from model.errors import ImageDecodeError
 from model.imaging.dicom.image_pixel import ImagePixel
 from model.imaging.dicom.pixel_data.codestream import Codestream
+from model.imaging.raster import jpeg
 from model.imaging.windowing import Values
 
 # For each kind of codestream a transfer syntax that pydicom decodes with the plugin. Without a name, pydicom would try
@@ -53,11 +54,25 @@ def decode_run_lengths(frame: bytes, image: ImagePixel) -> Values:
 
 
 def decode_codestream(codestream: Codestream, image: ImagePixel) -> Values:
-    """A JPEG, JPEG-LS or JPEG 2000 frame, as `decode_native`; JPEG 2000 has undone its component transform."""
+    """A JPEG, JPEG-LS or JPEG 2000 frame, as `decode_native`; JPEG 2000 has undone its component transform.
+
+    A JPEG without its end marker is decoded twice, with two ends whose pictures differ if data is missing before them:
+    the decoder fills what is missing without a word.
+
+    Raises:
+        ImageDecodeError: the frame is damaged, or is a JPEG that is cut short.
+    """
     syntax, plugin = _PLUGINS[codestream.kind]
     container = next(bits for bits in (8, 16, 32) if codestream.precision <= bits)
     image = replace(image, rows=codestream.rows, columns=codestream.columns, bits_allocated=container)
-    return _decode_frame(codestream.data, syntax, plugin, image)
+    data = codestream.data
+    if codestream.kind != "JPEG" or jpeg.has_end(data):
+        return _decode_frame(data, syntax, plugin, image)
+    if jpeg.has_all_scans(data):
+        plain, noisy = (_decode_frame(data + end, syntax, plugin, image) for end in jpeg.ENDS)
+        if np.array_equal(plain, noisy):
+            return plain
+    raise ImageDecodeError("the compressed frame of the DICOM file is cut short; send the complete file")
 
 
 def unpack_bits(value: memoryview, first_bit: int, image: ImagePixel) -> Values:

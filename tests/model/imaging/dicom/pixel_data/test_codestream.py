@@ -124,10 +124,3 @@ def test_a_jpeg_of_too_many_scans_is_refused() -> None:
     data = saved(GREY, "JPEG")
     with pytest.raises(ImageFormatUnsupported, match=f"more than {MAX_SCANS} scans"):
         read_codestream(data + b"\xff\xda" * MAX_SCANS)
-
-
-@pytest.mark.parametrize("data", [saved(GREY, "JPEG"), imagecodecs.ljpeg_encode(GREY16)])
-def test_a_jpeg_cut_short_is_refused_and_bytes_behind_its_end_are_ignored(data: bytes) -> None:
-    with pytest.raises(ImageDecodeError, match="cut short: it has no end marker"):
-        read_codestream(data[:-4])
-    assert read_codestream(data + b"\0\0").rows == 6

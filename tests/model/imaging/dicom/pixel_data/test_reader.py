@@ -286,6 +286,19 @@ def test_a_codestream_larger_than_the_limit_is_refused_before_it_is_decoded() ->
             PixelData=encapsulate([codestream]))  # fmt: skip
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_jpeg_without_its_end_marker_is_read_and_one_cut_short_is_refused(lossless: bool, progressive: bool) -> None:
+    codestream = imagecodecs.ljpeg_encode(GREY) if lossless else saved(GREY, progressive=progressive)
+    syntax = JPEGLosslessSV1 if lossless else JPEGBaseline8Bit
+    assert codestream.endswith(b"\xff\xd9")
+    found = compressed(GREY, syntax, codestream[:-2])
+    assert np.abs(found.values.astype(int) - GREY).max() <= 2
+    for share in (0.6, 0.8, 0.9, 0.95):
+        with pytest.raises(ImageDecodeError, match=r"cut short|damaged"):
+            compressed(GREY, syntax, codestream[: int(share * len(codestream))])
+
+
 def test_a_damaged_codestream_is_refused() -> None:
     codestream = imagecodecs.jpegls_encode(GREY)
     refused(ImageDecodeError, "damaged and cannot be decoded", GREY, TransferSyntaxUID=JPEGLSLossless,
