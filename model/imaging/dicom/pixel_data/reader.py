@@ -131,10 +131,13 @@ class PixelData:
             raise too_many_pixels(self._max_pixels)
         if codestream.samples != image.samples:
             raise _contradiction("they differ in SamplesPerPixel")
-        surplus = (codestream.rows - image.rows, codestream.columns - image.columns)
-        if not all(0 <= pixels <= _MAX_PADDING for pixels in surplus):
+        surplus = {"Rows": codestream.rows - image.rows, "Columns": codestream.columns - image.columns}
+        different = [keyword for keyword, pixels in surplus.items() if not 0 <= pixels <= _MAX_PADDING]
+        if different:
             is_swapped = (codestream.columns, codestream.rows) == (image.rows, image.columns)
-            raise _contradiction("Rows and Columns are swapped" if is_swapped else "they differ in Rows or Columns")
+            raise _contradiction(
+                "Rows and Columns are swapped" if is_swapped else f"they differ in {' and '.join(different)}"
+            )
         cells = decode_codestream(codestream, image)[: image.rows, : image.columns]
         return Frame(stored_values.from_codestream(cells, codestream, image), cells, codestream.is_lossy)
 
