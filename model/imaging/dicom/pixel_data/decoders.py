@@ -20,6 +20,7 @@ _PLUGINS = {
     "JPEG-LS": (JPEGLSLossless, "pyjpegls"),
     "JPEG 2000": (JPEG2000, "pylibjpeg"),
 }
+_RLE_HEADER_BYTES, _RLE_MOST_BYTES = 64, 2  # per value in a segment: a run of one value takes two
 _USED = frozenset({"pydicom", "pylibjpeg", "pyjpegls"})
 _UNCHANGED = {"YBR_PARTIAL_422": "YBR_FULL_422"}  # pydicom knows only one name of this layout
 
@@ -46,11 +47,21 @@ def decode_native(value: memoryview, syntax: UID, image: ImagePixel, *, index: i
 
 
 def decode_run_lengths(frame: bytes, image: ImagePixel) -> Values:
-    """A run-length encoded frame (PS3.5 annex G), as `decode_native`."""
-    if image.bits_allocated > 1:
-        return _decode_frame(frame, RLELossless, "pydicom", image)
-    packed = replace(image, rows=1, columns=-(-image.rows * image.columns // 8), bits_allocated=8)
-    return unpack_bits(memoryview(_decode_frame(frame, RLELossless, "pydicom", packed).tobytes()), 0, image)
+    """A run-length encoded frame (PS3.5 annex G), as `decode_native`.
+
+    Raises:
+        ImageDecodeError: it is damaged, or has more bytes than its size can need: pydicom would expand them all.
+    """
+    packed = image
+    if image.bits_allocated == 1:
+        packed = replace(image, rows=1, columns=-(-image.rows * image.columns // 8), bits_allocated=8)
+    segments = packed.samples * packed.bits_allocated // 8
+    if len(frame) > _RLE_HEADER_BYTES + segments * (_RLE_MOST_BYTES * packed.rows * packed.columns + 2):
+        raise ImageDecodeError(
+            "the run-length encoded frame of the DICOM file has more bytes than Rows and Columns need"
+        )
+    values = _decode_frame(frame, RLELossless, "pydicom", packed)
+    return values if packed is image else unpack_bits(memoryview(values.tobytes()), 0, image)
 
 
 def decode_codestream(codestream: Codestream, image: ImagePixel) -> Values:

@@ -229,6 +229,12 @@ def test_run_length_encoded_bits_are_unpacked() -> None:
     assert found.values.tolist() == bits.tolist()
 
 
+def test_a_run_length_encoded_frame_of_more_bytes_than_it_can_need_is_not_expanded() -> None:
+    rle = b"\1\0\0\0\x40\0\0\0" + bytes(56) + b"\x81\0" * 100_000
+    refused(ImageDecodeError, "more bytes than Rows and Columns need", GREY, TransferSyntaxUID=RLELossless,
+            PixelData=encapsulate([rle]))  # fmt: skip
+
+
 def test_a_frame_beyond_the_pixel_data_is_refused_and_those_before_are_read() -> None:
     one = np.arange(4, dtype=np.uint8).reshape(2, 2)
     assert frame(one, NumberOfFrames=3).values.tolist() == one.tolist()
