@@ -26,7 +26,7 @@ from tests.support.servers.serving import wait_until_ready
 INPUTS, WARM_UP = 2400, 400
 ANSWERED, REFUSED = {200}, {400, 413, 415}
 MAX_GROWTH_BYTES = 64e6
-MAX_CPU_S, MAX_BOMB_BYTES = 1.5, 400e6  # per bomb; a volume may have 256 MiB
+MAX_CPU_S, MAX_BOMB_BYTES = 4.0, 400e6  # per bomb; a volume may have 256 MiB
 ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text", "/render")
 
 
