@@ -10,6 +10,7 @@ windowing.py      values to 256 greys: windows, percentiles
 limits.py         size limits and their errors
 preprocessing.py  pictures to the pixels of the image encoder
 rendered_png.py   pictures to PNG files that show what the encoder gets
+codestreams/      JPEG and JPEG 2000 headers, which stand in files of several formats
 raster/           PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, AVIF
 dicom/            DICOM
 volumes/          NIfTI, NRRD

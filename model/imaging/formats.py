@@ -130,5 +130,10 @@ def unreadable(data: bytes) -> ImageDecodeError | ImageFormatUnsupported:
     if name := raster_name(data):
         return ImageDecodeError(f"the {name} image is damaged or cut short: its header cannot be read")
     if name := refused_name(data):
-        return ImageFormatUnsupported(f"the image has the format {name}; accepted formats are {ACCEPTED}")
+        return not_accepted(name)
     return ImageDecodeError(f"the image cannot be read as any of {ACCEPTED}")
+
+
+def not_accepted(name: str) -> ImageFormatUnsupported:
+    """The error for a format that is not accepted."""
+    return ImageFormatUnsupported(f"the image has the format {name}; accepted formats are {ACCEPTED}")

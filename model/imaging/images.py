@@ -4,7 +4,9 @@ Error messages say what is wrong with the file, but never include parts of its c
 """
 
 import importlib
+import logging
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import TypeVar, cast
 
 from PIL import Image
@@ -13,6 +15,8 @@ from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.formats import ImageFile, Reader, recognise
 from model.imaging.raster import reader as raster_reader
 from model.imaging.rendering import AS_STORED, Rendering
+
+logger = logging.getLogger("medimageinsight")
 
 Value = TypeVar("Value")
 
@@ -112,4 +116,16 @@ def _guarded(function: Callable[[], Value]) -> Value:
     except MemoryError as error:
         raise ImageTooLarge("the image needs more memory than is free; send a smaller image") from error
     except Exception as error:
+        logger.warning(
+            "an image is refused because of an unforeseen %s in %s; please report this line, with the file if you may",
+            type(error).__name__,
+            _place(error),
+        )
         raise ImageDecodeError("the image is damaged and cannot be read; send the file again") from error
+
+
+def _place(error: Exception) -> str:
+    """Module and line of this package in which an exception was raised. Its message may quote the image."""
+    ours = [frame for frame in walk_tb(error.__traceback__) if frame[0].f_globals["__name__"].startswith("model.")]
+    frame, line = ours[-1]
+    return f"{frame.f_globals['__name__']}, line {line}"

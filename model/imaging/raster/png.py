@@ -11,11 +11,6 @@ _ANCILLARY = 0x20  # bit of the first letter of a chunk's type (section 5.4)
 _TRANSPARENCY = b"tRNS"
 
 
-def is_png(data: bytes) -> bool:
-    """Whether the file begins as a PNG does."""
-    return data.startswith(_SIGNATURE)
-
-
 def pixel_chunks(data: bytes) -> bytes:
     """The file with its critical chunks and its transparency only.
 

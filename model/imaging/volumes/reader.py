@@ -1,18 +1,15 @@
 """Reader of volumes. A format's module says how a file becomes a `Volume`; only the requested slice is rendered."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from model.errors import ImageDecodeError, InvalidInput
 from model.imaging.frames import frame_index
 from model.imaging.rendering import Rendering, Window
 from model.imaging.volumes.slices import Volume, read_slice, slice_numbers
 from model.imaging.windowing import apply_window, percentile_window
-
-Value = TypeVar("Value")
 
 
 class VolumeFile:
@@ -31,7 +28,7 @@ class VolumeFile:
 
     def __init__(self, kind: str, read_volume: Callable[[], Volume], max_pixels: int) -> None:
         self._kind, self._max_pixels = kind, max_pixels
-        self._volume = self._guarded(read_volume)
+        self._volume = read_volume()
 
     def frame_count(self, rendering: Rendering) -> int:
         """The number of slices across `rendering.axis`.
@@ -39,7 +36,7 @@ class VolumeFile:
         Raises:
             ImageTooLarge: a slice has more than `max_pixels`.
         """
-        return self._guarded(lambda: len(slice_numbers(self._volume, rendering, self._max_pixels)))
+        return len(slice_numbers(self._volume, rendering, self._max_pixels))
 
     def check(self, rendering: Rendering) -> None:
         """Check the requested slice.
@@ -48,7 +45,7 @@ class VolumeFile:
             ImageDecodeError: the file lacks the requested slice.
             ImageTooLarge: a slice has more than `max_pixels`.
         """
-        self._guarded(lambda: self._choose_slice(rendering))
+        self._choose_slice(rendering)
 
     def decode(self, rendering: Rendering) -> Image.Image:
         """Decode one slice of the first time point to an 8-bit "L" or "RGB" picture; by default the middle slice.
@@ -62,29 +59,17 @@ class VolumeFile:
             ImageTooLarge: the volume unpacks to more than `model.imaging.limits.MAX_VOLUME_BYTES`, and as `check`.
         """
 
-        def render() -> Image.Image:
-            values = read_slice(self._volume, self._choose_slice(rendering), rendering)
-            if self._volume.colour_axis is not None:
-                return Image.fromarray(values)
-            with np.errstate(over="ignore", invalid="ignore"):  # infinite values become black or white
-                floats = _as_floats(values, self._volume, rendering.window)
-                return Image.fromarray(apply_window(floats, rendering.window or percentile_window(floats)))
-
-        return self._guarded(render)
+        values = read_slice(self._volume, self._choose_slice(rendering), rendering)
+        if self._volume.colour_axis is not None:
+            return Image.fromarray(values)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite values become black or white
+            floats = _as_floats(values, self._volume, rendering.window)
+            return Image.fromarray(apply_window(floats, rendering.window or percentile_window(floats)))
 
     def _choose_slice(self, rendering: Rendering) -> int:
         numbers = slice_numbers(self._volume, rendering, self._max_pixels)
         count = len(numbers)
         return numbers[frame_index(rendering.frame, count, default=count // 2, source=f"{self._kind} volume")]
-
-    def _guarded(self, function: Callable[[], Value]) -> Value:
-        """Call a function on hostile bytes, which make NumPy and nibabel raise almost any exception."""
-        try:
-            return function()
-        except InvalidInput:
-            raise
-        except Exception as error:
-            raise ImageDecodeError(f"the {self._kind} file is damaged or cut short") from error
 
 
 def _as_floats(values: Any, volume: Volume, window: Window | None) -> Any:

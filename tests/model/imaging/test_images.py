@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ImageFormatUnsupported
+from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.images import check, decode, frame_count
 from model.imaging.rendering import Rendering
 from tests.support.image_files.dicom import ct
@@ -40,3 +40,17 @@ def test_a_missing_extra_is_named(kind: str, reader: str, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, f"model.imaging.{reader}", None)
     with pytest.raises(ImageFormatUnsupported, match=rf"format {kind}, which needs .*\[{kind.lower()}\]"):
         decode(FILES[kind][0], max_pixels=MAX_PIXELS)
+
+
+def test_an_unforeseen_error_of_a_reader_refuses_the_image_and_names_its_place_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read_layout(data: bytes) -> None:
+        raise KeyError("SECRET")
+
+    monkeypatch.setattr("model.imaging.raster.reader.read_layout", read_layout)
+    with pytest.raises(ImageDecodeError, match="the image is damaged and cannot be read; send the file again"):
+        check(png(), max_pixels=MAX_PIXELS)
+    [record] = caplog.records
+    assert "refused because of an unforeseen KeyError in model.imaging.raster.reader, line" in record.getMessage()
+    assert "SECRET" not in caplog.text

@@ -8,9 +8,9 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000, UID, JPEGLossless, JPEGLSLossless, RLELossless
 
 from model.errors import ImageDecodeError
+from model.imaging.codestreams import jpeg
 from model.imaging.dicom.image_pixel import ImagePixel
 from model.imaging.dicom.pixel_data.codestream import Codestream
-from model.imaging.raster import jpeg
 from model.imaging.windowing import Values
 
 # For each kind of codestream a transfer syntax that pydicom decodes with the plugin. Without a name, pydicom would try

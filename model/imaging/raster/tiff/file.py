@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageDecodeError
+from model.imaging.codestreams import jpeg
 from model.imaging.frames import frame_index
-from model.imaging.raster import jpeg
 from model.imaging.raster.damage import damage_of
 from model.imaging.raster.depth import is_deep, scale_to_8_bits
 from model.imaging.raster.tiff import compressions

@@ -30,10 +30,8 @@ class Page:
     compression: int
     photometric: int
     is_planar: bool
-    fill_order: int
     predictor: int
     subsampling: tuple[int, int]
-    extra_samples: tuple[int, ...]
     tile: tuple[int, int]  # width and height of one tile, or of one strip
     is_tiled: bool
 
@@ -94,10 +92,8 @@ def read_page(directory: Directory, max_pixels: int) -> Page:
         compression=_number(directory, tags.COMPRESSION, 1),
         photometric=_photometric(directory, samples),
         is_planar=_number(directory, tags.PLANAR_CONFIGURATION, 1) == 2 and samples > 1,
-        fill_order=_number(directory, tags.FILL_ORDER, 1),
         predictor=_number(directory, tags.PREDICTOR, 1),
         subsampling=(vertical[0], vertical[-1]),
-        extra_samples=directory.numbers.get(tags.EXTRA_SAMPLES, ()),
         tile=tile,
         is_tiled=is_tiled,
     )

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
-from model.imaging.raster import codestreams
+from model.imaging.codestreams import jpeg
+from model.imaging.raster import embedded_sizes
 from model.imaging.raster.depth import scale_to_8_bits, upper_8_bits
 from model.imaging.raster.imagecodecs_extra import EXTRA, has_imagecodecs
-from model.imaging.raster.jpeg import MAX_JPEG_SCANS, START_OF_SCAN, has_end
 from model.imaging.raster.tiff import compressions
 from model.imaging.raster.tiff import directory as tags
 from model.imaging.raster.tiff.page import (
@@ -34,12 +34,12 @@ _BITS = {UNSIGNED: (*range(1, 24), *range(25, 33), 64), SIGNED: _WHOLE_BYTES, FL
 _CODEC_BITS = dict.fromkeys(compressions.JPEGS, (8, 12, 16)) | dict.fromkeys(compressions.JPEG_2000, range(1, 17))
 _COLOUR_BITS = 16  # deeper colours are scaled, as one cannot know how many of their bits are used
 _SIZES = (
-    (compressions.JPEGS, codestreams.jpeg_size),
-    (compressions.JPEG_2000, codestreams.jpeg_2000_size),
-    (compressions.LERC, codestreams.lerc_size),
-    (compressions.PNG, codestreams.png_size),
-    (compressions.WEBP, codestreams.webp_size),
-    (compressions.JPEG_XL, codestreams.jpeg_xl_size),
+    (compressions.JPEGS, embedded_sizes.jpeg_size),
+    (compressions.JPEG_2000, embedded_sizes.jpeg_2000_size),
+    (compressions.LERC, embedded_sizes.lerc_size),
+    (compressions.PNG, embedded_sizes.png_size),
+    (compressions.WEBP, embedded_sizes.webp_size),
+    (compressions.JPEG_XL, embedded_sizes.jpeg_xl_size),
 )
 # What makes the picture upright, by its orientation; Pillow does the same for the pages that it reads.
 _TURNS = {
@@ -93,7 +93,7 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
         return
     for segment in {id(segment): segment for segment in segments}.values():
         size = size_of(segment)
-        if size is None or (page.compression in compressions.JPEGS and not has_end(segment)):
+        if size is None or (page.compression in compressions.JPEGS and not jpeg.has_end(segment)):
             raise ImageDecodeError(f"the TIFF image has a tile or strip that is no {name} picture, or is cut short")
         if not (0 < size[0] <= page.tile[0] and 0 < size[1] <= page.tile[1]) or _has_too_much(page, segment):
             raise ImageDecodeError(
@@ -104,15 +104,15 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
 def _has_too_much(page: Page, segment: bytes) -> bool:
     """Whether a tile has more components or work than the page announces."""
     if page.compression in compressions.JPEGS:
-        return segment.count(START_OF_SCAN) > MAX_JPEG_SCANS
+        return segment.count(jpeg.START_OF_SCAN) > jpeg.MAX_SCANS
     if page.compression in compressions.JPEG_2000:
-        components = codestreams.jpeg_2000_components(segment)
+        components = embedded_sizes.jpeg_2000_components(segment)
         has_signs = page.sample_format == SIGNED
         return len(components) > max(page.samples, 4) or any(
-            bits > 8 * (1 + (page.bits > 8)) or signed != has_signs for bits, signed in components
+            one.bits > 8 * (1 + (page.bits > 8)) or one.is_signed != has_signs for one in components
         )
     if page.compression in compressions.LERC:
-        return codestreams.lerc_planes(segment) > page.samples
+        return embedded_sizes.lerc_planes(segment) > page.samples
     return page.compression in compressions.JPEG_XL and page.tile[0] * page.tile[1] > _MAX_JPEG_XL_TILE
 
 
@@ -140,7 +140,9 @@ def has_ycbcr(page: Page, segments: list[bytes]) -> bool:
 
     The decoders of JPEG and WebP give RGB, and so does that of JPEG 2000 if there are fewer samples of colour.
     """
-    if page.compression in compressions.JPEG_2000 and codestreams.jpeg_2000_is_subsampled(segments[0]):
+    if page.compression in compressions.JPEG_2000 and any(
+        component.is_subsampled for component in embedded_sizes.jpeg_2000_components(segments[0])
+    ):
         return False
     if page.compression == compressions.YCBCR_JPEG_2000:
         return True

@@ -118,3 +118,8 @@ def test_a_jpeg_without_header_is_named(data: bytes) -> None:
 def test_a_jpeg_with_endless_scans_is_refused() -> None:
     with pytest.raises(ImageDecodeError, match="more than 100 scans"):
         decode(jpeg_with_endless_scans(), max_pixels=MAX_PIXELS)
+
+
+def test_jpeg_ls_is_refused_by_its_name() -> None:
+    with pytest.raises(ImageFormatUnsupported, match="the image has the format JPEG-LS; accepted formats are"):
+        check(bytes(imagecodecs.jpegls_encode(np.zeros((8, 8), np.uint8))), max_pixels=MAX_PIXELS)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import imagecodecs
-import jpeg_ls  # type: ignore[import-untyped]
+import jpeg_ls
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
-from model.imaging.dicom.pixel_data.codestream import MAX_SCANS, MAX_TILES, read_codestream
+from model.imaging.codestreams.jpeg import MAX_SCANS
+from model.imaging.codestreams.jpeg_2000 import MAX_TILES
+from model.imaging.dicom.pixel_data.codestream import read_codestream
 
 GREY = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9)
 GREY16 = GREY.astype(np.uint16) * 1000

@@ -3,11 +3,9 @@
 import struct
 from collections.abc import Iterator
 
+from model.imaging.codestreams import jpeg, jpeg_2000
+
 Size = tuple[int, int]  # width and height in pixels
-_JPEG_STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
-_JPEG_START_OF_SCAN = 0xDA
-_MAX_MARKERS = 10_000  # before the header of a JPEG's frame
 _MAX_BOXES = 1000
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _JPEG_XL_SIGNATURE = b"\0\0\0\x0cJXL "
@@ -15,45 +13,21 @@ _JPEG_XL_SIGNATURE = b"\0\0\0\x0cJXL "
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
-def jpeg_frame(data: bytes) -> tuple[int, int, int, Size] | None:
-    """Marker, bits per sample, components and size in the frame header of a JPEG (ITU-T T.81, B.2.2); None without."""
-    place = 2
-    for _ in range(_MAX_MARKERS):
-        if place + 4 > len(data):
-            return None
-        if data[place] != 0xFF:
-            place = data.find(b"\xff", place)
-            if place < 0:
-                return None
-            continue
-        marker = data[place + 1]
-        if marker in _JPEG_STARTS_OF_FRAME and place + 10 <= len(data):
-            bits, height, width, components = struct.unpack_from(">BHHB", data, place + 4)
-            return marker, bits, components, (width, height)
-        if marker == _JPEG_START_OF_SCAN:
-            return None
-        if marker == 0xFF:  # fill byte
-            place += 1
-        elif marker == 0 or marker in _JPEG_WITHOUT_LENGTH:
-            place += 2
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return None
-
-
 def jpeg_size(data: bytes) -> Size | None:
     """The size of a JPEG."""
-    frame = jpeg_frame(data)
-    return frame and frame[3]
+    frame = jpeg.read_frame(data)
+    return None if frame is None else (frame.width, frame.height)
+
+
+def jpeg_2000_codestream(data: bytes) -> bytes:
+    """The codestream of a JPEG 2000, which stands alone or in a JP2 file."""
+    return next((body for kind, body in boxes(data) if kind == b"jp2c"), data)
 
 
 def jpeg_2000_size(data: bytes) -> Size | None:
-    """The size of a JPEG 2000 codestream, alone or in a JP2 file (ITU-T T.800, A.5.1)."""
-    codestream = next((body for kind, body in boxes(data) if kind == b"jp2c"), data)
-    if codestream[:4] != b"\xff\x4f\xff\x51" or len(codestream) < 24:
-        return None
-    right, bottom, left, top = struct.unpack_from(">4I", codestream, 8)
-    return right - left, bottom - top
+    """The size of a JPEG 2000."""
+    size = jpeg_2000.read_size(jpeg_2000_codestream(data))
+    return None if size is None else (size.width, size.height)
 
 
 def boxes(data: bytes, signature: bytes = _JP2_SIGNATURE) -> Iterator[tuple[bytes, bytes]]:
@@ -106,18 +80,10 @@ def lerc_planes(data: bytes) -> int:
     return max(per_picture, 1) * data.count(b"Lerc2 ")
 
 
-def jpeg_2000_components(data: bytes) -> list[tuple[int, bool]]:
-    """Bits per sample of each component of a JPEG 2000 whose size could be read, and whether its samples are signed."""
-    codestream = next((body for kind, body in boxes(data) if kind == b"jp2c"), data)
-    count = int.from_bytes(codestream[40:42], "big")
-    return [((depth & 0x7F) + 1, depth > 0x7F) for depth in codestream[42 : 42 + 3 * count : 3]]
-
-
-def jpeg_2000_is_subsampled(data: bytes) -> bool:
-    """Whether a JPEG 2000 whose size could be read has components of fewer samples than pixels."""
-    codestream = next((body for kind, body in boxes(data) if kind == b"jp2c"), data)
-    factors = codestream[42 : 42 + 3 * int.from_bytes(codestream[40:42], "big")]
-    return set(factors[1::3]) | set(factors[2::3]) != {1}
+def jpeg_2000_components(data: bytes) -> tuple[jpeg_2000.Component, ...]:
+    """The components of a JPEG 2000; none if its header cannot be read."""
+    size = jpeg_2000.read_size(jpeg_2000_codestream(data))
+    return size.components if size else ()
 
 
 def jpeg_xl_size(data: bytes) -> Size | None:
