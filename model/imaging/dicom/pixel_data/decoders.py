@@ -68,7 +68,7 @@ def decode_codestream(codestream: Codestream, image: ImagePixel) -> Values:
     """A JPEG, JPEG-LS or JPEG 2000 frame, as `decode_native`; JPEG 2000 has undone its component transform.
 
     A JPEG without its end marker is decoded twice, with two ends whose pictures differ if data is missing before them:
-    the decoder fills what is missing without a word.
+    the decoder fills what is missing silently.
 
     Raises:
         ImageDecodeError: the frame is damaged, or is a JPEG that is cut short.

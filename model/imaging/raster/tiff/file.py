@@ -27,7 +27,7 @@ def read_by_pillow(page: Page, order: str) -> bool:
     Pillow reads rightly, in the compressions that it knows:
 
     - unsigned samples of at most 8 bits, also those of CMYK, palettes, YCbCr and CIELAB.
-    - unsigned samples of 16 bits, except uncompressed planes, whose bytes it mixes up, and JPEG.
+    - unsigned samples of 16 bits, except JPEG and uncompressed planes, whose bytes it puts in a wrong order.
     - grey of 12 bits, of signed 16 and 32 bits, and of float32. The bytes of compressed ones must be little-endian: in
       others it swaps the bytes of every sample.
 

@@ -122,7 +122,7 @@ def read_values(copy: bytes, page: Page) -> NDArray[Any]:
     Returns:
         (height, width, samples), of any type of integers or floats.
     """
-    import tifffile  # only for the pages that need it: it takes a while
+    import tifffile  # imported only for the pages that need it, because the import takes long
 
     with tifffile.TiffFile(io.BytesIO(copy)) as file:
         values: NDArray[Any] = file.pages[0].asarray(maxworkers=1, squeeze=False)
