@@ -21,6 +21,11 @@ from tests.parity.make_checkpoint import make_checkpoint
 IMAGES = Path(__file__).parent / "parity" / "images"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: their content may differ between workers, as gzip writes the time."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def small_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release folder in the layout of the released model, with a small model of pseudo-random weights."""
