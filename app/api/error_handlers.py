@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from app.errors import (
     BodyTimeout,
@@ -30,6 +32,7 @@ from app.errors import (
     UrlNotAllowed,
     UrlNotFetched,
 )
+from app.middleware.request_context import RequestContext
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput, TextInvalid
 
 logger = logging.getLogger("medimageinsight")
@@ -62,6 +65,25 @@ _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _DEFAULT_RETRY_AFTER_S = 1
 
 
+class ErrorAnswer(JSONResponse):
+    """The body of every error, as JSON. The log line of the request has the same code."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        place: Mapping[str, Any] = MappingProxyType({}),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__({"message": message, "code": code, **place}, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        RequestContext.of(scope).error_code = self._code
+        await super().__call__(scope, receive, send)
+
+
 def error_response(error: Exception, request_id: str = "") -> Response:
     """The response to an exception.
 
@@ -82,7 +104,7 @@ def error_response(error: Exception, request_id: str = "") -> Response:
         return _refusal(error, str(error), {})
     logger.error("request %s failed by a fault of the service", request_id, exc_info=_without_message(error))
     message = f"The service failed on this request; its log has the details under request id {request_id}."
-    return JSONResponse({"message": message, "code": INTERNAL_ERROR}, 500)
+    return ErrorAnswer(500, INTERNAL_ERROR, message)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -109,7 +131,7 @@ def _http_error(error: HTTPException) -> Response:
     }
     message = messages.get(error.status_code, f"{error.detail}.")
     code = _HTTP_CODES.get(error.status_code, "http_error")
-    return JSONResponse({"message": message, "code": code}, error.status_code, error.headers)
+    return ErrorAnswer(error.status_code, code, message, headers=error.headers)
 
 
 def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Response:
@@ -119,7 +141,7 @@ def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Respon
         headers["www-authenticate"] = "Bearer"
     if status in (429, 503):
         headers["retry-after"] = str(getattr(error, "retry_after_s", None) or _DEFAULT_RETRY_AFTER_S)
-    return JSONResponse({"message": message, "code": code, **place}, status, headers)
+    return ErrorAnswer(status, code, message, place, headers)
 
 
 def _without_message(error: Exception) -> tuple[type[Exception], Exception, Any]:

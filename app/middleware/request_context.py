@@ -17,6 +17,8 @@ class RequestContext:
     request_id: str = ""
     row_count: int | None = None
     """Rows of a request that embeds, once its body is parsed; None for every other request."""
+    error_code: str = ""
+    """Code of the error that the request is answered with, as in its body."""
 
     def attach(self, scope: Scope) -> None:
         scope.setdefault("state", {})["context"] = self

@@ -69,6 +69,7 @@ class RequestTelemetry:
             "method": method,
             "route": route,
             "status": status,
+            **({"code": context.error_code} if context.error_code else {}),
             "rows": rows,
             "total_ms": round(1000 * seconds, 2),
             **{f"{stage}_ms": round(1000 * duration, 2) for stage, duration in stages.items()},

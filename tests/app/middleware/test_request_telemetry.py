@@ -27,6 +27,19 @@ async def test_one_line_per_request_without_its_contents(
     assert vars(record)["device_ms"] >= 0
 
 
+async def test_the_line_of_a_refused_request_has_the_code_of_its_answer(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger=LOGGER):
+        for body in (b"{", b'{"texts": []}', b'{"images": ["SECRET"]}'):
+            answer = await client.post("/embed/image", content=body)
+            (record,) = [record for record in caplog.records if record.name == LOGGER]
+            assert vars(record)["code"] == answer.json()["code"]
+            assert f" status={answer.status_code} code={answer.json()['code']} rows=" in record.getMessage()
+            assert "SECRET" not in str(vars(record))
+            caplog.clear()
+
+
 async def test_probes_are_for_debugging_only(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger=LOGGER):
         for path in ("/health/ready", "/metrics", "/ping"):
@@ -42,7 +55,7 @@ async def test_an_unknown_path_is_not_repeated(
     with caplog.at_level(logging.INFO, logger=LOGGER):
         await client.get(path, headers={b"x-request-id": b"a b\xe9"})
     (record,) = [record for record in caplog.records if record.name == LOGGER]
-    assert record.getMessage().startswith("method= route=unmatched status=404 rows=0")
+    assert record.getMessage().startswith("method= route=unmatched status=404 code=not_found rows=0")
     assert record.getMessage().endswith("request_id=a?b?")
     assert "SECRET" not in str(vars(record))
 
