@@ -17,6 +17,7 @@ from app.cli.options import (
     example,
     no_cache,
     plain,
+    require_folder_of,
     server,
     settings_options,
     strict_images,
@@ -131,6 +132,7 @@ def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, ve
     from model.data.image_source import ImageSource
     from model.heads.adapter import FACTS_FILE, load_adapter
 
+    require_folder_of(output)
     loaded = load_adapter(adapter)
     found = find_files(paths, verbose=verbose, strict=strict)
     files = found.files

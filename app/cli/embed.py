@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.options import api_key, example, no_cache, plain, server, settings_options, strict_images, take_settings
+from app.cli.options import (
+    api_key,
+    example,
+    no_cache,
+    plain,
+    require_folder_of,
+    server,
+    settings_options,
+    strict_images,
+    take_settings,
+)
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +41,7 @@ verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file th
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: .npz or .parquet",
 )
 @plain
@@ -65,8 +75,7 @@ def embed(paths: tuple[Path, ...], texts: tuple[str, ...], output: Path, **given
         raise click.UsageError("name at least one PATH or --text")
     if output.suffix not in (".npz", ".parquet"):
         raise click.UsageError("--output must end in .npz or .parquet")
-    if not output.parent.is_dir():
-        raise click.UsageError("--output names a file in a folder that does not exist")
+    require_folder_of(output)
     from app.cli.embedders import EXIT_SOME_FAILED
 
     if embed_into_file(paths, texts, output, take_settings(given), **given):

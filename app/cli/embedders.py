@@ -1,6 +1,5 @@
 """Embedders of the commands: with an engine in this process, or with a server."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import IO, Any
 
 import click
 
+from app.cli.options import shown
 from app.inference.model_loader import find_model, load_engine
 from app.settings import Settings
 from model.checkpoints.release_folder import find_release_folder
@@ -104,11 +104,14 @@ def _open_cache(settings: Settings, model: str) -> EmbeddingCache:
     return EmbeddingCache(settings.cache_dir.expanduser() / "embeddings", model)
 
 
-def find_files(paths: Sequence[Path], *, verbose: bool = False, strict: bool = False) -> FoundImages:
+def find_files(
+    paths: Sequence[Path], *, output: Path | None = None, verbose: bool = False, strict: bool = False
+) -> FoundImages:
     """Find the image files among named files and in folders, and say on stderr what is skipped and what is left out.
 
     Args:
         paths: files and folders; see `model.data.image_files.find_images`.
+        output: a folder whose files the command writes, and that is not read.
         verbose: whether to name each skipped file; default False counts them by reason.
         strict: whether a file that cannot be read ends the command; default False lists it.
 
@@ -116,14 +119,15 @@ def find_files(paths: Sequence[Path], *, verbose: bool = False, strict: bool = F
         NoImages: nothing is left to read. No such error without `paths`.
         ImageDecodeError: a file or folder cannot be read and `strict`; the sentence names it.
     """
-    found = find_images(paths, progress=True)
+    found = find_images(paths, output=output, progress=True)
     if verbose:
         for path, reason in found.skipped:
             click.echo(f"skipped {shown(path)}: {reason}", err=True)
     if found.skipped:
         click.echo(found.summary, err=True)
-    for path, reason in found.unreadable[: int(strict)]:
-        raise ImageDecodeError(f"{shown(path)}: {reason}")
+    if strict and found.unreadable:
+        path, reason = found.unreadable[0]
+        raise ImageDecodeError(f"{path}: {reason}")
     list_left_out(found.unreadable)
     if paths and not found.files:
         looked_at = ", ".join(map(shown, paths)) if len(paths) <= MOST_NAMED_PATHS else f"{len(paths)} paths"
@@ -153,9 +157,3 @@ def list_left_out(reasons: Iterable[tuple[object, str]]) -> None:
     """Write one line per input that is left out to stderr: its name and the reason."""
     for name, reason in reasons:
         click.echo(f"left out {shown(name)}: {reason}", err=True)
-
-
-def shown(name: object) -> str:
-    """A name for a line of text: what a terminal cannot show, or would obey, is replaced."""
-    text = os.fsencode(str(name)).decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

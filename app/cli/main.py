@@ -14,7 +14,7 @@ from app.cli.embed import embed
 from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
 from app.cli.info import info
-from app.cli.options import example
+from app.cli.options import example, shown
 from app.cli.render import render
 from app.cli.serve import serve
 from model.errors import MedImageInsightError
@@ -29,7 +29,7 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except MedImageInsightError as error:
-            click.echo(f"medimageinsight: {error}", err=True)
+            click.echo(f"medimageinsight: {shown(error)}", err=True)
             sys.exit(EXIT_FAILED)
 
 

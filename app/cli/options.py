@@ -1,6 +1,7 @@
 """Flags of the commands: made from the settings, made from options dataclasses, and shared by several commands."""
 
 import dataclasses
+import os
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -42,6 +43,18 @@ api_key = click.option(
 def example(*lines: str) -> str:
     """The end of a command's help text: examples, one per line."""
     return "Example:\n\n\b\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def shown(text: object) -> str:
+    """A text for a line on a terminal: what it cannot show, or would obey, is replaced."""
+    characters = os.fsencode(str(text)).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in characters)
+
+
+def require_folder_of(output: Path) -> None:
+    """Raise UsageError if the folder of an output file does not exist."""
+    if not output.parent.is_dir():
+        raise click.UsageError("--output names a file in a folder that does not exist")
 
 
 def settings_options(*names: str) -> Decorator:

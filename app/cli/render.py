@@ -85,7 +85,7 @@ def render(
     from model.data.picture_files import PictureOptions, picture_names, write_pictures
     from model.imaging.preprocessing import Standardization
 
-    found = find_files(paths, verbose=verbose)
+    found = find_files(paths, output=output, verbose=verbose)
     options = PictureOptions(
         settings.max_image_pixels,
         Rendering(frame, axis, dicom_window),

@@ -13,6 +13,7 @@ from model.data.file_content import DICOMDIR, HEAD_BYTES, is_dicom, kind_without
 
 HIDDEN_FOLDER = "hidden folder"
 LINKED_FOLDER = "link to a folder"
+OUTPUT_FOLDER = "output folder"
 SHOW_PROGRESS_AFTER_S = 1.0
 _NOT_A_FILE = "neither a regular file nor a folder"
 _NAMED_DICOMDIR = "the file is a DICOMDIR, which lists other files and has no picture: name its folder instead"
@@ -38,13 +39,13 @@ class FoundImages:
         if not self.skipped:
             return ""
         reasons = Counter(reason for _, reason in self.skipped)
-        folders = reasons[HIDDEN_FOLDER] + reasons[LINKED_FOLDER]
+        folders = sum(reasons[kind] for kind in (HIDDEN_FOLDER, LINKED_FOLDER, OUTPUT_FOLDER))
         counts = ((len(self.skipped) - folders, "file"), (folders, "folder"))
         what = " and ".join(f"{count} {noun}{'s' * (count > 1)}" for count, noun in counts if count)
         return f"skipped {what}: {', '.join(f'{count} {reason}' for reason, count in reasons.most_common())}"
 
 
-def find_images(paths: Iterable[Path], *, progress: bool = False) -> FoundImages:
+def find_images(paths: Iterable[Path], *, output: Path | None = None, progress: bool = False) -> FoundImages:
     """Find the images among files and in folders, subfolders included.
 
     At most `HEAD_BYTES` of each file are read, and nothing is decoded. What is not a regular file is never opened.
@@ -52,12 +53,14 @@ def find_images(paths: Iterable[Path], *, progress: bool = False) -> FoundImages
     Args:
         paths: files, each of which is taken as it is, and folders, whose images are found by their content. Hidden
             files and folders in them are skipped. A link is followed to a file in the same named folder, nowhere else.
+        output: a folder whose files the command writes. It is skipped where it lies in a named folder.
         progress: whether to count the files on stderr while a long search runs; default False.
     """
     found = FoundImages()
+    left_out = output and output.resolve()
     with tqdm(desc="files", unit="file", delay=SHOW_PROGRESS_AFTER_S, leave=False, disable=not progress) as bar:
         for path in paths:
-            for file, reason, is_failure in _walk(path) if path.is_dir() else [_named_file(path)]:
+            for file, reason, is_failure in _walk(path, left_out) if path.is_dir() else [_named_file(path)]:
                 bar.update()
                 if not reason:
                     found.files.append(file)
@@ -81,7 +84,7 @@ def _named_file(path: Path) -> _Finding:
     return path, _NAMED_DICOMDIR if is_directory else "", True
 
 
-def _walk(root: Path) -> Iterator[_Finding]:
+def _walk(root: Path, left_out: Path | None) -> Iterator[_Finding]:
     """Look at everything below a folder, in the order of the names, without recursion: a tree may be very deep."""
     top = root.resolve()
     waiting: list[os.DirEntry[str]] = []
@@ -97,11 +100,13 @@ def _walk(root: Path) -> Iterator[_Finding]:
                 yield path, HIDDEN_FOLDER if entry.is_dir(follow_symlinks=False) else "hidden file", False
             elif entry.is_symlink():
                 yield path, _why_not_followed(path, top) or _why_skipped(path), False
-            elif entry.is_dir(follow_symlinks=False):
+            elif not entry.is_dir(follow_symlinks=False):
+                yield path, _why_skipped(path), False
+            elif path.resolve() == left_out:
+                yield path, OUTPUT_FOLDER, False
+            else:
                 kind = "folder"
                 waiting += _children(path)
-            else:
-                yield path, _why_skipped(path), False
         except OSError as error:
             yield path, _unreadable(kind, error), True
 
@@ -118,9 +123,11 @@ def _is_hidden(name: str) -> bool:
 
 
 def _why_not_followed(link: Path, top: Path) -> str:
-    """Why a symbolic link is not followed; "" for a link to a file below `top`."""
+    """Why a symbolic link is not followed; "" for a link to a file below `top`. Raises PermissionError."""
     try:
         target = link.resolve(strict=True)
+    except PermissionError:
+        raise
     except (OSError, RuntimeError):  # Python 3.11 raises RuntimeError for a loop of links
         return "broken link"
     if target.is_dir():

@@ -1,5 +1,7 @@
 """Image files to PNG files of what the image encoder gets of them."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -70,10 +72,10 @@ def write_pictures(
         threads: number of files that are read at once.
         progress: whether to show a progress bar; default False.
     """
-    protected = {file.resolve() for file in files}
+    output = _Output(files, overwrite=options.overwrite)
 
     def write(file: Path, name: Path) -> WrittenPictures:
-        return _write_pictures_of(file, name, options, protected)
+        return _write_pictures_of(file, name, options, output)
 
     pool = ThreadPoolExecutor(threads)
     try:
@@ -96,14 +98,13 @@ def picture_names(files: Sequence[Path], roots: Sequence[Path]) -> list[Path]:
     """
     folders = [root for root in roots if root.is_dir()]
     taken: set[str] = set()
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
     names = []
     for file in files:
         folder = next((folder for folder in folders if file.is_relative_to(folder)), file.parent)
-        first = file.relative_to(folder).with_name(_stem(file.name))
-        numbered = (first.with_name(f"{first.name}-{number}") for number in count(2))
-        name = first
+        name = first = file.relative_to(folder).with_name(_stem(file.name))
         while str(name).casefold() in taken:  # some file systems ignore the case
-            name = next(numbered)
+            name = first.with_name(f"{first.name}-{next(numbers[str(first).casefold()])}")
         taken.add(str(name).casefold())
         names.append(name)
     return names
@@ -118,7 +119,7 @@ def _stem(name: str) -> str:
     return path.stem if is_suffix else name
 
 
-def _write_pictures_of(file: Path, name: Path, options: PictureOptions, protected: set[Path]) -> WrittenPictures:
+def _write_pictures_of(file: Path, name: Path, options: PictureOptions, output: "_Output") -> WrittenPictures:
     """Write the pictures of a file up to the first that fails: a header may announce any number of frames."""
     written = WrittenPictures(file)
     place, action = "", "the file cannot be read"
@@ -128,7 +129,7 @@ def _write_pictures_of(file: Path, name: Path, options: PictureOptions, protecte
         for rendering, suffix in _pictures(image, options):
             place = "" if rendering is options.rendering else f"frame {rendering.frame}: "
             png = encode_png(image.decode(rendering), options.standardization)
-            _write(name.with_name(name.name + suffix), png, protected, overwrite=options.overwrite)
+            output.write(name.with_name(name.name + suffix), png)
             written.count += 1
     except InvalidInput as error:
         written.problem = f"{place}{error}"
@@ -148,13 +149,43 @@ def _pictures(image: ImageFile, options: PictureOptions) -> Iterator[tuple[Rende
         yield replace(options.rendering, frame=frame), f".frame-{frame:0{digits}}.png"
 
 
-def _write(path: Path, png: bytes, protected: set[Path], *, overwrite: bool) -> None:
-    """Write a file; never over an image that is an input, nor over a file that exists unless `overwrite`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.resolve() in protected:
-        raise InvalidInput("the picture would replace an image that is read; choose another output folder")
-    try:
-        with path.open("wb" if overwrite else "xb") as stream:
-            stream.write(png)
-    except FileExistsError:
-        raise InvalidInput("the picture exists already, and is only replaced with --overwrite") from None
+class _Output:
+    """Writes the pictures, from several threads.
+
+    Args:
+        images: files that are never replaced.
+        overwrite: whether other files that existed before are replaced.
+    """
+
+    def __init__(self, images: Sequence[Path], *, overwrite: bool) -> None:
+        self._images, self._overwrite = {image.resolve() for image in images}, overwrite
+        self._written: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def write(self, path: Path, png: bytes) -> None:
+        """Write a file. A part of one is removed, because a later run would keep it as a picture that exists.
+
+        Raises:
+            InvalidInput: the file must not be replaced.
+            OSError: the file cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._claim(path.resolve())
+        try:
+            stream = path.open("wb" if self._overwrite else "xb")
+        except FileExistsError:
+            raise InvalidInput("the picture exists already, and is only replaced with --overwrite") from None
+        try:
+            with stream:
+                stream.write(png)
+        except OSError:
+            path.unlink()
+            raise
+
+    def _claim(self, path: Path) -> None:
+        with self._lock:
+            if path in self._images:
+                raise InvalidInput("the picture would replace an image that is read; choose another output folder")
+            if path in self._written:
+                raise InvalidInput("the picture would replace one of another image; rename one of the two images")
+            self._written.add(path)

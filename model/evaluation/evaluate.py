@@ -1,9 +1,10 @@
 """Evaluation of a model on a manifest: classification, retrieval and regression from its embeddings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from model.data.manifest import Manifest, Row
+from model.data.manifest import Manifest, Row, require_usable_rows
 from model.embedder import Embedder
 from model.engine_embedder import EngineEmbedder
 from model.errors import ManifestError
@@ -51,7 +52,7 @@ def evaluate(
         rows_to_train_on = list(train.with_split("train").rows if "train" in train.splits else train.rows)
     test_rows, unreadable = embed_rows(embedder, rows)
     if not test_rows.rows:
-        raise ManifestError(f"{manifest.path.name} has no readable image to evaluate")
+        require_usable_rows(replace(manifest, rows=(), bad_rows=tuple(unreadable)), strict=False)
     train_rows, unreadable_train = embed_rows(embedder, rows_to_train_on)
     train_rows, dropped = without_overlap(train_rows, test_rows)
     labels = find_labels(test_rows.rows, options.label_column, tuple(prompts or ()), options.multi_label)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydicom.uid import EncapsulatedPDFStorage, MediaStorageDirectoryStorage
 from app.cli.main import main
 from model.engine import EmbeddingEngine
 from tests.support.colour_engine import write_manifest
-from tests.support.console_script import run_script
+from tests.support.console_script import CHECKOUT, SCRIPT, run_script
 from tests.support.image_files.dicom import HOUNSFIELD, ct
 from tests.support.image_files.volumes import nifti
 from tests.support.samples import assert_close, damaged, image_vector, png
@@ -186,6 +187,28 @@ def test_adapter_apply_walks_and_ends_in_the_same_way(tmp_path: Path, small_rele
     assert invoke(*apply).exit_code == 0
 
 
+def test_an_output_that_cannot_be_written_ends_a_command_before_it_computes(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    for output, sentence in ((tmp_path / "no" / "out.npz", "that does not exist"), (tmp_path, "is a directory")):
+        result = invoke("embed", tmp_path, "-o", output)
+        assert (result.exit_code, sentence in result.stderr) == (2, True)
+        result = invoke("adapter", "apply", tmp_path, tmp_path, "-o", output)
+        assert (result.exit_code, sentence in result.stderr) == (2, True)
+
+
+def test_a_name_in_an_error_is_harmless_on_a_real_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "\x1b[31mred.png"
+    file.write_bytes(damaged())
+    options = ["--strict", "--no-cache", "--device", "cpu", "-o", str(tmp_path / "out.npz")]
+    controller, terminal = pty.openpty()  # click removes escape sequences wherever it does not write to a terminal
+    subprocess.run([SCRIPT, "embed", str(file), *options], env=os.environ | CHECKOUT, stderr=terminal, check=False)
+    os.close(terminal)
+    shown = os.read(controller, 10_000)
+    os.close(controller)
+    assert b"[31mred.png: the PNG image is" in shown
+    assert b"\x1b[31m" not in shown
+
+
 def test_evaluate_ends_with_status_1_if_rows_are_left_out(tmp_path: Path, small_release: Path) -> None:
     write_manifest(tmp_path, 12, noise=5)
     data = tmp_path / "test-0.csv"
@@ -198,3 +221,8 @@ def test_evaluate_ends_with_status_1_if_rows_are_left_out(tmp_path: Path, small_
     assert result.exit_code == 1
     assert "11 rows, 1 bad rows left out" in result.stderr
     assert (tmp_path / "report" / "report.json").is_file()
+    for image in tmp_path.glob("*.png"):
+        image.write_bytes(damaged())
+    result = invoke("evaluate", *model, "--data", data, *options, "--out", tmp_path / "report")
+    assert result.exit_code == 2
+    assert "test-0.csv has no usable row: row 1: the PNG image is" in result.stderr

@@ -140,7 +140,8 @@ def test_a_file_or_folder_that_the_system_does_not_give_is_a_failure(
     (tmp_path / "locked").mkdir()
     for name in ("IM1", "IM2"):
         (tmp_path / name).write_bytes(ct(HOUNSFIELD))
-    opened, listed = Path.open, os.scandir
+    (tmp_path / "into").symlink_to("locked/IM3")
+    opened, listed, resolved = Path.open, os.scandir, Path.resolve
 
     def open_file(path: Path, mode: str) -> object:
         if path.name == "IM1":
@@ -152,17 +153,33 @@ def test_a_file_or_folder_that_the_system_does_not_give_is_a_failure(
             raise PermissionError(13, "Permission denied")
         return listed(path)
 
+    def resolve(path: Path, strict: bool = False) -> Path:
+        if path.name == "into":
+            raise PermissionError(13, "Permission denied")
+        return resolved(path, strict)
+
     monkeypatch.setattr(Path, "open", open_file)
+    monkeypatch.setattr(Path, "resolve", resolve)
     monkeypatch.setattr(os, "scandir", scandir)
     found = find_images([tmp_path])
     assert [file.name for file in found.files] == ["IM2"]
     assert names(found.unreadable) == {
         "IM1": "the file cannot be read: Permission denied",
+        "into": "the file cannot be read: Permission denied",
         "locked": "the folder cannot be read: Permission denied",
     }
     assert find_images([tmp_path / "locked"]).unreadable == [
         (tmp_path / "locked", "the folder cannot be read: Permission denied")
     ]
+
+
+def test_the_output_folder_is_not_searched(tmp_path: Path) -> None:
+    for folder in ("", "pictures", "other/pictures"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "a.png").write_bytes(png())
+    found = find_images([tmp_path], output=tmp_path / "other" / ".." / "pictures")
+    assert found.files == [tmp_path / "a.png", tmp_path / "other" / "pictures" / "a.png"]
+    assert found.summary == "skipped 1 folder: 1 output folder"
 
 
 def test_a_very_deep_tree_is_searched_to_its_end(tmp_path: Path) -> None:

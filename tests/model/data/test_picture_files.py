@@ -1,5 +1,7 @@
 """Image files to PNG files: their names, and what is never overwritten."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,13 @@ def series(tmp_path: Path) -> Path:
 )
 def test_a_picture_has_the_name_of_its_file_and_no_two_have_the_same(names: list[str], wanted: list[str]) -> None:
     assert [str(name) for name in picture_names([Path("scans") / name for name in names], [])] == wanted
+
+
+def test_many_files_of_one_name_are_named_at_once() -> None:
+    files = [Path(f"scans/ST{number}/IM1") for number in range(20_000)]
+    names = picture_names(files, files)  # quadratic time would take minutes
+    assert [str(name) for name in names[:3]] == ["IM1", "IM1-2", "IM1-3"]
+    assert len({str(name) for name in names}) == len(files)
 
 
 def test_the_folders_below_a_named_folder_are_kept(tmp_path: Path) -> None:
@@ -121,6 +130,35 @@ def test_an_image_is_never_replaced_by_its_picture(tmp_path: Path) -> None:
         (written,) = write([tmp_path / "a.png"], folder, overwrite=True)
         assert "would replace an image that is read" in written.problem
     assert (tmp_path / "a.png").read_bytes() == grey
+
+
+def test_no_two_pictures_of_a_run_have_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(ct(FRAMES))
+    (tmp_path / "a.frame-00.png").write_bytes(png())
+    first, second = write(
+        [tmp_path / "a", tmp_path / "a.frame-00.png"], tmp_path / "out", every_frame=True, overwrite=True
+    )
+    assert sorted(problem for problem in (first.problem, second.problem) if problem) in (
+        ["the picture would replace one of another image; rename one of the two images"],
+        ["frame 0: the picture would replace one of another image; rename one of the two images"],
+    )
+    assert first.count + second.count == len(list((tmp_path / "out").iterdir()))
+
+
+def test_no_part_of_a_picture_stays_on_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    code = f"""
+import resource, signal
+from pathlib import Path
+from model.data.picture_files import PictureOptions, write_pictures
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+folder = Path({str(tmp_path)!r})
+print(next(write_pictures([folder / "a.png"], [folder / "out" / "a"], PictureOptions(10_000), threads=1)).problem)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "the picture cannot be written: File too large\n"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
