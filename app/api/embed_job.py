@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.api.params import Params, parse_query
+from app.api.params import Params, parse_strings
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.items import EmbedOptions, Item
 
@@ -27,9 +27,13 @@ class EmbedJob:
     ignored_params: Sequence[str] = ()
 
     @classmethod
-    def from_files(cls, images: Sequence[bytes], texts: Sequence[str], query: Mapping[str, str]) -> "EmbedJob":
-        """A job from image files and texts: the first of each make up row 0. Parameters come from the URL's query."""
-        params, ignored = parse_query(query, Params)
+    def from_files(cls, images: Sequence[bytes], texts: Sequence[str], sent: Mapping[str, str]) -> "EmbedJob":
+        """A job from image files and texts, of which the first of each make up row 0, and the parameters sent.
+
+        Raises:
+            RequestInvalid: a parameter is wrong.
+        """
+        params, ignored = parse_strings(sent, Params)
         return cls(
             max(len(images), len(texts)),
             [Item(row, image) for row, image in enumerate(images)],

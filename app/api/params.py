@@ -11,6 +11,7 @@ from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Axis, Rendering, Window
 
 MAX_STANDARDIZATION_PIXELS = 4096  # per side, so 50 MB per image
+MAX_FRAME = 2**31 - 1  # NumberOfFrames of DICOM is a 32-bit integer string (PS3.5, section 6.2)
 
 
 def _boolean(value: Any) -> Any:
@@ -32,10 +33,10 @@ def parse_window(value: Any) -> Window:
         if value in WINDOWS:
             return WINDOWS[value]
         raise ValueError(f"the name of the window is unknown; known names are {', '.join(WINDOWS)}")
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
     try:
         center, width = (float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("the window must be a name or [center, width]") from None
     if not (math.isfinite(center) and math.isfinite(width) and width > 0):
         raise ValueError("center and width must be finite, and width greater than 0")
@@ -64,6 +65,7 @@ class ImageParams(BaseModel):
     frame: Annotated[int, Field(strict=True)] | None = Field(
         None,
         ge=0,
+        le=MAX_FRAME,
         description="Frame of a DICOM file, page of a TIFF file, or slice of a NIfTI or NRRD volume, counted from "
         "0; null takes the first frame or page, and the middle slice of a volume",
     )
@@ -128,14 +130,14 @@ def ignored_params(document: Any, model: type[ImageParams] = Params) -> tuple[st
     return tuple(name for name in params or () if name not in model.model_fields)
 
 
-def parse_query(query: Mapping[str, str], model: type[AnyParams]) -> tuple[AnyParams, tuple[str, ...]]:
-    """Parse the parameters in a URL's query, for bodies that cannot carry them.
+def parse_strings(sent: Mapping[str, str], model: type[AnyParams]) -> tuple[AnyParams, tuple[str, ...]]:
+    """Parse the parameters in a URL's query or a form's fields, for bodies that are not JSON.
 
     Returns:
-        The parameters, and the names in the query that are not parameters.
+        The parameters, and the names that are not parameters.
 
     Raises:
         RequestInvalid: a value is wrong; the message names the parameter.
     """
-    known = {name: value for name, value in query.items() if name in model.model_fields}
-    return validated(model, known, from_strings=True), tuple(name for name in query if name not in known)
+    known = {name: value for name, value in sent.items() if name in model.model_fields}
+    return validated(model, known, from_strings=True), tuple(name for name in sent if name not in known)

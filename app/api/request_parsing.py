@@ -1,8 +1,9 @@
-"""From the bytes of a request to one `EmbedJob`: JSON, a raw image, a form with files, or plain text."""
+"""From the bytes of a request to its job: JSON, a raw image, a form with files, or plain text."""
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import orjson
 from starlette.datastructures import FormData, UploadFile
@@ -11,11 +12,12 @@ from starlette.requests import Request
 
 from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
 from app.api.embed_job import EmbedJob, check_row_count
-from app.api.params import ImageParams, Params
-from app.api.render.schema import RenderJob, RenderParams, parse_render
+from app.api.render.schema import RenderJob, parse_render
 from app.api.validation import check_has_one_of
 from app.errors import ContentTypeUnsupported, RequestInvalid, TooManyRows
 from app.settings import Settings
+
+Job = TypeVar("Job", EmbedJob, RenderJob)
 
 MAX_FORM_FIELDS = 16
 RAW_IMAGE_TYPES = ("image/", "application/dicom", "application/octet-stream", "application/gzip", "application/x-nifti")
@@ -30,22 +32,24 @@ async def read_table(request: Request, settings: Settings) -> EmbedJob:
         return EmbedJob.from_files(images, texts, request.query_params).without_frames()
     if not is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor multipart/form-data.")
-    return parse_table(await read_json(request), max_rows=settings.max_rows, columns=COLUMNS).without_frames()
+    job = parse_table(await read_json(request), max_rows=settings.max_rows, columns=COLUMNS).without_frames()
+    return ignoring_query(job, request)
 
 
 async def read_images(request: Request, settings: Settings) -> EmbedJob:
     """Read a JSON body in the Azure schema with an image column, one raw image, or a form with image files."""
     if is_json(content_type(request)):
-        return parse_table(await read_json(request), max_rows=settings.max_rows, columns=["image"])
-    images, params = await _read_files(request, settings, Params)
+        job = parse_table(await read_json(request), max_rows=settings.max_rows, columns=["image"])
+        return ignoring_query(job, request)
+    images, params = await _read_files(request, settings)
     return EmbedJob.from_files(images, [], params)
 
 
 async def read_one_image(request: Request, settings: Settings) -> RenderJob:
     """Read a request that `read_images` would read, if it has one image; for `/render`."""
     if is_json(content_type(request)):
-        return parse_render(await read_json(request), max_rows=settings.max_rows)
-    images, params = await _read_files(request, settings, RenderParams)
+        return ignoring_query(parse_render(await read_json(request), max_rows=settings.max_rows), request)
+    images, params = await _read_files(request, settings)
     return RenderJob.from_files(images, params)
 
 
@@ -60,8 +64,15 @@ async def read_texts(request: Request, settings: Settings) -> EmbedJob:
     document = await read_json(request)
     check_has_one_of(document, ("input_data", "texts"))
     if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
-        return parse_texts(document, max_rows=settings.max_rows).without_frames()
-    return parse_table(document, max_rows=settings.max_rows, columns=["text"]).without_frames()
+        job = parse_texts(document, max_rows=settings.max_rows)
+    else:
+        job = parse_table(document, max_rows=settings.max_rows, columns=["text"])
+    return ignoring_query(job.without_frames(), request)
+
+
+def ignoring_query(job: Job, request: Request) -> Job:
+    """The job of a JSON body, with the names in the URL's query among the ignored ones: its params are in the body."""
+    return replace(job, ignored_params=(*job.ignored_params, *request.query_params))
 
 
 def content_type(request: Request) -> str:
@@ -103,18 +114,15 @@ async def _read_body(request: Request) -> bytes:
     return body
 
 
-async def _read_files(
-    request: Request, settings: Settings, model: type[ImageParams]
-) -> tuple[list[bytes], Mapping[str, str]]:
+async def _read_files(request: Request, settings: Settings) -> tuple[list[bytes], Mapping[str, str]]:
     """The image files of a body that is not JSON, and its parameters.
 
-    They come from the query and from the fields of a form; the query has priority. Other fields are left out.
+    They come from the query and from the fields of a form; the query has priority.
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
         images, fields = await _read_form(request, settings, with_texts=False)
-        known = {name: value for name, value in fields if name in model.model_fields}
-        return images, {**known, **request.query_params}
+        return images, {**dict(fields), **request.query_params}
     if kind.startswith(RAW_IMAGE_TYPES):
         return [await _read_body(request)], request.query_params
     raise ContentTypeUnsupported(
@@ -127,11 +135,12 @@ async def _read_form(
     request: Request, settings: Settings, *, with_texts: bool
 ) -> tuple[list[bytes], list[tuple[str, str]]]:
     """The image files of a form, and the names and values of its fields: with texts, only fields named `text`."""
+    max_fields = settings.max_rows if with_texts else MAX_FORM_FIELDS
     parser = MultiPartParser(
         request.headers,
         request.stream(),
         max_files=settings.max_rows,
-        max_fields=settings.max_rows if with_texts else MAX_FORM_FIELDS,
+        max_fields=max_fields,
         max_part_size=settings.max_body_bytes,
     )
     parser.spool_max_size = settings.max_body_bytes  # images may show patients: none is written to a disk
@@ -139,7 +148,9 @@ async def _read_form(
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many"):
-            raise TooManyRows(f"The form has more than the {settings.max_rows} parts that are allowed.") from error
+            raise TooManyRows(
+                f"The form has more parts than the {settings.max_rows} files and {max_fields} fields that are allowed."
+            ) from error
         raise RequestInvalid("The form cannot be read as multipart/form-data with image files.") from error
     try:
         files, fields = _form_parts(form, with_texts=with_texts)

@@ -42,4 +42,4 @@ def validated(model: type[Model], document: Any, *, from_strings: bool = False) 
         place = ".".join(str(part) for part in first["loc"])
         reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         what = "is missing" if first["type"] == "missing" else f"is wrong: {reason[0].lower()}{reason[1:]}"
-        raise RequestInvalid(f"{place or 'The query'} {what}.") from None
+        raise RequestInvalid(f"{place or 'The set of parameters'} {what}.") from None

@@ -32,7 +32,7 @@ _REQUEST_ID = {
 }
 _FRAMES = {
     "x-frames": {
-        "description": "Number of frames or pages of the file, or of slices of a volume across `axis`.",
+        "description": "Number of frames or pages that `frame` can choose, or of slices of a volume across `axis`.",
         "schema": {"type": "integer", "minimum": 1},
     }
 }

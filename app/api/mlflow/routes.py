@@ -7,7 +7,7 @@ from app.api.azure.schema import parse_table
 from app.api.dependencies import ModelDependency, ServiceDependency
 from app.api.documentation import operations
 from app.api.mlflow.schema import MLFLOW_FORMS, is_mlflow, parse_data_frame
-from app.api.request_parsing import content_type, is_json, read_json, read_table
+from app.api.request_parsing import content_type, ignoring_query, is_json, read_json, read_table
 from app.api.responses import answer_job
 from app.api.validation import check_has_one_of
 
@@ -22,8 +22,6 @@ async def invocations(request: Request, service: ServiceDependency, model: Model
         return await answer_job(request, service, model, await read_table(request, settings))
     document = await read_json(request)
     check_has_one_of(document, ("input_data", *sorted(MLFLOW_FORMS)))
-    if not is_mlflow(document):
-        job = parse_table(document, max_rows=settings.max_rows).without_frames()
-        return await answer_job(request, service, model, job)
-    job = parse_data_frame(document, max_rows=settings.max_rows).without_frames()
-    return await answer_job(request, service, model, job, wrapped_in="predictions")
+    wrapped_in, parse = ("predictions", parse_data_frame) if is_mlflow(document) else ("", parse_table)
+    job = ignoring_query(parse(document, max_rows=settings.max_rows).without_frames(), request)
+    return await answer_job(request, service, model, job, wrapped_in=wrapped_in)

@@ -20,7 +20,7 @@ class PngResponse(Response):
 
 @router.post("/render", response_class=PngResponse, **operations.render_route())
 async def render(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
-    """Decode one image, and answer the picture that the encoder gets, before it is resized to the encoder's input.
+    """Decode one image, and return the picture that the encoder gets, before it is resized to the encoder's input.
 
     The image comes as in `/embed/image`. Parameters of a file or a form come from the query or the form's fields.
     """

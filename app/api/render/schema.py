@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field
 
 from app.api.azure.schema import InputData, table_items
-from app.api.params import Flag, ImageParams, ignored_params, parse_query
+from app.api.params import Flag, ImageParams, ignored_params, parse_strings
 from app.api.validation import validated
 from app.errors import RequestInvalid
 from app.inference.items import EmbedOptions, Item
@@ -53,13 +53,13 @@ class RenderJob:
     ignored_params: Sequence[str] = ()
 
     @classmethod
-    def from_files(cls, images: Sequence[bytes], query: Mapping[str, str]) -> "RenderJob":
-        """A job from the image files of a body, and the parameters outside it.
+    def from_files(cls, images: Sequence[bytes], sent: Mapping[str, str]) -> "RenderJob":
+        """A job from image files, and the parameters sent.
 
         Raises:
             RequestInvalid: a parameter is wrong, or there is more than one image.
         """
-        params, ignored = parse_query(query, RenderParams)
+        params, ignored = parse_strings(sent, RenderParams)
         return cls(Item(0, _only(images)), params, ignored)
 
     @property

@@ -58,6 +58,8 @@ def test_a_window_is_a_name_or_two_numbers(sent: Any) -> None:
         ([40, 0], "width greater than 0"),
         ([float("nan"), 80], "must be finite"),
         (40, "the window must be a name or .center, width."),
+        ([10**400, 1], "the window must be a name or .center, width."),
+        ({"40": 1, "80": 2}, "the window must be a name or .center, width."),
     ],
 )
 def test_values_that_are_not_a_window(sent: Any, reason: str) -> None:

@@ -108,7 +108,7 @@ async def test_more_files_than_rows_are_allowed(engine: EmbeddingEngine) -> None
         files = [("f", ("a", png()))] * 3
         assert len((await client.post("/embed/image", files=files)).json()) == 3
         answer = await client.post("/embed/image", files=[*files, files[0]])
-        assert_refused(answer, 413, "too_many_rows", "more than the 3 parts")
+        assert_refused(answer, 413, "too_many_rows", "more parts than the 3 files and 16 fields")
 
 
 async def test_a_plain_text_that_is_not_utf_8(client: httpx.AsyncClient) -> None:

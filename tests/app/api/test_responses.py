@@ -96,6 +96,13 @@ async def test_unknown_params_are_listed_in_a_header_that_they_cannot_split(
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/embed", "/embed/text", "/invocations"])
+async def test_the_query_beside_json_is_ignored_by_name(path: str, client: httpx.AsyncClient) -> None:
+    body = table(["text"], [[TEXT]], params={"layout": "rows", "speed": 1})
+    answer = await client.post(f"{path}?frame=9&api-version=1", json=body)
+    assert answer.headers["x-ignored-params"] == "speed, frame, api-version"
+
+
 async def test_without_unknown_params_there_is_no_such_header(client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed", json=table(["text"], [[TEXT]], params={"layout": "rows"}))
     assert "x-ignored-params" not in answer.headers

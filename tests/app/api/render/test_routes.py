@@ -128,6 +128,11 @@ async def test_parameters_that_do_not_change_the_picture_are_ignored_by_name(cli
     assert answer.headers["x-ignored-params"] == "normalize, layout"
     answer = await client.post("/render?api-version=1", content=png(), headers=RAW)
     assert answer.headers["x-ignored-params"] == "api-version"
+    answer = await client.post("/render?frame=9", json=table(["image"], [[encoded(SERIES)]]))
+    assert answer.headers["x-ignored-params"] == "frame"
+    misspelt = {"dicom_windows": "lung", "standardized": "true"}
+    answer = await client.post("/render", files={"file": SERIES}, data=misspelt)
+    assert answer.headers["x-ignored-params"] == "dicom_windows"
     answer = await client.post("/render", content=png(), headers=RAW)
     assert "x-ignored-params" not in answer.headers
 
@@ -173,8 +178,9 @@ async def test_a_body_without_an_image(body: dict[str, Any], status: int, code: 
 async def test_nothing_of_a_header_or_a_name_is_repeated(client: httpx.AsyncClient) -> None:
     comment = saved(picture(), "GIF", comment=SECRET.encode())
     for data in (SERIES, comment):
-        answer = await client.post("/render", files={SECRET: (f"{SECRET}.dcm", data)}, data={SECRET: SECRET})
+        answer = await client.post("/render", files={SECRET: (f"{SECRET}.dcm", data)}, data={"note": SECRET})
         assert answer.status_code == 200
+        assert answer.headers["x-ignored-params"] == "note"
         assert SECRET.encode() not in answer.content
         assert SECRET not in str(answer.headers)
 
