@@ -94,6 +94,8 @@ def read_image_pixel(dataset: Any, keyword: str, max_pixels: int) -> ImagePixel:
         bits = _FLOAT_BITS[keyword]
         return ImagePixel(keyword, rows, columns, samples, photometric, planar, bits, bits, 0, is_signed=True)
     allocated, stored, lowest = _bits(dataset)
+    if allocated == 1 and samples == 3:
+        raise ImageFormatUnsupported("the DICOM file has colours of one bit (BitsAllocated 1); send it with 8 bits")
     is_signed = required_integer(dataset, "PixelRepresentation") == 1
     return ImagePixel(keyword, rows, columns, samples, photometric, planar, allocated, stored, lowest, is_signed)
 

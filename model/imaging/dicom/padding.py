@@ -28,6 +28,8 @@ def padding_mask(stored: Values, dataset: Any, *, cells: Values | None, is_lossy
     if prefix:
         return _between(stored, bounds)
     integers = [int(bound) for bound in bounds]
+    if stored.dtype.kind == "i":  # the padding of signed values is SS (PS3.6), which implicit VR reads as US
+        integers = [bound - 2**16 if 2**15 <= bound < 2**16 else bound for bound in integers]
     limits = [int(limit) for limit in stored_range(stored, dataset)]
     allocated = max(8 * stored.dtype.itemsize, int(elements.number(dataset, "BitsAllocated", 0)))
     fitting = _fitting(integers, limits, allocated)

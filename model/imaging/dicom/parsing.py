@@ -13,10 +13,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pydicom import config
-from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -33,7 +32,7 @@ from model.imaging.limits import MAX_VOLUME_BYTES
 Value = TypeVar("Value")
 
 MAX_READS = 300_000  # of a header; an element takes two or three, so that this is nearly a second of CPU time
-PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_PIXEL_KEYWORDS = {0x7FE0_0010: "PixelData", 0x7FE0_0008: "FloatPixelData", 0x7FE0_0009: "DoubleFloatPixelData"}
 _PREFIX_PLACE, _PREFIX, _UNDEFINED_LENGTH = slice(128, 132), b"DICM", 0xFFFFFFFF
 _VALUE_REPRESENTATIONS = frozenset(vr.value.encode() for vr in VR)
 
@@ -43,7 +42,7 @@ class PixelElement:
     """Where the value of the pixel data element lies in the file.
 
     Args:
-        keyword: one of `PIXEL_KEYWORDS`.
+        keyword: PixelData, FloatPixelData or DoubleFloatPixelData.
         vr: value representation as written; None in implicit VR.
         start: first byte of the value.
         length: bytes of the value; None where it is undefined, which means that the pixel data is encapsulated.
@@ -84,6 +83,12 @@ def parse(data: bytes, keywords: tuple[str, ...]) -> ParsedFile:
     _silence_pydicom()
     stream = BoundedStream(data)
     return guarded(stream, lambda: _parse(stream, data, keywords))
+
+
+@cache
+def tags(keywords: tuple[str, ...]) -> list[BaseTag | int]:
+    """The tags of elements, which pydicom searches in the data dictionary."""
+    return [Tag(keyword) for keyword in keywords]
 
 
 def guarded(stream: "BoundedStream", read: Callable[[], Value]) -> Value:
@@ -138,8 +143,8 @@ def _read_elements(
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         nonlocal found
-        keyword = keyword_for_tag(Tag(tag))
-        if keyword not in PIXEL_KEYWORDS:
+        keyword = _PIXEL_KEYWORDS.get(tag)
+        if keyword is None:
             return False
         found = PixelElement(keyword, vr, stream.tell(), None if length == _UNDEFINED_LENGTH else length)
         return True
@@ -149,7 +154,7 @@ def _read_elements(
         encoding == ImplicitVRLittleEndian,
         encoding != ExplicitVRBigEndian,
         stop_when=at_pixels,
-        specific_tags=[Tag(keyword) for keyword in keywords],
+        specific_tags=tags(keywords),
     )
     return dataset, found
 
@@ -178,16 +183,32 @@ def _inflate(deflated: bytes) -> bytes:
     return inflated
 
 
-class BoundedStream(io.BytesIO):
-    """A stream that ends after MAX_READS reads."""
+@dataclass
+class StepLimit:
+    """How many more steps reading may take. Several streams may have the same limit.
 
-    def __init__(self, data: bytes) -> None:
+    Args:
+        left: the number of steps; negative if reading would take more.
+    """
+
+    left: int = MAX_READS
+
+
+class BoundedStream(io.BytesIO):
+    """A stream that ends when its steps are used up; each read is one.
+
+    Args:
+        data: the bytes.
+        limit: the steps; default: `MAX_READS`.
+    """
+
+    def __init__(self, data: bytes, limit: StepLimit | None = None) -> None:
         super().__init__(data)
-        self._reads = 0
+        self._limit = limit or StepLimit()
 
     @property
     def is_exhausted(self) -> bool:
-        return self._reads > MAX_READS
+        return self._limit.left < 0
 
     def refill(self, data: bytes) -> None:
         """Replace the bytes, of which those in front of the current position are unchanged."""
@@ -196,8 +217,8 @@ class BoundedStream(io.BytesIO):
         self.seek(position)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._reads += 1
-        if self.is_exhausted:
+        self._limit.left -= 1
+        if self._limit.left < 0:
             raise EOFError
         return super().read(size)
 

@@ -63,5 +63,7 @@ def _render_supplemental(stored: Values, padding: Mask | None, dataset: Any, win
     coloured: Mask = stored >= palette.first
     not_grey = coloured if padding is None else coloured | padding
     greys = _render_monochrome(stored, None if not_grey.all() else not_grey, dataset, window)
+    if padding is not None:
+        greys[padding] = 0
     pixels: Pixels = np.where(coloured[..., np.newaxis], palette(stored), greys[..., np.newaxis])
     return pixels

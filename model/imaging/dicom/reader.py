@@ -4,8 +4,10 @@ Error messages contain nothing of a header except the names of its SOP class and
 """
 
 from PIL import Image
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from model.imaging.dicom import frames
+from model.imaging.dicom.functional_groups import FunctionalGroups
 from model.imaging.dicom.header import Header, read_header
 from model.imaging.dicom.pixel_data.reader import PixelData
 from model.imaging.dicom.pixels import render_frame
@@ -26,6 +28,8 @@ class DicomFile:
 
     def __init__(self, header: Header, max_pixels: int) -> None:
         self._dataset = header.dataset
+        self._groups = FunctionalGroups(header.dataset)
+        self.inflates = header.file.syntax == DeflatedExplicitVRLittleEndian
         self._pixel_data = PixelData(
             header.file,
             header.element,
@@ -55,6 +59,6 @@ class DicomFile:
         """
         index = frames.choose(self._dataset, rendering)
         stored = self._pixel_data.frame(index)
-        dataset = frames.merge_functional_groups(self._dataset, index)
+        dataset = self._groups.header(index)
         pixels = render_frame(stored.values, dataset, rendering.window, cells=stored.cells, is_lossy=stored.is_lossy)
         return Image.fromarray(pixels)

@@ -26,7 +26,7 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file, or a frame of one in a file of ours.
+    """A published file, or a published encoded frame in a file that the tests make.
 
     Args:
         name: name of the file, for people.

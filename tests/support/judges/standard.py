@@ -33,8 +33,8 @@ class Table:
 def expanded(segments: list[int]) -> NDArray[np.uint16]:
     """The entries of a segmented palette (C.7.9.2). Each segment is an opcode, a length and its data.
 
-    Segments are discrete (0: the entries follow), linear (1: the last entry follows, the ones before lie on a line from
-    the entry before the segment) or indirect (2: so many segments again, from an offset of two words).
+    A discrete segment (0) has the entries. A linear one (1) has the last entry; those before it lie on a line that
+    begins at the entry before the segment. An indirect one (2) names the offset, in two words, of segments to repeat.
     """
     entries: list[float] = []
     _expand(segments, 0, None, entries)

@@ -4,6 +4,7 @@ The number of entries in the descriptor bounds what is expanded: a few segments 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,18 @@ def read_segmented_table(dataset: Any, descriptor_keyword: str, data_keyword: st
     descriptor = read_descriptor(dataset, descriptor_keyword, signed=signed)
     for item_bytes in (1, 2) if descriptor.bits <= 8 else (2, 1):
         values = elements.data(dataset, data_keyword, item_bytes, _MAX_ITEMS)
-        expanded = _expand(values.tolist(), item_bytes, descriptor.entries)
+        expanded = _expand(values.tobytes(), values.dtype, descriptor.entries)
         if expanded is not None:
-            return LookupTable(descriptor, np.array(expanded, values.dtype), data_keyword)
+            return LookupTable(descriptor, np.frombuffer(expanded, values.dtype), data_keyword)
     raise elements.unreadable(data_keyword, "segments that give all entries of the table were expected")
 
 
-def _expand(values: list[int], item_bytes: int, count: int) -> list[int] | None:
+@lru_cache(maxsize=8)  # the frames of a file share its three tables
+def _expand(data: bytes, kind: "np.dtype[Any]", count: int) -> bytes | None:
     """The first `count` entries that segments give; None if they are invalid or give fewer."""
+    values: list[int] = np.frombuffer(data, kind).tolist()
     entries: list[int] = []
-    for position in _segments(values, item_bytes):
+    for position in _segments(values, kind.itemsize):
         opcode, length = values[position : position + 2]
         if opcode == _DISCRETE:
             entries += values[position + 2 : position + 2 + length]
@@ -42,7 +45,7 @@ def _expand(values: list[int], item_bytes: int, count: int) -> list[int] | None:
         else:  # a line begins at the entry in front of it
             return None
         if len(entries) >= count:
-            return entries[:count]
+            return np.array(entries[:count], kind).tobytes()
     return None
 
 

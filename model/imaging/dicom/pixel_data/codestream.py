@@ -15,6 +15,7 @@ _LOSSLESS_FRAMES = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _SEQUENTIAL_DCT_FRAMES = frozenset({0xC0, 0xC1})
 _LAST_COEFFICIENT = 63  # Se of a sequential scan (ITU-T T.81, B.2.3)
 _RGB_COMPONENTS = (b"RGB", b"rgb")
+_MAX_BITS = 32  # that the decoders give
 
 Kind = Literal["JPEG", "JPEG-LS", "JPEG 2000"]
 
@@ -48,12 +49,20 @@ def read_codestream(frame: bytes) -> Codestream:
     """Read the headers of a codestream.
 
     Raises:
-        ImageDecodeError: the bytes are none of the three kinds, or lack a needed header.
-        ImageFormatUnsupported: the components differ in precision or size, or there are too many scans.
-        ImageTooLarge: there are too many tiles.
+        ImageDecodeError: the bytes are none of the three kinds, or lack a needed header or tiles.
+        ImageFormatUnsupported: the components differ in precision or size, a sample has more than `_MAX_BITS`, or there
+            are too many scans.
+        ImageTooLarge: there are too many tiles, code blocks or packets.
     """
-    if frame.startswith(_JPEG_START):
-        return _read_jpeg(frame)
+    codestream = _read_jpeg(frame) if frame.startswith(_JPEG_START) else _find_jpeg2000(frame)
+    if codestream.precision > _MAX_BITS:
+        raise ImageFormatUnsupported(
+            f"the {codestream.kind} frame of the DICOM file has more than {_MAX_BITS} bits per sample"
+        )
+    return codestream
+
+
+def _find_jpeg2000(frame: bytes) -> Codestream:
     start = frame.find(jpeg_2000.START, 0, _JPEG2000_SEARCH_BYTES)
     if start < 0:
         raise ImageDecodeError(
@@ -71,8 +80,12 @@ def _read_jpeg2000(data: bytes) -> Codestream:
         raise ImageFormatUnsupported(
             "the JPEG 2000 frame of the DICOM file has components of different sizes or depths; send it uncompressed"
         )
-    if size.tiles > jpeg_2000.MAX_TILES:
-        raise ImageTooLarge(f"the JPEG 2000 frame of the DICOM file has more than {jpeg_2000.MAX_TILES:,} tiles")
+    if jpeg_2000.is_too_costly(data):
+        raise ImageTooLarge(
+            f"the JPEG 2000 frame of the DICOM file has more than {jpeg_2000.LIMITS}; send it uncompressed"
+        )
+    if jpeg_2000.lacks_tiles(data):
+        raise ImageDecodeError("the JPEG 2000 frame of the DICOM file is damaged: it lacks some of its tiles")
     return Codestream("JPEG 2000", data, size.height, size.width, len(size.components), first.bits,
                       is_signed=first.is_signed, is_lossy=not coding.is_reversible,
                       is_rgb=True if coding.mixes_components else None)  # fmt: skip
@@ -80,31 +93,39 @@ def _read_jpeg2000(data: bytes) -> Codestream:
 
 def _read_jpeg(data: bytes) -> Codestream:
     """JPEG or JPEG-LS."""
-    if data.count(jpeg.START_OF_SCAN) > jpeg.MAX_SCANS:
+    if jpeg.count_scans(data) > jpeg.MAX_SCANS:
         raise ImageFormatUnsupported(f"the compressed frame of the DICOM file has more than {jpeg.MAX_SCANS} scans")
     segments, frame = list(jpeg.segments(data)), jpeg.read_frame(data)
     if frame is None or segments[-1][0] != jpeg.SCAN:
         raise _damaged("JPEG")
     is_ls, scan = frame.marker == jpeg.LS, segments[-1][1]
+    is_dct = not is_ls and frame.marker not in _LOSSLESS_FRAMES
     if frame.marker in _SEQUENTIAL_DCT_FRAMES:
         data = _with_whole_scans(data)
     near = scan[-3] if len(scan) > 3 else 0  # T.87, C.2.3
+    # A lossless process transforms no colours, but writers leave the marks of YCbCr there. GDCM and dcmtk ignore these.
+    is_rgb = _jpeg_colours(segments, frame)
     return Codestream("JPEG-LS" if is_ls else "JPEG", data, frame.height, frame.width, len(frame.components),
                       frame.bits, is_signed=False,
-                      is_lossy=near > 0 if is_ls else frame.marker not in _LOSSLESS_FRAMES,
-                      is_rgb=_jpeg_colours(segments, frame.components))  # fmt: skip
+                      is_lossy=near > 0 if is_ls else is_dct,
+                      is_rgb=is_rgb if is_dct else is_rgb or None)  # fmt: skip
 
 
-def _jpeg_colours(segments: list[tuple[int, bytes]], components: bytes) -> bool | None:
-    """Whether three components are RGB, as libjpeg decides it: by JFIF, by Adobe's transform, by their names."""
-    if len(components) != 3:
+def _jpeg_colours(segments: list[tuple[int, bytes]], frame: jpeg.FrameHeader) -> bool | None:
+    """Whether three components are RGB, as libjpeg decides it: by JFIF, by Adobe's transform, by their names.
+
+    Nobody subsamples one of the colours red, green and blue. So components of different sizes are YCbCr.
+    """
+    if len(frame.components) != 3:
         return None
     if any(marker == _APP0 and body.startswith(b"JFIF") for marker, body in segments):
         return False
     for marker, body in segments:
         if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
             return body[11] == 0
-    return True if components in _RGB_COMPONENTS else None
+    if frame.components in _RGB_COMPONENTS:
+        return True
+    return None if len(set(frame.sampling)) == 1 else False
 
 
 def _with_whole_scans(data: bytes) -> bytes:

@@ -49,18 +49,17 @@ def decode_native(value: memoryview, syntax: UID, image: ImagePixel, *, index: i
 def decode_run_lengths(frame: bytes, image: ImagePixel) -> Values:
     """A run-length encoded frame (PS3.5 annex G), as `decode_native`.
 
+    Bytes behind those that its size can need are left out: pydicom would expand them all.
+
     Raises:
-        ImageDecodeError: it is damaged, or has more bytes than its size can need: pydicom would expand them all.
+        ImageDecodeError: it is damaged.
     """
     packed = image
     if image.bits_allocated == 1:
         packed = replace(image, rows=1, columns=-(-image.rows * image.columns // 8), bits_allocated=8)
     segments = packed.samples * packed.bits_allocated // 8
-    if len(frame) > _RLE_HEADER_BYTES + segments * (_RLE_MOST_BYTES * packed.rows * packed.columns + 2):
-        raise ImageDecodeError(
-            "the run-length encoded frame of the DICOM file has more bytes than Rows and Columns need"
-        )
-    values = _decode_frame(frame, RLELossless, "pydicom", packed)
+    most_bytes = _RLE_HEADER_BYTES + segments * (_RLE_MOST_BYTES * packed.rows * packed.columns + 2)
+    values = _decode_frame(frame[:most_bytes], RLELossless, "pydicom", packed)
     return values if packed is image else unpack_bits(memoryview(values.tobytes()), 0, image)
 
 

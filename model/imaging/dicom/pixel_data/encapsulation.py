@@ -1,7 +1,7 @@
 """Frames of encapsulated pixel data (PS3.5 A.4): which fragments belong to which frame.
 
-Offset tables are often wrong, partial or zero. A table counts only if it fits the fragments. Otherwise the codestreams
-tell where a frame begins.
+Offset tables are often wrong, partial or zero. The codestreams tell where a frame begins if they are as many as the
+frames. Otherwise, a table is used if it fits the fragments.
 """
 
 from collections.abc import Sequence
@@ -52,10 +52,7 @@ class EncapsulatedFrames:
             ImageDecodeError: the frame is missing or cut short.
         """
         if index >= len(self._frames):
-            raise ImageDecodeError(
-                "the DICOM file has fewer frames than its element Number of Frames (NumberOfFrames) says: "
-                f"{len(self._frames):,} are there, counted from 0"
-            )
+            raise fewer_frames(len(self._frames))
         frame = self._frames[index]
         if self._is_cut and any(fragment is self._last for fragment in frame):
             raise ImageDecodeError("the DICOM file is cut short in its pixel data; send the complete file")
@@ -86,17 +83,32 @@ def _first_fragments(
         return [0]
     if len(fragments) == count:
         return list(range(count))
+    begun = [number for number, fragment in enumerate(fragments) if _begins_frame(fragment)]
+    if len(begun) == count and begun[0] == 0:
+        return begun
     fragment_at = {place: number for number, place in enumerate(places)}
     for offsets in tables:
         starts = [fragment_at.get(offset, -1) for offset in offsets]
         if len(starts) == count and starts[0] == 0 and all(earlier < later for earlier, later in pairwise(starts)):
             return starts
-    starts = [number for number, fragment in enumerate(fragments) if _begins_frame(fragment)]
-    if fragments and (not starts or starts[0] != 0):
+    if fragments and (not begun or begun[0] != 0):
         raise ImageDecodeError(
             "the frames of the DICOM file cannot be told apart: its offset table is missing or wrong"
         )
-    return starts
+    return begun
+
+
+def fewer_frames(count: int) -> ImageDecodeError:
+    """The error for a frame that a file announces and does not contain."""
+    return ImageDecodeError(
+        "the DICOM file has fewer frames than its element Number of Frames (NumberOfFrames) says: it contains "
+        f"{count:,}, counted from 0; choose one of them"
+    )
+
+
+def is_encapsulated(value: bytes) -> bool:
+    """Whether a value begins with an item, or with a codestream other than RLE, whose first bytes may be pixels."""
+    return value.startswith((_ITEM, *_STARTS))
 
 
 def _begins_frame(fragment: memoryview) -> bool:

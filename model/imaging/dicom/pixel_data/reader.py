@@ -18,11 +18,13 @@ from model.imaging.dicom.pixel_data.decoders import (
     decode_run_lengths,
     unpack_bits,
 )
-from model.imaging.dicom.pixel_data.encapsulation import EncapsulatedFrames
+from model.imaging.dicom.pixel_data.encapsulation import EncapsulatedFrames, fewer_frames, is_encapsulated
 from model.imaging.limits import too_many_pixels
 from model.imaging.windowing import Values
 
-_MAX_PADDING = 15  # pixels that an encoder adds on the right or below, to fill blocks of up to 16x16 pixels
+_MAX_PADDING = 15  # pixels that a JPEG encoder adds on the right or below, to fill blocks of up to 16x16 pixels
+_MAX_SURPLUS_BITS = 16  # less than this fills the last byte, and makes the number of bytes even
+_HEAD_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,7 @@ class PixelData:
                 "the DICOM file contradicts itself: its transfer syntax is compressed, its pixel data is not"
             )
         if is_compressed and not self._syntax.is_encapsulated:
-            raise ImageDecodeError(
-                "the DICOM file contradicts itself: its pixel data is compressed, its transfer syntax is not"
-            )
+            raise _compressed_against_syntax()
         if not is_compressed:
             return self._native(index)
         frame = self._compressed_frames.codestream(index)
@@ -117,6 +117,10 @@ class PixelData:
                 raise ImageFormatUnsupported("the DICOM file has an odd number of Columns, which YBR_422 cannot have")
             else:
                 frame_bits = frame_bits * 2 // 3
+        surplus_bits = len(value) * 8 - self._frame_count * frame_bits
+        start = self._element.start
+        if not 0 <= surplus_bits < _MAX_SURPLUS_BITS and is_encapsulated(self._data[start : start + _HEAD_BYTES]):
+            raise _compressed_against_syntax()
         if len(value) * 8 < (index + 1) * frame_bits:
             raise _cut_short(len(value) * 8 // frame_bits)
         if image.bits_allocated == 1:
@@ -132,7 +136,8 @@ class PixelData:
         if codestream.samples != image.samples:
             raise _contradiction("they differ in SamplesPerPixel")
         surplus = {"Rows": codestream.rows - image.rows, "Columns": codestream.columns - image.columns}
-        different = [keyword for keyword, pixels in surplus.items() if not 0 <= pixels <= _MAX_PADDING]
+        most = _MAX_PADDING if codestream.kind == "JPEG" else 0
+        different = [keyword for keyword, pixels in surplus.items() if not 0 <= pixels <= most]
         if different:
             is_swapped = (codestream.columns, codestream.rows) == (image.rows, image.columns)
             raise _contradiction(
@@ -142,16 +147,19 @@ class PixelData:
         return Frame(stored_values.from_codestream(cells, codestream, image), cells, codestream.is_lossy)
 
 
+def _compressed_against_syntax() -> ImageDecodeError:
+    return ImageDecodeError(
+        "the DICOM file contradicts itself: its pixel data is compressed, its transfer syntax is not"
+    )
+
+
 def _contradiction(difference: str) -> ImageDecodeError:
     return ImageDecodeError(f"the header of the DICOM file contradicts its compressed frame: {difference}")
 
 
 def _cut_short(whole_frames: int) -> ImageDecodeError:
     if whole_frames:
-        return ImageDecodeError(
-            "the DICOM file has fewer frames than its element Number of Frames (NumberOfFrames) says: "
-            f"{whole_frames:,} are there, counted from 0"
-        )
+        return fewer_frames(whole_frames)
     return ImageDecodeError(
         "the pixel data of the DICOM file is cut short: it has fewer bytes than Rows, Columns, SamplesPerPixel and "
         "BitsAllocated say"

@@ -33,8 +33,11 @@ def from_codestream(raw: Values, codestream: Codestream, image: ImagePixel) -> V
     bits = min(codestream.precision, image.bits_stored)
     lowest = image.lowest_bit if codestream.precision >= bits + image.lowest_bit else 0
     is_signed = (image.is_signed or codestream.is_signed) and image.samples == 1
-    if codestream.is_lossy and not is_signed:
-        values = (raw >> lowest).clip(max=2**bits - 1)  # a lossy value may exceed it, and must not begin again at 0
+    if codestream.is_lossy and codestream.is_signed == is_signed:
+        # A lossy value may exceed the stored bits: without the limits, the brightest values would become the darkest.
+        least = -(2 ** (bits - 1)) if is_signed else 0
+        whole = _select_bits(raw, codestream.precision, 0, is_signed=is_signed)
+        values = (whole >> lowest).clip(least, least + 2**bits - 1)
     else:
         values = _select_bits(raw, bits, lowest, is_signed=is_signed)
     if image.samples == 1:

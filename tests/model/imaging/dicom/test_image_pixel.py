@@ -67,6 +67,11 @@ def test_an_element_that_the_others_imply_may_be_missing(keyword: str) -> None:
         ({"PhotometricInterpretation": "CMYK"}, "unsupported PhotometricInterpretation", ImageFormatUnsupported),
         ({"SamplesPerPixel": 4}, "SamplesPerPixel must be 1 for grey and palettes, and 3", ImageDecodeError),
         (
+            {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "BitsAllocated": 1, "BitsStored": 1},
+            "colours of one bit .BitsAllocated 1.; send it with 8 bits",
+            ImageFormatUnsupported,
+        ),
+        (
             {"SamplesPerPixel": 3, "PhotometricInterpretation": "PALETTE COLOR"},
             "SamplesPerPixel must be 1 for grey and palettes",
             ImageDecodeError,

@@ -42,6 +42,7 @@ def test_a_frame_of_nothing_but_padding_has_none() -> None:
         (np.array([-2000, 0], np.int16), ("US", words([63536]))),  # unsigned, although the pixels are signed
         (np.array([63536, 0], np.uint16), ("SS", words([-2000]))),
         (np.array([255, 0], np.uint8), ("SS", words([-1]))),
+        (np.array([-27, 0], np.int32), ("US", words([65509]))),  # SS, as implicit VR is read
     ],
 )
 def test_the_type_of_a_padding_value_may_be_confused(stored: Any, written: Written) -> None:

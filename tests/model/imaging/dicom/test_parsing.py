@@ -110,6 +110,20 @@ def test_a_header_that_ends_within_an_element_is_called_cut_short() -> None:
         parse(whole[: whole.index(b"x" * 64) + 10], ("Rows",))
 
 
+def test_the_tags_of_elements_are_searched_once_for_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ct(HOUNSFIELD)
+    first = parse(data, ("Rows", "Columns"))
+    monkeypatch.delattr("model.imaging.dicom.parsing.Tag")
+    assert parse(data, ("Rows", "Columns")).pixels == first.pixels
+
+
+@pytest.mark.parametrize("keyword", ["PixelData", "FloatPixelData", "DoubleFloatPixelData"])
+def test_each_kind_of_pixel_data_ends_the_header(keyword: str) -> None:
+    pixels = parse(ct(HOUNSFIELD, **{"PixelData": None, keyword: bytes(8)}), ("Rows",)).pixels
+    assert pixels is not None
+    assert (pixels.keyword, pixels.length) == (keyword, 8)
+
+
 def test_a_file_without_pixel_data_has_none() -> None:
     assert parse(ct(HOUNSFIELD, PixelData=None), ("Rows",)).pixels is None
     assert parse(b"", ("Rows",)).pixels is None

@@ -67,6 +67,16 @@ def test_a_supplemental_palette_colours_high_values_and_leaves_the_others_grey()
     assert pixels.tolist() == [[[0, 0, 0], [128, 128, 128], [255, 255, 255], [200, 0, 100], [0, 200, 100]]]
 
 
+def test_padding_beside_nothing_but_colours_is_black() -> None:
+    mixed: dict[str, Any] = {
+        "PhotometricInterpretation": ("CS", b"MONOCHROME2"),
+        "PixelPresentation": ("CS", b"MIXED"),
+        "PixelPaddingValue": ("US", b"\5\0"),
+    }
+    pixels = render_frame(np.array([[5, 1000]], np.uint16), header(**mixed, **PALETTE), None)
+    assert pixels.tolist() == [[[0, 0, 0], [200, 0, 100]]]
+
+
 def test_a_palette_beside_monochrome_pixels_has_no_effect_unless_it_is_supplemental() -> None:
     stored = np.array([[0, 1000]], np.uint16)
     assert render_frame(stored, header(PhotometricInterpretation=("CS", b"MONOCHROME2"), **PALETTE), None).shape == (

@@ -123,7 +123,7 @@ def _fragments(sample: Sample) -> Sequence[int]:
     return (1,) if whole else (1, 2)
 
 
-def _envelope(sample: Sample) -> Sequence[str]:
+def _file_start(sample: Sample) -> Sequence[str]:
     bare = sample["syntax"] in NATIVE and sample["syntax"] != uid.DeflatedExplicitVRLittleEndian
     return ("preamble", "no preamble", "bare") if bare else ("preamble", "no preamble")
 
@@ -178,7 +178,7 @@ PARAMETERS: dict[str, Any] = {
     "pixel_vr": _pixel_vr,
     "offsets": _offsets,
     "fragments": _fragments,
-    "envelope": _envelope,
+    "file_start": _file_start,
     "modality": _modality,
     "voi": _voi,
     "palette": _palette,

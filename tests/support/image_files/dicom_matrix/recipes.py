@@ -45,13 +45,13 @@ class Recipe:
         unused: bits of a cell beside the stored ones: "extended" repeats the sign; "zero" and "noise" as named. A
             codestream has the precision of the stored bits if "extended", otherwise of the cell ("cell": the sign is
             repeated).
-        planar: PlanarConfiguration. In JPEG-LS, where that is always 0: 1 codes the colours in a scan each.
+        planar: PlanarConfiguration. In JPEG-LS, where that is always 0: 1 codes one scan per colour.
         size: rows and columns.
         frames: NumberOfFrames.
         pixel_vr: VR of native pixel data.
         offsets: offset table of encapsulated frames: "basic", "empty" or "extended".
         fragments: fragments per frame.
-        envelope: "preamble", "no preamble" (File Meta Information first), or "bare" (the data set alone).
+        file_start: "preamble", "no preamble" (File Meta Information first), or "bare" (the data set alone).
         modality: "none", a kind of rescaling, or a modality LUT of `LUTS`.
         voi: "none", one of `VOI_WINDOWS`, or a VOI LUT of `LUTS`.
         palette: one of `PALETTES`, or "none".
@@ -73,7 +73,7 @@ class Recipe:
     pixel_vr: str
     offsets: str
     fragments: int
-    envelope: str
+    file_start: str
     modality: str
     voi: str
     palette: str

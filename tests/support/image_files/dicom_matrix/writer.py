@@ -33,7 +33,9 @@ class MatrixFile:
     Args:
         recipe: its parameters.
         seed: of its noise.
-        stored: its stored values, (frames, H, W) or (frames, H, W, 3); made from the seed if not given.
+
+    Attributes:
+        stored: its stored values, (frames, H, W) or (frames, H, W, 3).
     """
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
@@ -93,7 +95,7 @@ class MatrixFile:
         dataset["PixelData"] = element
         stream = io.BytesIO()
         dcmwrite(stream, dataset, enforce_file_format=True)
-        return self._in_envelope(stream.getvalue())
+        return self._with_start(stream.getvalue())
 
     def _describe_pixels(self, dataset: Dataset) -> None:
         recipe = self.recipe
@@ -174,10 +176,10 @@ class MatrixFile:
         element.is_undefined_length = True
         return element
 
-    def _in_envelope(self, data: bytes) -> bytes:
-        if self.recipe.envelope == "preamble":
+    def _with_start(self, data: bytes) -> bytes:
+        if self.recipe.file_start == "preamble":
             return data
-        if self.recipe.envelope == "no preamble":
+        if self.recipe.file_start == "no preamble":
             return data[PREAMBLE_BYTES:]
         group_length = int.from_bytes(data[PREAMBLE_BYTES + 8 : PREAMBLE_BYTES + 12], "little")
         return data[PREAMBLE_BYTES + 12 + group_length :]

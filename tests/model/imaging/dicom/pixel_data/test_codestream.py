@@ -13,6 +13,7 @@ from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.codestreams.jpeg import MAX_SCANS
 from model.imaging.codestreams.jpeg_2000 import MAX_TILES
 from model.imaging.dicom.pixel_data.codestream import read_codestream
+from tests.support.image_files.bombs.codestreams import finely_coded
 
 GREY = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9)
 GREY16 = GREY.astype(np.uint16) * 1000
@@ -71,7 +72,7 @@ def test_the_marks_of_a_jpeg_say_whether_its_colours_are_rgb() -> None:
     jfif = saved(COLOUR, "JPEG")
     assert jfif[6:10] == b"JFIF"
     assert read_codestream(jfif).is_rgb is False
-    assert read_codestream(without_jfif(jfif)).is_rgb is None
+    assert read_codestream(without_jfif(saved(COLOUR, "JPEG", subsampling="4:4:4"))).is_rgb is None
     assert read_codestream(without_jfif(jfif, ADOBE + b"\0")).is_rgb is True
     assert read_codestream(without_jfif(jfif, ADOBE + b"\1")).is_rgb is False
     named = re.sub(rb"(\xff\xc0.{8})\1?", rb"\1", without_jfif(jfif), flags=re.DOTALL)
@@ -79,6 +80,32 @@ def test_the_marks_of_a_jpeg_say_whether_its_colours_are_rgb() -> None:
     letters = bytearray(named)
     letters[frame], letters[frame + 3], letters[frame + 6] = b"RGB"
     assert read_codestream(bytes(letters)).is_rgb is True
+
+
+def test_subsampled_colours_of_a_jpeg_without_a_mark_are_not_rgb() -> None:
+    for subsampling in ("4:2:0", "4:2:2"):
+        data = saved(COLOUR, "JPEG", subsampling=subsampling)
+        assert read_codestream(without_jfif(data)).is_rgb is False
+        assert read_codestream(without_jfif(data, ADOBE + b"\0")).is_rgb is True
+
+
+def test_of_the_marks_of_a_lossless_codestream_only_those_of_rgb_count() -> None:
+    """A lossless process transforms no colours: GDCM and dcmtk ignore JFIF there. libjpeg-turbo writes RGB with 0."""
+    lossless = without_jfif(
+        bytes(imagecodecs.jpeg8_encode(COLOUR, lossless=True, colorspace="YCBCR", outcolorspace="YCBCR"))
+    )
+    for data in (lossless, bytes(imagecodecs.jpegls_encode(COLOUR))):
+        for mark in (b"", saved(COLOUR, "JPEG")[2:20], ADOBE + b"\1"):
+            assert read_codestream(data[:2] + mark + data[2:]).is_rgb is None
+        assert read_codestream(data[:2] + ADOBE + b"\0" + data[2:]).is_rgb is True
+
+
+@pytest.mark.parametrize(("data", "place"), [(saved(GREY, "JPEG"), b"\xff\xc0"), (jpeg2000(GREY), b"\xff\x51")])
+def test_more_bits_per_sample_than_are_decoded_are_refused(data: bytes, place: bytes) -> None:
+    changed, start = bytearray(data), data.index(place)
+    changed[start + (4 if data[1] == 0xD8 else 40)] = 37  # precision, or Ssiz
+    with pytest.raises(ImageFormatUnsupported, match="has more than 32 bits per sample"):
+        read_codestream(bytes(changed))
 
 
 def test_a_scan_header_without_its_last_coefficient_is_corrected() -> None:
@@ -122,7 +149,25 @@ def test_a_jpeg2000_of_too_many_tiles_is_refused() -> None:
         read_codestream(bytes(data))
 
 
+@pytest.mark.parametrize("options", [{"block": 0}, {"block": 0, "is_in_tile": True}, {"precinct": 1}])
+def test_a_jpeg2000_of_too_many_code_blocks_or_packets_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ImageTooLarge, match=r"524,288 code blocks or 2,097,152 packets; send it uncompressed"):
+        read_codestream(finely_coded(4000, **options))
+
+
+def test_a_jpeg2000_that_lacks_a_tile_is_refused() -> None:
+    tiled = saved(np.zeros((64, 64), np.uint8), "JPEG2000", tile_size=(32, 32), no_jp2=True)
+    second, third = (tiled.index(b"\xff\x90\0\x0a\0" + bytes([number])) for number in (1, 2))
+    assert read_codestream(tiled).rows == 64
+    with pytest.raises(
+        ImageDecodeError, match="the JPEG 2000 frame of the DICOM file is damaged: it lacks some of its"
+    ):
+        read_codestream(tiled[:second] + tiled[third:])
+
+
 def test_a_jpeg_of_too_many_scans_is_refused() -> None:
     data = saved(GREY, "JPEG")
+    scan = data[data.index(b"\xff\xda") : -2]
     with pytest.raises(ImageFormatUnsupported, match=f"more than {MAX_SCANS} scans"):
-        read_codestream(data + b"\xff\xda" * MAX_SCANS)
+        read_codestream(data[:-2] + scan * MAX_SCANS + data[-2:])
+    assert read_codestream(data + scan * MAX_SCANS).rows == GREY.shape[0]

@@ -46,6 +46,14 @@ def test_fragments_are_joined_by_a_right_table_or_by_the_first_bytes_of_a_codest
     assert all_of(frames(HALVES, table=table)) == FRAMES
 
 
+THIRDS = [part for frame in FRAMES for part in (frame[:4], frame[4:6], frame[6:])]
+
+
+@pytest.mark.parametrize("table", [[0, 12, 22], [0, 12, 34], [0, 34, 46]])
+def test_a_table_that_fits_the_fragments_and_contradicts_the_codestreams_is_not_used(table: list[int]) -> None:
+    assert all_of(frames(THIRDS, table=table)) == FRAMES
+
+
 def test_the_extended_offset_table_counts_where_the_basic_one_is_empty() -> None:
     unmarked = [b"aaaa", b"bbbb", b"cccc", b"dddd"]
     assert all_of(frames(unmarked, count=2, extended=[0, 24]), 2) == [b"aaaabbbb", b"ccccdddd"]

@@ -70,6 +70,16 @@ def test_a_lossy_value_above_the_largest_one_is_the_largest_one() -> None:
     assert int(found.values.min()) > 1000
 
 
+def test_a_signed_lossy_value_beyond_the_stored_bits_is_the_nearest_one() -> None:
+    values = np.full((32, 32), 2047, dtype=np.int16)
+    values[8:16], values[16:] = 2100, -2100  # as a lossy encoder of a 12-bit picture may leave it
+    codestream = imagecodecs.jpeg2k_encode(values, codecformat="j2k", level=80, reversible=False, bitspersample=16)
+    elements = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 1}
+    found = compressed(values.view(np.uint16), JPEG2000, codestream, **elements)
+    assert (int(found.values.min()), int(found.values.max())) == (-2048, 2047)
+    assert int(found.values[:14].min()) > 2000
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(
     ("syntax", "encode"),
