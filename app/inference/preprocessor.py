@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -49,7 +49,7 @@ class Preprocessor:
     def __init__(self, engine: PreprocessingEngine, *, threads: int, max_text_chars: int) -> None:
         self._engine, self._max_text_chars = engine, max_text_chars
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._requests_with_open_files = asyncio.Semaphore(threads)
+        self._requests_with_inflated_files = asyncio.Semaphore(threads)
 
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -61,7 +61,8 @@ class Preprocessor:
         """One item per frame of each image, in their order; its files are closed when the `with` block ends.
 
         The first file stays open from here. The others are opened again for their first frames, because together they
-        may need more memory than there is. For the same reason, only as many requests as threads have files open.
+        may need more memory than there is. For the same reason, only as many requests as threads have files that
+        inflate, such as compressed volumes, open at once; the others wait here.
 
         Raises:
             RowError: the first image whose header cannot be read.
@@ -79,20 +80,20 @@ class Preprocessor:
             total += count
             return [Item(item.row, data, frame, file) for frame in range(count)] if total <= max_frames else []
 
-        async with self._requests_with_open_files:
-            try:
-                found, bad_row = await self._each(images, "image", frames, timings)
-                if bad_row is not None:
-                    raise bad_row
-                if total > max_frames:
-                    raise TooManyRows(
-                        f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with "
-                        "params.frame."
-                    )
+        try:
+            found, bad_row = await self._each(images, "image", frames, timings)
+            if bad_row is not None:
+                raise bad_row
+            if total > max_frames:
+                raise TooManyRows(
+                    f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with params.frame."
+                )
+            inflate = any(file.inflates for file in files)
+            async with self._requests_with_inflated_files if inflate else nullcontext():
                 yield [item for items in found for item in items]
-            finally:
-                for file in files:
-                    file.close()
+        finally:
+            for file in files:
+                file.close()
 
     async def unpack(
         self, images: Sequence[Item], options: EmbedOptions, timings: StageTimings

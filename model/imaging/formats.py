@@ -17,7 +17,6 @@ from model.imaging.rendering import Rendering
 from model.imaging.volumes.compression import GZIP, inflate_start
 
 ACCEPTED = "DICOM, NIfTI, NRRD, PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 and AVIF"
-_GZIP = b"\x1f\x8b"
 # PS3.10, section 7.1: a DICOM file begins with 128 bytes of preamble and this prefix.
 _DICOM_PREFIX_PLACE, _DICOM_PREFIX = slice(128, 132), b"DICM"
 # A data set without preamble begins with an element of group 0002 or 0008, in either byte order.
@@ -37,7 +36,7 @@ _RASTER = re.compile(
 # Formats that users send and that are not accepted: first bytes, and the name.
 _REFUSED = (
     (re.compile(rb"%PDF"), "PDF"),
-    (re.compile(re.escape(_GZIP)), "gzip"),
+    (re.compile(re.escape(GZIP.magic)), "gzip"),
     (re.compile(rb"PK\x03\x04"), "ZIP"),
     (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "JPEG XL"),
     (re.compile(rb"II\xbc"), "JPEG XR"),
@@ -59,6 +58,11 @@ class PictureSource(Protocol):
 
 class ImageFile(PictureSource, Protocol):
     """An image file whose header has been read and checked."""
+
+    @property
+    def inflates(self) -> bool:
+        """Whether an inflated copy of the file, of up to `model.imaging.limits.MAX_VOLUME_BYTES`, is kept with it."""
+        ...
 
     def frame_count(self, rendering: Rendering) -> int: ...
     def check(self, rendering: Rendering) -> None: ...

@@ -13,16 +13,20 @@ from model.imaging.rendering import Rendering
 class FramedFile:
     """An image file of which every frame is decoded. It may be used by several threads at once.
 
-    An open file may hold an inflated volume of up to `model.imaging.limits.MAX_VOLUME_BYTES`, so it is not kept longer
+    An open file may hold an inflated copy of up to `model.imaging.limits.MAX_VOLUME_BYTES`, so it is not kept longer
     than necessary.
 
     Args:
         data: the whole file.
         open_image: opens the file, as `model.engine.EmbeddingEngine.open_image` does.
+
+    Attributes:
+        inflates: whether the open file holds such a copy; known after `count_frames`.
     """
 
     def __init__(self, data: bytes, open_image: Callable[[bytes], ImageFile]) -> None:
         self._data, self._open_image = data, open_image
+        self.inflates = False
         self._lock = threading.Lock()
         self._file: ImageFile | None = None
         self._undecoded, self._decoded_pixels = 0, 0
@@ -32,14 +36,15 @@ class FramedFile:
 
         Args:
             rendering: its axis decides how a volume is cut into slices.
-            keep_open: whether the file stays open for the first frame; otherwise `decode` opens it again.
+            keep_open: whether the file stays open for the first frame, unless it inflates; otherwise `decode` opens it
+                again.
 
         Raises:
             InvalidInput: the file is damaged, too large, or in a format that is not accepted.
         """
         file = self._open_image(self._data)
-        self._undecoded = file.frame_count(rendering)
-        if keep_open:
+        self._undecoded, self.inflates = file.frame_count(rendering), file.inflates
+        if keep_open and not self.inflates:
             self._file = file
         return self._undecoded
 

@@ -5,6 +5,7 @@ Error messages say what is wrong with the file, but never include parts of its c
 
 import importlib
 import logging
+import threading
 from collections.abc import Callable
 from traceback import walk_tb
 from typing import TypeVar, cast
@@ -19,6 +20,10 @@ from model.imaging.rendering import AS_STORED, Rendering
 logger = logging.getLogger("medimageinsight")
 
 Value = TypeVar("Value")
+
+# nibabel and pydicom import each other's modules in circles: of two threads that import at once, one may get a module
+# that is not complete yet.
+_IMPORTING = threading.Lock()
 
 
 def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
@@ -36,7 +41,7 @@ def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
         ImageFormatUnsupported: the file has a known format that is not accepted or whose extra is not installed, or is
             a DICOM file without a picture.
         ImageTooLarge: the header announces more than `max_pixels` in one picture or in one TIFF tile, or more than
-            `model.imaging.limits.MAX_VOLUME_BYTES` in a volume.
+            `model.imaging.limits.MAX_VOLUME_BYTES` in a compressed volume.
     """
     return _GuardedFile(_guarded(lambda: _reader_of(data).open_file(data, max_pixels=max_pixels)))
 
@@ -84,7 +89,8 @@ def _reader_of(data: bytes) -> Reader:
     if known is None:
         return raster_reader
     try:
-        return cast(Reader, importlib.import_module(known.reader))
+        with _IMPORTING:
+            return cast(Reader, importlib.import_module(known.reader))
     except ImportError as error:
         raise ImageFormatUnsupported(
             f"the image has the format {known.name}, which needs medimageinsight-server[{known.extra}] on the server"
@@ -96,6 +102,10 @@ class _GuardedFile:
 
     def __init__(self, file: ImageFile) -> None:
         self._file = file
+
+    @property
+    def inflates(self) -> bool:
+        return self._file.inflates
 
     def frame_count(self, rendering: Rendering) -> int:
         return _guarded(lambda: self._file.frame_count(rendering))

@@ -14,7 +14,7 @@ def too_many_pixels(max_pixels: int) -> ImageTooLarge:
 
 
 def volume_too_large() -> ImageTooLarge:
-    """The error for a volume of more than `MAX_VOLUME_BYTES`."""
+    """The error for a compressed volume of more than `MAX_VOLUME_BYTES`."""
     return ImageTooLarge(f"the volume has more than {MAX_VOLUME_BYTES:,} bytes uncompressed; send one slice of it")
 
 

@@ -24,7 +24,7 @@ import imagecodecs
 
 import model.imaging
 
-PACKAGES = ("PIL", "pydicom", "nibabel", "nrrd", "tifffile", "imagecodecs")
+PACKAGES = ("PIL", "pydicom", "nibabel", "tifffile", "imagecodecs")
 # The decoders behind pydicom, and the modules of the standard library that unpack.
 _DECODERS = ("pylibjpeg", "libjpeg", "openjpeg", "rle", "jpeg_ls", "_CharLS", "zlib", "bz2", "_bz2", "_lzma", "lzma")
 # Built-in errors that code causes without raising them.

@@ -1,5 +1,5 @@
 """Codestreams that stand in files of several formats: their headers, read before a decoder sees them.
 
-jpeg.py       JPEG and JPEG-LS: marker segments, frame header, end
-jpeg_2000.py  JPEG 2000: size, components, tiles
+jpeg.py       JPEG and JPEG-LS: marker segments, frame header, scans, end
+jpeg_2000.py  JPEG 2000: size, components, tiles, code blocks, packets
 """

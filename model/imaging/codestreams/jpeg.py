@@ -1,5 +1,6 @@
 """Marker segments of JPEG (ITU-T T.81, annex B) and JPEG-LS (T.87, annex C)."""
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,10 @@ START_OF_SCAN = b"\xff\xda"  # table B.1, as all markers here
 MAX_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scans, and each one visits all pixels
 PROGRESSIVE, LOSSLESS, LS = 0xC2, 0xC3, 0xF7  # markers of frame headers
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {LS}
-_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 SCAN = 0xDA  # marker of a scan header
-_FILL = 0xFF
-_MAX_SEGMENTS = 10_000  # before the first scan
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those with a length, and the end
+_MAX_SEGMENTS = 10_000
+_MAX_BYTES_BETWEEN = 10_000  # segments before the first scan: Pillow reads them one by one
 _END = b"\xff\xd9"
 _COEFFICIENTS = 64
 # Taken for coefficients where a scan lacks some. Its first bits are ones, as libjpeg fills up with zeros.
@@ -28,6 +29,7 @@ class FrameHeader:
         bits: bits per sample.
         width, height: size in pixels.
         components: identifier of each component.
+        sampling: horizontal and vertical sampling factor of each component, in the upper and lower half of a byte.
     """
 
     marker: int
@@ -35,6 +37,7 @@ class FrameHeader:
     width: int
     height: int
     components: bytes
+    sampling: bytes
 
 
 def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -42,22 +45,41 @@ def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     Bytes between segments are passed over, as decoders do.
     """
-    place = 2
-    for _ in range(_MAX_SEGMENTS):
-        place = data.find(b"\xff", place)
-        if place < 0 or place + 4 > len(data):
+    for marker, start, end in _places(data):
+        yield marker, data[start:end]
+        if marker == SCAN:
             return
-        marker = data[place + 1]
-        if marker == _FILL:
-            place += 1
-        elif marker in _WITHOUT_LENGTH:
-            place += 2
-        else:
-            end = place + 2 + max(2, int.from_bytes(data[place + 2 : place + 4], "big"))
-            yield marker, data[place + 4 : end]
-            if marker == SCAN:
+
+
+def count_scans(data: bytes) -> int:
+    """The number of scans of the picture: none of a thumbnail, none behind the end."""
+    places = list(_places(data))
+    rest = places[-1][2] if places else 0
+    is_whole = bool(places) and places[-1][0] == _END[1]
+    return sum(marker == SCAN for marker, *_ in places) + (0 if is_whole else data.count(START_OF_SCAN, rest))
+
+
+def _places(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, and start and end of the body, of each marker segment and of the end marker behind the first scan."""
+    place, has_scan, between = 2, False, 0
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, place)
+        if found is None:
+            return
+        between += 0 if has_scan else found.start() - place
+        if between > _MAX_BYTES_BETWEEN:
+            return
+        place, marker = found.end(), data[found.start() + 1]
+        if marker == _END[1]:
+            if has_scan:
+                yield marker, place, place
                 return
-            place = end
+        elif place + 2 > len(data):
+            return
+        else:
+            end = place + max(2, int.from_bytes(data[place : place + 2], "big"))
+            yield marker, place + 2, end
+            place, has_scan = end, has_scan or marker == SCAN
 
 
 def read_frame(data: bytes) -> FrameHeader | None:
@@ -66,12 +88,13 @@ def read_frame(data: bytes) -> FrameHeader | None:
     if len(body) < 6:
         return None
     bits, height, width, count = struct.unpack_from(">BHHB", body)
-    return FrameHeader(marker, bits, width, height, body[6 : 6 + 3 * count : 3].ljust(count, b"\0"))
+    components, sampling = (body[first : 6 + 3 * count : 3].ljust(count, b"\0") for first in (6, 7))
+    return FrameHeader(marker, bits, width, height, components, sampling)
 
 
 def has_end(data: bytes) -> bool:
     """Whether the last scan of a JPEG has an end marker. No scan contains these bytes otherwise (B.1.1.5)."""
-    return data.find(_END, max(data.rfind(START_OF_SCAN), 0)) >= 0
+    return any(marker == _END[1] for marker, *_ in _places(data))
 
 
 def has_all_scans(data: bytes) -> bool:
@@ -80,18 +103,18 @@ def has_all_scans(data: bytes) -> bool:
     if frame is None:
         return False
     missing: dict[int, set[int]] = {}
-    place = data.find(START_OF_SCAN)
-    while place >= 0:
-        count = data[place + 4] if place + 4 < len(data) else 0
-        header = data[place + 5 : place + 5 + 2 * count + 3]
-        if len(header) < 2 * count + 3:
+    for marker, start, end in _places(data):
+        if marker != SCAN:
+            continue
+        header = data[start:end]
+        count = header[0] if header else 0
+        if len(header) < 1 + 2 * count + 3:
             return False
-        first, last, precision = struct.unpack("3B", header[-3:])
+        first, last, precision = struct.unpack_from("3B", header, 1 + 2 * count)
         if frame.marker != PROGRESSIVE:
             first, last, precision = 0, _COEFFICIENTS - 1, 0
-        for component in header[: 2 * count : 2]:
+        for component in header[1 : 1 + 2 * count : 2]:
             left = missing.setdefault(component, set(range(_COEFFICIENTS)))
             if not precision & 0x0F:
                 left.difference_update(range(first, last + 1))
-        place = data.find(START_OF_SCAN, place + 2)
     return len(missing) == len(frame.components) and not any(missing.values())

@@ -8,9 +8,6 @@ from model.imaging.codestreams import jpeg, jpeg_2000
 Size = tuple[int, int]  # width and height in pixels
 _MAX_BOXES = 1000
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
-_JPEG_XL_SIGNATURE = b"\0\0\0\x0cJXL "
-# ISO/IEC 18181-1, table of the ratio of width to height.
-_JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def jpeg_size(data: bytes) -> Size | None:
@@ -30,10 +27,10 @@ def jpeg_2000_size(data: bytes) -> Size | None:
     return None if size is None else (size.width, size.height)
 
 
-def boxes(data: bytes, signature: bytes = _JP2_SIGNATURE) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of each box at the top level of a JP2 or JPEG XL file; nothing for other files."""
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and content of each box at the top level of a JP2 file; nothing for other files."""
     place = 0
-    for _ in range(_MAX_BOXES if data.startswith(signature) else 0):
+    for _ in range(_MAX_BOXES if data.startswith(_JP2_SIGNATURE) else 0):
         if place + 8 > len(data):
             return
         length, start = int.from_bytes(data[place : place + 4], "big"), place + 8
@@ -84,39 +81,3 @@ def jpeg_2000_components(data: bytes) -> tuple[jpeg_2000.Component, ...]:
     """The components of a JPEG 2000; none if its header cannot be read."""
     size = jpeg_2000.read_size(jpeg_2000_codestream(data))
     return size.components if size else ()
-
-
-def jpeg_xl_size(data: bytes) -> Size | None:
-    """The size of a JPEG XL codestream, alone or in boxes (ISO/IEC 18181-1, SizeHeader)."""
-    for kind, body in boxes(data, _JPEG_XL_SIGNATURE):
-        if kind in (b"jxlc", b"jxlp"):
-            data = body[4:] if kind == b"jxlp" else body
-            break
-    if data[:2] != b"\xff\x0a" or len(data) < 12:
-        return None
-    bits = _Bits(int.from_bytes(data[2:12], "little"))
-    is_small = bits.take(1)
-    height = _jpeg_xl_side(bits, is_small)
-    ratio = bits.take(3)
-    if not ratio:
-        return _jpeg_xl_side(bits, is_small), height
-    times, per = _JPEG_XL_RATIOS[ratio - 1]
-    return height * times // per, height
-
-
-class _Bits:
-    """Bits of a number, the lowest first."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def take(self, count: int) -> int:
-        taken = self._number & ((1 << count) - 1)
-        self._number >>= count
-        return taken
-
-
-def _jpeg_xl_side(bits: _Bits, is_small: int) -> int:
-    if is_small:
-        return 8 * (bits.take(5) + 1)
-    return bits.take((9, 13, 18, 30)[bits.take(2)]) + 1

@@ -23,18 +23,17 @@ def from_start(data: bytes) -> bytes:
     return data[start:] if start > 0 else data
 
 
-def is_deep(data: bytes) -> bool:
-    """Whether a file is a JPEG that Pillow does not read: of more than 8 bits per sample, or lossless."""
-    frame = jpeg.read_frame(data)
-    return frame is not None and (frame.marker == jpeg.LOSSLESS or frame.bits > 8)
+def is_deep(frame: jpeg.FrameHeader) -> bool:
+    """Whether Pillow does not read a JPEG: of more than 8 bits per sample, or lossless."""
+    return frame.marker == jpeg.LOSSLESS or frame.bits > 8
 
 
-def check_header(data: bytes, max_pixels: int) -> None:
-    """Check the header of a JPEG.
+def read_header(data: bytes, max_pixels: int) -> jpeg.FrameHeader:
+    """Read and check the header of a JPEG.
 
     Raises:
         ImageDecodeError: it lacks a frame header, or has too many scans or components.
-        ImageFormatUnsupported: it is JPEG-LS; or it `is_deep`, and the extra is not installed.
+        ImageFormatUnsupported: it is JPEG-LS; or it `is_deep`, and has four colours or the extra is not installed.
         ImageTooLarge: it has more than `max_pixels`.
     """
     frame = jpeg.read_frame(data)
@@ -46,23 +45,26 @@ def check_header(data: bytes, max_pixels: int) -> None:
         raise ImageDecodeError(f"the JPEG image is damaged: it must have 1 to {_MOST_COMPONENTS} components")
     if frame.width * frame.height > max_pixels:
         raise too_many_pixels(max_pixels)
-    if data.count(jpeg.START_OF_SCAN) > jpeg.MAX_SCANS:
+    if jpeg.count_scans(data) > jpeg.MAX_SCANS:
         raise ImageDecodeError(f"the JPEG image has more than {jpeg.MAX_SCANS} scans; save it again with fewer scans")
-    if is_deep(data) and not has_imagecodecs():
+    if is_deep(frame) and len(frame.components) == _MOST_COMPONENTS:  # CMYK or YCCK
+        raise ImageFormatUnsupported(
+            "the image is a JPEG of four colours and of more than 8 bits per sample, or lossless, which is not read"
+        )
+    if is_deep(frame) and not has_imagecodecs():
         raise ImageFormatUnsupported(
             f"the image is a JPEG of more than 8 bits per sample, or lossless, which needs {EXTRA} on the server"
         )
+    return frame
 
 
-def decode_deep(data: bytes) -> Image.Image:
+def decode_deep(data: bytes, frame: jpeg.FrameHeader) -> Image.Image:
     """Decode a JPEG that `is_deep`: grey is scaled to 8 bits, of colours the upper 8 bits remain."""
     import imagecodecs
 
     if not jpeg.has_end(data):
         raise ImageDecodeError("the JPEG image is cut short: the end of its data is missing")
-    frame = jpeg.read_frame(data)
-    bits = frame.bits if frame else 8
-    return deep_picture(imagecodecs.jpeg_decode(data, bitspersample=bits), bits)
+    return deep_picture(imagecodecs.jpeg_decode(data, bitspersample=frame.bits), frame.bits)
 
 
 def decode_without_end(data: bytes) -> Image.Image:

@@ -8,7 +8,6 @@ from PIL import Image, features
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.formats import ImageFile, raster_name, refused_name, unreadable
-from model.imaging.frames import frame_index
 from model.imaging.limits import too_many_pixels
 from model.imaging.raster import jpeg, jpeg_2000, png
 from model.imaging.raster.damage import damage_of
@@ -40,9 +39,9 @@ def open_file(data: bytes, *, max_pixels: int) -> ImageFile:
         data = jpeg.from_start(data)
     kind = raster_name(data)
     if kind == "JPEG":
-        jpeg.check_header(data, max_pixels)
-        if jpeg.is_deep(data):
-            return PictureFile(kind, lambda: jpeg.decode_deep(data), max_pixels)
+        frame = jpeg.read_header(data, max_pixels)
+        if jpeg.is_deep(frame):
+            return PictureFile(kind, lambda: jpeg.decode_deep(data, frame), max_pixels)
     elif kind == "JPEG 2000":
         codestream = jpeg_2000.read_header(data, max_pixels)
         if not codestream.is_read_by_pillow:
@@ -63,6 +62,8 @@ class PictureFile:
         max_pixels: limit for the picture, for error messages.
     """
 
+    inflates = False
+
     def __init__(self, kind: str, load: Callable[[], Image.Image], max_pixels: int) -> None:
         self._kind, self._load, self._max_pixels = kind, load, max_pixels
 
@@ -72,7 +73,8 @@ class PictureFile:
 
     def check(self, rendering: Rendering) -> None:
         """Raise ImageDecodeError if the rendering asks for a further frame."""
-        frame_index(rendering.frame, 1, default=0, source=f"{self._kind} image")
+        if rendering.frame:
+            raise ImageDecodeError(f"of a {self._kind} image, only frame 0 is read: choose it, or no frame")
 
     def decode(self, rendering: Rendering) -> Image.Image:
         """Decode the picture as stored: EXIF rotation is not applied.

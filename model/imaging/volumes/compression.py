@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from model.errors import ImageDecodeError
 
 MAX_MEMBERS = 2**16  # 256 MiB are 4,113 members of bgzip; the limit bounds the CPU time of empty members
@@ -70,7 +72,8 @@ def inflate(
     Raises:
         ImageDecodeError: the data is damaged or cut short, or has more than `MAX_MEMBERS`.
     """
-    start, size_bytes = memoryview(bytearray(keep_bytes)), 0
+    # The system gives the memory of these zeros where it is written: a small file may announce a large volume.
+    start, size_bytes = np.zeros(keep_bytes, np.uint8).data, 0
     try:
         for piece in _pieces(data, compression, max_bytes + 1):
             kept = piece[: max(0, keep_bytes - size_bytes)]

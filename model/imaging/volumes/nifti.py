@@ -43,6 +43,7 @@ def _volume(data: bytes) -> Volume:
         colour_axis=0 if colour else None,
         slope=header.slope,
         intercept=header.intercept,
+        is_compressed=is_compressed,
     )
 
 

@@ -15,7 +15,7 @@ from nibabel.nifti2 import header_dtype as nifti2_fields
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.volumes.nifti_orientation import directions_of
 
-HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
+HEADER_BYTES = 544  # of NIfTI-2 with its extension flags; NIfTI-1 has 352
 _FIRST_VALUES_PLACES = {348: 352, 540: 544}  # behind the header and its four bytes of extension flags
 _NIFTI1_MAGIC_PLACE, _NIFTI2_MAGIC_PLACE = slice(344, 348), slice(4, 8)
 _NIFTI1_MAGIC, _NIFTI2_MAGIC, _TWO_FILES = b"n+1\0", b"n+2\0", (b"ni1\0", b"ni2\0")
@@ -84,6 +84,9 @@ def read_header(start: bytes) -> NiftiHeader:
     offset = float(fields["vox_offset"])
     if offset == math.inf:
         raise ImageDecodeError("the NIfTI header's vox_offset, the place of the values, is infinite")
+    if not offset >= lowest and start[lowest - 4 : lowest - 3] == b"\1":
+        raise ImageDecodeError("the NIfTI header contradicts itself: its vox_offset places the values where its "
+                               "extensions are")  # fmt: skip
     return NiftiHeader(
         np.dtype(_TYPES[code]).newbyteorder(fields.dtype["dim"].base.byteorder),
         sizes,

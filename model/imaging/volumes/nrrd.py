@@ -30,7 +30,7 @@ def open_file(data: bytes, *, max_pixels: int) -> VolumeFile:
 
 def _volume(data: bytes) -> Volume:
     header = read_header(data)
-    if header.size_bytes > MAX_VOLUME_BYTES:
+    if header.compression is not None and header.size_bytes > MAX_VOLUME_BYTES:
         raise volume_too_large()
     space, series, colours = _axes(header)
     directions = _unit_directions(header, space)
@@ -45,6 +45,7 @@ def _volume(data: bytes) -> Volume:
         directions,
         colour_axis=colours[0] if colours else None,
         is_stack=directions is None or len(space) < 3,
+        is_compressed=header.compression is not None,
     )
 
 

@@ -23,12 +23,13 @@ class VolumeFile:
     Raises:
         ImageDecodeError: the file is damaged or is not a volume of numbers.
         ImageFormatUnsupported: the file is a variant of the format that is not read.
-        ImageTooLarge: the volume has more than `model.imaging.limits.MAX_VOLUME_BYTES`.
+        ImageTooLarge: the volume is compressed and has more than `model.imaging.limits.MAX_VOLUME_BYTES`.
     """
 
     def __init__(self, kind: str, read_volume: Callable[[], Volume], max_pixels: int) -> None:
         self._kind, self._max_pixels = kind, max_pixels
         self._volume = read_volume()
+        self.inflates = self._volume.is_compressed
 
     def frame_count(self, rendering: Rendering) -> int:
         """The number of slices across `rendering.axis`.

@@ -6,6 +6,7 @@ the left of a sagittal slice.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import nibabel
@@ -37,12 +38,21 @@ class Volume:
     slope: float = 1.0
     intercept: float = 0.0
     is_stack: bool = False  # True: the third axis counts pictures, and is not in space
+    is_compressed: bool = False  # True: the values are inflated by the first read, and kept
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels along each axis in space."""
         first, second, third = (self.values.sizes[axis] for axis in self.axes)
         return first, second, third
+
+    @cached_property
+    def orientation(self) -> tuple[list[int], list[float]]:
+        """The anatomical direction of each axis in space; 1 if the axis runs along it, -1 against it."""
+        affine = np.eye(4)
+        affine[:3, :3] = _AS_STORED if self.directions is None else self.directions
+        orientation = nibabel.io_orientation(affine)
+        return [int(direction) for direction in orientation[:, 0]], list(orientation[:, 1])
 
 
 def slice_numbers(volume: Volume, rendering: Rendering, max_pixels: int) -> range:
@@ -52,7 +62,7 @@ def slice_numbers(volume: Volume, rendering: Rendering, max_pixels: int) -> rang
         ImageTooLarge: one slice has more than `max_pixels`.
     """
     across, _ = _plane(volume, rendering)
-    directions, signs = _orientation(volume)
+    directions, signs = volume.orientation
     axis = directions.index(across)
     if math.prod(volume.shape) // volume.shape[axis] > max_pixels:
         raise too_many_pixels(max_pixels)
@@ -70,7 +80,7 @@ def read_slice(volume: Volume, number: int, rendering: Rendering) -> Any:
         ImageDecodeError: the values are damaged or cut short.
     """
     across, (columns, rows) = _plane(volume, rendering)
-    directions, signs = _orientation(volume)
+    directions, signs = volume.orientation
     axes = [directions.index(direction) for direction in (rows, columns)]
     colours = [] if volume.colour_axis is None else [volume.colour_axis]
     stored = [volume.axes[axis] for axis in axes]
@@ -83,13 +93,5 @@ def _plane(volume: Volume, rendering: Rendering) -> tuple[int, tuple[int, int]]:
     single = [axis for axis, length in enumerate(volume.shape) if length == 1]
     if not volume.is_stack and len(single) != 1:
         return _PLANES[rendering.axis]
-    across = _orientation(volume)[0][2 if volume.is_stack else single[0]]
+    across = volume.orientation[0][2 if volume.is_stack else single[0]]
     return next(plane for plane in _PLANES.values() if plane[0] == across)
-
-
-def _orientation(volume: Volume) -> tuple[list[int], list[float]]:
-    """The anatomical direction of each axis; 1 if the axis runs along it, -1 against it."""
-    affine = np.eye(4)
-    affine[:3, :3] = _AS_STORED if volume.directions is None else volume.directions
-    orientation = nibabel.io_orientation(affine)
-    return [int(direction) for direction in orientation[:, 0]], list(orientation[:, 1])

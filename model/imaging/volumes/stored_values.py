@@ -15,7 +15,8 @@ class StoredValues:
     """An array in a file. Its methods may be called from several threads at once.
 
     Args:
-        load: returns the bytes that contain the values. It is called with the first read, and never again.
+        load: returns the bytes that contain the values. It is called with the first read, and again only if it
+            lacked memory.
         kind: type and byte order of one value.
         sizes: number of values along each stored axis. The index of the first axis changes fastest.
         offset_bytes: place of the first value in the loaded bytes.
@@ -62,11 +63,11 @@ class StoredValues:
     def _bytes(self) -> bytes | memoryview:
         with self._lock:
             if self._load is not None:
-                load, self._load = self._load, None
                 try:
-                    self._loaded = load()
+                    self._loaded = self._load()
                 except InvalidInput as error:
                     self._error = error
+                self._load = None
             if self._error is not None:
                 # A new one: several threads may raise it, and each adds its traceback.
                 raise type(self._error)(str(self._error)) from self._error

@@ -95,8 +95,8 @@ def test_bad_files_are_listed_and_the_exit_status_is_1(tree: Path, tmp_path: Pat
     (tree / "a" / "cut.png").write_bytes(damaged())
     result = render(tmp_path / "out", tree, "--frame", "2")
     assert result.exit_code == 1
-    assert f"left out {tree}/a/cut.png: the PNG image has 1 frame" in result.stderr
-    assert f"left out {tree}/0.png: the PNG image has 1 frame" in result.stderr
+    assert f"left out {tree}/a/cut.png: of a PNG image, only frame 0 is read" in result.stderr
+    assert f"left out {tree}/0.png: of a PNG image, only frame 0 is read" in result.stderr
     assert f"{tmp_path / 'out'}: 1 pictures, 3 left out" in result.stderr
     assert files_in(tmp_path / "out") == ["a/b/IM1.png"]
 

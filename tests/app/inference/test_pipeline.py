@@ -29,6 +29,8 @@ PLAIN = EmbedOptions(normalize=False)
 class NumberFile:
     """An image file of one frame for each of its bytes."""
 
+    inflates = False
+
     def __init__(self, data: bytes) -> None:
         self.data = data
 

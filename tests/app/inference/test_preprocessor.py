@@ -25,10 +25,13 @@ MOST_CHARS = 4 * SHORT_TEXT_CHARS
 
 
 class NotedFile:
-    """An image file of one frame for each of its bytes; a frame is a grey picture of one pixel."""
+    """An image file of one frame for each of its bytes; a frame is a grey picture of one pixel.
+
+    A file that begins with "z" is compressed.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.data, self.inflates = data, data.startswith(b"z")
 
     def frame_count(self, rendering: Rendering) -> int:
         return len(self.data)
@@ -212,20 +215,24 @@ async def test_threads_that_decode_frames_of_one_file_share_it(engine: NotingEng
     assert collections.Counter(engine.opened) == {b"a": 1, bytes(range(100)): 2}
 
 
-async def test_as_many_requests_as_threads_have_files_open(preprocessor: Preprocessor, engine: NotingEngine) -> None:
+async def test_as_many_requests_as_threads_have_inflated_files_open(
+    preprocessor: Preprocessor, engine: NotingEngine
+) -> None:
     def every_frame(data: bytes) -> AbstractAsyncContextManager[list[Item]]:
         return preprocessor.every_frame([Item(0, data)], AS_STORED, max_frames=9, timings=StageTimings())
 
-    async def count() -> int:
-        async with every_frame(b"ef") as items:
+    async def count(data: bytes) -> int:
+        async with every_frame(data) as items:
             return len(items)
 
-    async with every_frame(b"ab"):
-        async with every_frame(b"cd"):
-            waiting = asyncio.create_task(count())
+    async with every_frame(b"za"):
+        async with every_frame(b"zb"):
+            waiting = asyncio.create_task(count(b"zcd"))
+            assert await count(b"plain") == 5  # a file that does not inflate does not wait
             await asyncio.sleep(0.05)
-            assert engine.opened == [b"ab", b"cd"]
-        assert await waiting == 2
+            assert not waiting.done()
+            assert engine.in_memory == []  # none is inflated before its turn
+        assert await waiting == 3
 
 
 async def test_a_picture_is_what_the_encoder_gets(preprocessor: Preprocessor) -> None:

@@ -1,4 +1,7 @@
-"""No content of a request is repeated: not in answers, not in the debug log, not in the metrics."""
+"""No content of a request is repeated: not in answers, not in the debug log, not in the metrics.
+
+The one exception are the names of unknown parameters, which `x-ignored-params` lists for the client that sent them.
+"""
 
 import base64
 import io
@@ -130,7 +133,7 @@ def test_no_secret_comes_back(server: Server) -> None:
             for kind, content in RAW:
                 ask("POST", path, content=content, headers={"content-type": kind})
             for data in (IMAGE, DAMAGED):
-                ask("POST", path, files={"files": (f"{SECRET}.png", data, f"image/{SECRET}")}, data={SECRET: SECRET})
+                ask("POST", path, files={"files": (f"{SECRET}.png", data, f"image/{SECRET}")}, data={"note": SECRET})
             ask("GET", path)
             ask("POST", path, content=b"{}", headers={"x-request-timeout-ms": SECRET})
             ask("POST", path, content=b"{}", headers={"x-request-id": "a" * 101 + SECRET})

@@ -1,15 +1,18 @@
 """Rows of PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 and AVIF with up to 8 bits per sample."""
 
+import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ImageDecodeError
-from model.imaging.images import decode, frame_count
+from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
+from model.imaging.images import check, decode, frame_count
 from model.imaging.preprocessing import Standardization, preprocess
 from tests.docs.image_formats.rows import MAX_PIXELS, grey, row, shown
+from tests.support.image_files.bombs.codestreams import finely_coded
 from tests.support.image_files.bombs.raster import chunk, with_chunks
 from tests.support.image_files.bombs.tiff import pages, picture_tags
 from tests.support.samples import picture, png, saved
@@ -58,6 +61,49 @@ def a_jpeg_needs_only_its_data() -> None:
         assert (shown(data) == shown(whole)).all()
     with pytest.raises(ImageDecodeError, match="cut short"):
         shown(whole[: len(whole) // 2])
+
+
+@row("JPEG that lacks data but has its end marker")
+def missing_data_is_grey() -> None:
+    whole = saved(picture(0), "JPEG")
+    assert (shown(whole[: len(whole) // 2] + b"\xff\xd9")[-1] == 128).all()
+
+
+@row("JPEG with a film, further pictures or other bytes behind its end")
+def what_is_behind_a_jpeg_is_ignored() -> None:
+    first = saved(picture(0), "JPEG")
+    for behind in (saved(picture(1), "JPEG"), b"\xff\xda" * 200, bytes(1000)):
+        assert (shown(first + behind) == shown(first)).all()
+
+
+@row("JPEG of four colours, lossless or of more than 8 bits; JPEG 2000 in CMYK of over 8 bits, CIELab, YCCK or CMY")
+def deep_ink_is_refused() -> None:
+    ink = np.zeros((16, 16, 4), np.uint16)
+    lab = bytearray(saved(picture(0), "JPEG2000"))
+    struct.pack_into(">I", lab, lab.index(b"colr") + 7, 14)
+    for data in (
+        imagecodecs.jpeg8_encode(ink.astype(np.uint8), lossless=True),
+        imagecodecs.jpeg8_encode(ink, level=90, bitspersample=12),
+        imagecodecs.jpeg2k_encode(ink, colorspace="CMYK", codecformat="jp2", reversible=True, mct=False),
+        lab,
+    ):
+        with pytest.raises(ImageFormatUnsupported, match="colours"):
+            shown(bytes(data))
+
+
+@row("JPEG 2000 that lacks a tile")
+def an_incomplete_jpeg_2000_is_refused() -> None:
+    tiled = saved(picture(0).resize((64, 64)), "JPEG2000", tile_size=(32, 32), no_jp2=True)
+    second, third = (tiled.index(struct.pack(">HHH", 0xFF90, 10, number)) for number in (1, 2))
+    with pytest.raises(ImageDecodeError, match="lacks some of its tiles"):
+        shown(tiled[:second] + tiled[third:])
+
+
+@row("JPEG 2000 of very many parts")
+def a_costly_jpeg_2000_is_refused() -> None:
+    for data in (finely_coded(4000, block=0), finely_coded(4000, precinct=1)):
+        with pytest.raises(ImageTooLarge, match="4,096 tiles, 524,288 code blocks or 2,097,152 packets"):
+            check(data, max_pixels=64_000_000)
 
 
 @row("PNG with texts, profiles or damage in chunks without pixels")

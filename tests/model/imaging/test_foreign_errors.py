@@ -111,5 +111,5 @@ def test_an_interrupt_is_not_an_error_of_the_file(name: str) -> None:
 
 def test_the_errors_of_all_packages_are_known() -> None:
     packages = {error.__module__.partition(".")[0] for error in foreign_errors()}
-    assert {"PIL", "pydicom", "nibabel", "nrrd", "tifffile", "imagecodecs", "struct", "zlib"} <= packages
+    assert {"PIL", "pydicom", "nibabel", "tifffile", "imagecodecs", "struct", "zlib"} <= packages
     assert len(foreign_errors()) > 60

@@ -12,7 +12,7 @@ from model.imaging.rendering import AS_STORED, Rendering
 class TenByTen:
     """An `ImageFile` of four frames."""
 
-    decoded = 0
+    decoded, inflates = 0, False
 
     def frame_count(self, rendering: Rendering) -> int:
         return 4
@@ -37,6 +37,23 @@ def test_a_file_is_opened_once_and_again_only_after_its_last_frame() -> None:
     for frame in range(4):
         file.decode(Rendering(frame=frame))
     assert opened == [b"data"]
+
+
+def test_a_file_that_inflates_is_not_kept_open_before_its_first_frame() -> None:
+    opened: list[bytes] = []
+
+    def open_image(data: bytes) -> TenByTen:
+        opened.append(data)
+        image = TenByTen()
+        image.inflates = True
+        return image
+
+    file = FramedFile(b"data", open_image)
+    file.count_frames(AS_STORED, keep_open=True)
+    assert file.inflates
+    for frame in range(4):
+        file.decode(Rendering(frame=frame))
+    assert opened == [b"data"] * 2
 
 
 def test_the_frames_of_a_small_file_have_a_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,6 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from tests.support.samples import saved
-
 
 def gradient(mode: str = "RGB", size: tuple[int, int] = (48, 32)) -> Image.Image:
     """Red and blue rise along the columns, green along the rows."""
@@ -60,13 +58,6 @@ def tiled_tiff(tile_side: int, *, order: str = "<", kind: str = "I", big: bool =
     head = mark + (struct.pack(order + "HHHQ", 43, 8, 0, start) if big else struct.pack(order + "HI", 42, start))
     count = struct.pack(order + ("Q" if big else "H"), len(tags))
     return head + count + entries + bytes(8 if big else 4) + struct.pack(order + "Q", tile_side) + data
-
-
-def jpeg_with_endless_scans() -> bytes:
-    """A progressive JPEG whose last scan is repeated 5000 times."""
-    whole = saved(gradient("L", (2000, 2000)), "JPEG", progressive=True)
-    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
-    return whole[:-2] + last_scan * 5000 + whole[-2:]
 
 
 @dataclass(frozen=True)

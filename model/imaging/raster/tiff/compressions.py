@@ -48,8 +48,9 @@ YCBCR_JPEG_2000 = 33003  # Aperio: the codestream has YCbCr and does not say so
 JPEGS = frozenset({JPEG, 33007, 34892})
 JPEG_2000 = frozenset({33003, 33004, 33005, 34712})
 LERC, PNG = frozenset({34887}), frozenset({34933})
-WEBP, JPEG_XL = frozenset({34927, 50001}), frozenset({50002, 52546})
-CODESTREAMS = JPEGS | JPEG_2000 | LERC | PNG | WEBP | JPEG_XL  # each tile is a picture with a header of its own
+WEBP = frozenset({34927, 50001})
+# Not JPEG XL: its header does not bound its frames, nor its channels.
+CODESTREAMS = JPEGS | JPEG_2000 | LERC | PNG | WEBP  # each tile is a picture with a header of its own
 TIFFFILE = CODESTREAMS | WITH_PREDICTOR | {UNCOMPRESSED, 2, 3, 4, 32773}
 
 

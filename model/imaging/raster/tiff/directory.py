@@ -34,6 +34,7 @@ MAX_VALUES = 2**18  # of one tag; the palette of 16-bit indices has 196,608
 _CLASSIC, _BIG = 42, 43
 _INTEGER_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _RATIONAL, _RATIONAL_BYTES = 5, 8
+_LARGEST_BYTE, _BYTE_TO_SHORT = 255, 257  # 255 becomes 65,535
 _WANTED = np.array(sorted((*NUMBERS, *BYTES)), dtype=np.uint16)
 
 
@@ -108,6 +109,8 @@ def page_offsets(data: bytes, layout: Layout) -> tuple[list[int], str]:
 def read_directory(data: bytes, layout: Layout, offset: int) -> Directory:
     """The tags of the page whose directory begins at `offset`, a result of `page_offsets`.
 
+    Old writers give the colour map 8 bits instead of 16 (section 5): the result has 16.
+
     Raises:
         ImageDecodeError: a tag lies outside the file, has too many values, or is given twice with different values.
     """
@@ -127,6 +130,9 @@ def read_directory(data: bytes, layout: Layout, offset: int) -> Directory:
             is_same = numbers.setdefault(tag, values) == values
         if not is_same:
             raise ImageDecodeError(f"the TIFF image gives its tag {tag} twice, with different values")
+    palette = numbers.get(COLOR_MAP, ())
+    if palette and max(palette) <= _LARGEST_BYTE:
+        numbers[COLOR_MAP] = tuple(_BYTE_TO_SHORT * level for level in palette)
     return Directory(numbers, bytes_of)
 
 

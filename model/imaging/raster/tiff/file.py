@@ -1,11 +1,12 @@
 """TIFF files: every page becomes a small file of its own, which Pillow or tifffile decodes."""
 
 import io
+import threading
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from model.errors import ImageDecodeError
+from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.codestreams import jpeg
 from model.imaging.frames import frame_index
 from model.imaging.raster.damage import damage_of
@@ -13,10 +14,21 @@ from model.imaging.raster.depth import is_deep, scale_to_8_bits
 from model.imaging.raster.tiff import compressions
 from model.imaging.raster.tiff import values as tiff_values
 from model.imaging.raster.tiff.directory import Layout, page_offsets, read_directory
-from model.imaging.raster.tiff.page import BLACK_IS_ZERO, FLOAT, SIGNED, UNSIGNED, WHITE_IS_ZERO, Page, read_page
-from model.imaging.raster.tiff.single_page import copy_page, read_segments
+from model.imaging.raster.tiff.page import (
+    BLACK_IS_ZERO,
+    FLOAT,
+    MAX_PAGE_BYTES,
+    SIGNED,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    Page,
+    read_page,
+)
+from model.imaging.raster.tiff.segments import MAX_OVERLAP, bytes_to_read, distinct, read_segments
+from model.imaging.raster.tiff.single_page import copy_page
 from model.imaging.rendering import Rendering
 
+MAX_FILE_VALUES = 1_250_000  # of the tags of all pages that are decoded
 _PLAIN_ALPHA = {"La": "LA", "RGBa": "RGBA"}  # from colours multiplied by alpha, which have no further conversion
 _PILLOW_DEEP_GREY = ((UNSIGNED, 12), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32))  # sample format and bits per sample
 
@@ -64,8 +76,12 @@ class TiffFile:
         ImageDecodeError: the file has no page, or too many.
     """
 
+    inflates = False
+
     def __init__(self, data: bytes, layout: Layout, max_pixels: int) -> None:
         self._data, self._layout, self._max_pixels = data, layout, max_pixels
+        self._lock = threading.Lock()
+        self._values = self._bytes = 0  # of the tags, and of the tiles and strips, of all pages that were decoded
         self._offsets, self._damage = page_offsets(data, layout)
         if not self._offsets:
             raise ImageDecodeError(f"the TIFF image is {self._damage}")
@@ -102,13 +118,12 @@ class TiffFile:
             ImageDecodeError, ImageFormatUnsupported, ImageTooLarge: the pixel data is damaged, and as `check`.
         """
         with damage_of("TIFF", self._max_pixels):
-            page = self._page(rendering)
-            segments = read_segments(self._data, page)
-            if page.compression not in compressions.JPEGS or all(map(jpeg.has_end, segments)):
+            page, segments = self._counted(rendering)
+            if page.compression not in compressions.JPEGS or all(map(jpeg.has_end, distinct(segments))):
                 return self._decode(page, segments)
             # As for a JPEG file: libjpeg replaces missing data silently, but then not twice by the same.
-            if all(map(jpeg.has_all_scans, segments)):
-                plain, noisy = (self._decode(page, [segment + end for segment in segments]) for end in jpeg.ENDS)
+            if all(map(jpeg.has_all_scans, distinct(segments))):
+                plain, noisy = (self._decode(page, _with_end(segments, end)) for end in jpeg.ENDS)
                 if np.array_equal(np.asarray(plain), np.asarray(noisy)):
                     return plain
             raise ImageDecodeError("the TIFF image is cut short: a JPEG tile or strip lacks the end of its data")
@@ -129,6 +144,20 @@ class TiffFile:
         # Pillow inverts images whose zero is white only if they have 8 bits or fewer.
         return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels)
 
+    def _counted(self, rendering: Rendering) -> tuple[Page, list[bytes]]:
+        """A page to decode, and its tiles or strips. Pages may share both, so that a small file has many large ones."""
+        if self._values > MAX_FILE_VALUES or self._bytes > max(MAX_OVERLAP * len(self._data), MAX_PAGE_BYTES):
+            raise ImageTooLarge(
+                "the pages of the TIFF image have together more tiles, strips or bytes than are read for one request; "
+                "choose one with params.frame"
+            )
+        page = self._page(rendering)
+        segments = read_segments(self._data, page)
+        with self._lock:
+            self._values += sum(map(len, page.directory.numbers.values()))
+            self._bytes += bytes_to_read(page, segments)
+        return page, segments
+
     def _page(self, rendering: Rendering) -> Page:
         frame = rendering.frame or 0
         if frame >= len(self._offsets) and self._damage:
@@ -138,10 +167,16 @@ class TiffFile:
 
     def _open_with_pillow(self, page: Page, segments: list[bytes]) -> Image.Image | None:
         """The page's picture; None if it is tifffile's."""
-        if read_by_pillow(page, self._layout.order):
+        if read_by_pillow(page, self._layout.order) and all(segments):
             try:
                 return Image.open(io.BytesIO(copy_page(self._data, self._layout, page, segments)), formats=("TIFF",))
             except (UnidentifiedImageError, KeyError):
                 pass  # a combination that Pillow does not know
         tiff_values.check_support(page)
         return None
+
+
+def _with_end(segments: list[bytes], end: bytes) -> list[bytes]:
+    """JPEG tiles or strips with an end appended. They stay shared, and those that are left out stay empty."""
+    whole = {id(segment): segment + end for segment in distinct(segments)}
+    return [whole.get(id(segment), segment) for segment in segments]

@@ -8,11 +8,11 @@ import struct
 import zlib
 from collections.abc import Mapping
 
-from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.raster.tiff import directory as tags
 from model.imaging.raster.tiff.compressions import DEFLATE, OLD_STYLE_JPEG, UNCOMPRESSED, WITH_PREDICTOR
 from model.imaging.raster.tiff.directory import Layout
-from model.imaging.raster.tiff.page import MAX_PAGE_BYTES, YCBCR, Page
+from model.imaging.raster.tiff.page import Page
+from model.imaging.raster.tiff.segments import is_subsampled
 
 _HEADER_BYTES, _WORD_BYTES, _CLASSIC = 8, 4, 42
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # field types
@@ -24,63 +24,6 @@ _REPLACED = (
 )
 
 
-def read_segments(data: bytes, page: Page) -> list[bytes]:
-    """The encoded bytes of each tile or strip; none for old-style JPEG. Tiles share them in memory as in the file.
-
-    The length of uncompressed tiles follows from their size: byte counts of 0 and wrong ones are usual.
-
-    Raises:
-        ImageDecodeError: a tile is missing or lies outside the file.
-        ImageTooLarge: tiles that overlap have more bytes than the file, many times.
-    """
-    numbers = page.directory.numbers
-    offsets = numbers.get(tags.TILE_OFFSETS) or numbers.get(tags.STRIP_OFFSETS) or ()
-    counts = numbers.get(tags.TILE_BYTE_COUNTS) or numbers.get(tags.STRIP_BYTE_COUNTS) or ()
-    if page.compression == OLD_STYLE_JPEG:  # the tags of the tables say where its data is
-        return []
-    if len(offsets) < page.segments:
-        raise ImageDecodeError("the TIFF image lists fewer tiles or strips than its size needs")
-    is_exact = page.compression == UNCOMPRESSED and not is_subsampled(page)
-    if is_exact:
-        counts = _plain_counts(page)
-    elif len(counts) < page.segments:
-        counts = (0,) * page.segments
-    found: dict[tuple[int, int], bytes] = {}
-    total = 0
-    for key in zip(offsets[: page.segments], counts, strict=False):
-        if key not in found:
-            found[key] = _segment(data, *key)
-            total += len(found[key])
-            if total > MAX_PAGE_BYTES:
-                raise ImageTooLarge("the TIFF image has tiles or strips that overlap and have too many bytes")
-    return [found[key] for key in zip(offsets[: page.segments], counts, strict=False)]
-
-
-def _plain_counts(page: Page) -> tuple[int, ...]:
-    whole = page.tile[1] * page.row_bytes
-    if page.is_tiled:
-        return (whole,) * page.segments
-    last = (page.height - (page.rows - 1) * page.tile[1]) * page.row_bytes
-    return (*((whole,) * (page.rows - 1)), last) * page.planes
-
-
-def is_subsampled(page: Page) -> bool:
-    """Whether an uncompressed page has fewer samples of colour than of brightness (section 21)."""
-    if page.photometric != YCBCR or page.compression != UNCOMPRESSED or page.subsampling == (1, 1):
-        return False
-    numbers = page.directory.numbers
-    counts = numbers.get(tags.STRIP_BYTE_COUNTS) or numbers.get(tags.TILE_BYTE_COUNTS) or ()
-    return tags.YCBCR_SUBSAMPLING in numbers or sum(counts) < page.height * page.row_bytes
-
-
-def _segment(data: bytes, offset: int, count: int) -> bytes:
-    """Bytes of the file; all until its end if the count is 0, as for libtiff."""
-    segment = data[offset : offset + (count or len(data))]
-    if not segment or len(segment) < count:
-        raise ImageDecodeError("the TIFF image is cut short: a tile or strip lies outside the file")
-    return segment
-
-
 def copy_page(data: bytes, layout: Layout, page: Page, segments: list[bytes]) -> bytes:
     """A TIFF file of one page.
 
@@ -88,7 +31,8 @@ def copy_page(data: bytes, layout: Layout, page: Page, segments: list[bytes]) ->
         data: the whole original; needed for old-style JPEG, whose tables lie anywhere.
         layout: header of the original.
         page: the page.
-        segments: results of `read_segments`; empty segments make a file of which only the header is read.
+        segments: results of `model.imaging.raster.tiff.segments.read_segments`; without any, the copy is a file of
+            which only the header can be read.
     """
     numbers = {tag: values for tag, values in page.directory.numbers.items() if tag not in _REPLACED}
     numbers[tags.SAMPLES_PER_PIXEL] = (page.samples,)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.errors import ImageDecodeError, ImageFormatUnsupported
-from model.imaging.codestreams import jpeg
+from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
+from model.imaging.codestreams import jpeg, jpeg_2000
 from model.imaging.raster import embedded_sizes
 from model.imaging.raster.depth import scale_to_8_bits, upper_8_bits
 from model.imaging.raster.imagecodecs_extra import EXTRA, has_imagecodecs
@@ -26,6 +26,7 @@ from model.imaging.raster.tiff.page import (
     YCBCR,
     Page,
 )
+from model.imaging.raster.tiff.segments import distinct
 
 _WHOLE_BYTES = (8, 16, 32, 64)
 # Of 24 bits, libtiff and tifffile disagree about the order of the bytes.
@@ -39,7 +40,6 @@ _SIZES = (
     (compressions.LERC, embedded_sizes.lerc_size),
     (compressions.PNG, embedded_sizes.png_size),
     (compressions.WEBP, embedded_sizes.webp_size),
-    (compressions.JPEG_XL, embedded_sizes.jpeg_xl_size),
 )
 # What makes the picture upright, by its orientation; Pillow does the same for the pages that it reads.
 _TURNS = {
@@ -51,7 +51,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MAX_JPEG_XL_TILE = 2**20  # pixels: its header may announce any number of hidden channels
 
 
 def check_support(page: Page) -> None:
@@ -86,12 +85,13 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
 
     Raises:
         ImageDecodeError: a tile is damaged, or larger than the page says, or is a JPEG of too many scans.
+        ImageTooLarge: a tile is a JPEG 2000 of too many parts.
     """
     name = compressions.name(page.compression)
     size_of = next((sizes for numbers, sizes in _SIZES if page.compression in numbers), None)
     if size_of is None:
         return
-    for segment in {id(segment): segment for segment in segments}.values():
+    for segment in distinct(segments):
         size = size_of(segment)
         if size is None or (page.compression in compressions.JPEGS and not jpeg.has_end(segment)):
             raise ImageDecodeError(f"the TIFF image has a tile or strip that is no {name} picture, or is cut short")
@@ -99,21 +99,30 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
             raise ImageDecodeError(
                 f"the TIFF image has a tile or strip whose {name} header contradicts the page's size"
             )
+        if page.compression in compressions.JPEG_2000:
+            _check_jpeg_2000(embedded_sizes.jpeg_2000_codestream(segment), page.segments)
+
+
+def _check_jpeg_2000(codestream: bytes, segments: int) -> None:
+    if jpeg_2000.is_too_costly(codestream, segments):
+        raise ImageTooLarge(
+            "the TIFF image has JPEG 2000 pictures of too many tiles, code blocks or packets; save it with fewer"
+        )
+    if jpeg_2000.lacks_tiles(codestream):
+        raise ImageDecodeError("the TIFF image has a tile or strip of JPEG 2000 that lacks some of its own tiles")
 
 
 def _has_too_much(page: Page, segment: bytes) -> bool:
     """Whether a tile has more components or work than the page announces."""
     if page.compression in compressions.JPEGS:
-        return segment.count(jpeg.START_OF_SCAN) > jpeg.MAX_SCANS
+        return jpeg.count_scans(segment) > jpeg.MAX_SCANS
     if page.compression in compressions.JPEG_2000:
         components = embedded_sizes.jpeg_2000_components(segment)
         has_signs = page.sample_format == SIGNED
         return len(components) > max(page.samples, 4) or any(
             one.bits > 8 * (1 + (page.bits > 8)) or one.is_signed != has_signs for one in components
         )
-    if page.compression in compressions.LERC:
-        return embedded_sizes.lerc_planes(segment) > page.samples
-    return page.compression in compressions.JPEG_XL and page.tile[0] * page.tile[1] > _MAX_JPEG_XL_TILE
+    return page.compression in compressions.LERC and embedded_sizes.lerc_planes(segment) > page.samples
 
 
 def read_values(copy: bytes, page: Page) -> NDArray[Any]:

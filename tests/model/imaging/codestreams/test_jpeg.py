@@ -4,10 +4,12 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from model.imaging.codestreams.jpeg import ENDS, LS, SCAN, has_all_scans, has_end, read_frame, segments
+from model.imaging.codestreams.jpeg import ENDS, LS, SCAN, count_scans, has_all_scans, has_end, read_frame, segments
+from tests.support.image_files.bombs.codestreams import jpeg_segment
 from tests.support.samples import picture, saved
 
 JPEG = saved(picture(0, (9, 6)), "JPEG")
+PROGRESSIVE = saved(picture(0, (64, 64)), "JPEG", progressive=True)
 
 
 def test_the_frame_header_is_read() -> None:
@@ -34,10 +36,27 @@ def test_segments_end_with_the_first_scan_header_and_bytes_between_them_are_pass
 
 
 def test_a_jpeg_is_whole_if_it_has_its_end_and_all_scans() -> None:
-    progressive = saved(picture(0, (64, 64)), "JPEG", progressive=True)
-    last_scan = progressive.rindex(b"\xff\xda")
+    last_scan = PROGRESSIVE.rindex(b"\xff\xda")
     assert has_end(JPEG)
     assert not has_end(JPEG[:-2])
     assert all(has_end(JPEG[:-2] + end) for end in ENDS)
-    assert has_all_scans(progressive)
-    assert not has_all_scans(progressive[:last_scan])
+    assert has_all_scans(PROGRESSIVE)
+    assert not has_all_scans(PROGRESSIVE[:last_scan])
+
+
+def test_a_thumbnail_and_bytes_behind_the_end_are_not_the_picture() -> None:
+    more = PROGRESSIVE[:2] + jpeg_segment(0xE1, b"Exif\0\0" + JPEG) + PROGRESSIVE[2:]
+    last_scan = more.rindex(b"\xff\xda")
+    assert count_scans(more + JPEG + b"\xff\xda" * 1000) == count_scans(PROGRESSIVE) == 10
+    assert has_all_scans(more)
+    assert not has_all_scans(more[:last_scan])
+    assert not has_end(more[:-2])
+    assert has_end(more + b"\xff\xda")
+
+
+def test_a_comment_between_scans_does_not_end_the_picture() -> None:
+    second_scan = PROGRESSIVE.index(b"\xff\xda", PROGRESSIVE.index(b"\xff\xda") + 2)
+    head, scans = PROGRESSIVE[:second_scan] + jpeg_segment(0xFE, b"\xff\xd9"), PROGRESSIVE[second_scan:]
+    assert count_scans(head + scans) == 10
+    assert not has_end((head + scans)[:-2])
+    assert count_scans(head + jpeg_segment(0xFE, b"") * 20_000 + scans) == 10

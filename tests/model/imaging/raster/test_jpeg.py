@@ -1,5 +1,6 @@
 """JPEG files without end, with bytes before them, cut short, and of more than 8 bits."""
 
+import re
 import sys
 
 import imagecodecs
@@ -8,8 +9,14 @@ import pytest
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
+from model.imaging.codestreams.jpeg import MAX_SCANS
 from model.imaging.images import check, decode
-from tests.support.image_files.raster import gradient, jpeg_with_endless_scans
+from tests.support.image_files.bombs.codestreams import (
+    jpeg_of_many_scans,
+    jpeg_of_many_scans_behind_comments,
+    jpeg_segment,
+)
+from tests.support.image_files.raster import gradient
 from tests.support.samples import saved
 
 MAX_PIXELS = 64_000_000
@@ -73,6 +80,36 @@ def test_bytes_behind_a_jpeg_do_not_matter() -> None:
     assert np.array_equal(np.asarray(decode(KINDS["baseline"] + b"\0" * 999, max_pixels=MAX_PIXELS)), np.asarray(whole))
 
 
+def test_a_film_or_further_pictures_behind_a_jpeg_do_not_matter() -> None:
+    film = np.random.default_rng(0).bytes(8_000_000)
+    for kind in ("baseline", "progressive"):
+        whole = np.asarray(decode(KINDS[kind], max_pixels=MAX_PIXELS))
+        assert np.array_equal(np.asarray(decode(KINDS[kind] + film, max_pixels=MAX_PIXELS)), whole)
+    several = saved(NOISE, "MPO", save_all=True, append_images=[NOISE] * 12, progressive=True)
+    assert several.count(b"\xff\xda") > MAX_SCANS
+    assert decode(several, max_pixels=MAX_PIXELS).size == NOISE.size
+
+
+def test_the_scan_of_a_thumbnail_replaces_none_of_the_picture() -> None:
+    thumbnail = jpeg_segment(0xE1, b"Exif\0\0" + saved(NOISE.resize((35, 45)), "JPEG"))
+    data = KINDS["progressive"][:2] + thumbnail + KINDS["progressive"][2:]
+    assert decode(data, max_pixels=MAX_PIXELS).size == NOISE.size
+    scans = [place.start() for place in re.finditer(b"\xff\xda", data)][2:]
+    for place in scans:
+        with pytest.raises(ImageDecodeError, match="the JPEG image is cut short"):
+            decode(data[:place], max_pixels=MAX_PIXELS)
+
+
+def test_deep_and_lossless_jpegs_of_four_colours_are_refused() -> None:
+    ink = np.zeros((16, 16, 4), np.uint8)
+    for data in (
+        imagecodecs.jpeg8_encode(ink, lossless=True),
+        imagecodecs.jpeg8_encode(ink.astype(np.uint16), level=90, bitspersample=12),
+    ):
+        with pytest.raises(ImageFormatUnsupported, match="a JPEG of four colours and of more than 8 bits"):
+            check(bytes(data), max_pixels=MAX_PIXELS)
+
+
 DEEP = np.linspace(0, 4095, 64 * 64).astype(np.uint16).reshape(64, 64)
 DEEP_JPEGS = {
     "of 12 bits": bytes(imagecodecs.jpeg8_encode(DEEP, level=100, bitspersample=12)),
@@ -108,7 +145,13 @@ def test_a_deep_jpeg_has_the_same_limits(kind: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xff\xd8\xff" + b"\xff" * 1_000_000, b"\xff\xd8\xff\xd0" * 300_000, b"\xff\xd8\xff\xe0"]
+    "data",
+    [
+        b"\xff\xd8\xff" + b"\xff" * 1_000_000,
+        b"\xff\xd8\xff" + b"\xff" * 1_000_000 + KINDS["baseline"][2:],
+        b"\xff\xd8\xff\xd0" * 300_000,
+        b"\xff\xd8\xff\xe0",
+    ],
 )
 def test_a_jpeg_without_header_is_named(data: bytes) -> None:
     with pytest.raises(ImageDecodeError, match="it lacks the header of its frame"):
@@ -116,8 +159,9 @@ def test_a_jpeg_without_header_is_named(data: bytes) -> None:
 
 
 def test_a_jpeg_with_endless_scans_is_refused() -> None:
-    with pytest.raises(ImageDecodeError, match="more than 100 scans"):
-        decode(jpeg_with_endless_scans(), max_pixels=MAX_PIXELS)
+    for data in (jpeg_of_many_scans(), jpeg_of_many_scans_behind_comments()):
+        with pytest.raises(ImageDecodeError, match="more than 100 scans"):
+            decode(data, max_pixels=MAX_PIXELS)
 
 
 def test_jpeg_ls_is_refused_by_its_name() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.images import check, decode
+from tests.support.image_files.bombs.codestreams import deep_components, finely_coded
 from tests.support.image_files.raster import gradient
 from tests.support.samples import saved
 
@@ -83,6 +84,44 @@ def test_very_many_tiles_are_refused() -> None:
     struct.pack_into(">II", data, data.index(b"\xff\x4f\xff\x51") + 24, 1, 1)
     with pytest.raises(ImageTooLarge, match="more than 4,096 tiles"):
         check(bytes(data), max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize("options", [{"block": 0}, {"block": 0, "is_in_tile": True}, {"precinct": 1}])
+def test_very_many_code_blocks_or_packets_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ImageTooLarge, match="more than 4,096 tiles, 524,288 code blocks or 2,097,152 packets"):
+        check(finely_coded(8000, **options), max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize("no_jp2", [False, True])
+def test_a_file_that_lacks_a_tile_is_refused(no_jp2: bool) -> None:
+    tiled = saved(gradient(size=(64, 64)), "JPEG2000", tile_size=(32, 32), no_jp2=no_jp2)
+    second, third = (tiled.index(struct.pack(">HHH", 0xFF90, 10, number)) for number in (1, 2))
+    assert decode(tiled, max_pixels=MAX_PIXELS).size == (64, 64)
+    with pytest.raises(ImageDecodeError, match="the JPEG 2000 image is damaged: it lacks some of its tiles"):
+        check(tiled[:second] + tiled[third:] + bytes(third - second), max_pixels=MAX_PIXELS)
+
+
+def test_cmyk_is_read_of_8_bits_only() -> None:
+    ink = np.dstack([255 - np.asarray(gradient(size=(48, 32))), np.zeros((32, 48), np.uint8)])
+    options = {"colorspace": "CMYK", "codecformat": "jp2", "reversible": True, "mct": False}
+    assert np.array_equal(np.asarray(decode(encoded(ink, **options), max_pixels=MAX_PIXELS)), ink)
+    with pytest.raises(
+        ImageFormatUnsupported, match="colours that are not read: they must be grey, RGB, sYCC, or CMYK"
+    ):
+        check(encoded(ink.astype(np.uint16) * 256, **options), max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize("colours", [1, 11, 13, 14])
+def test_colours_that_decoders_take_for_rgb_are_refused(colours: int) -> None:
+    data = bytearray(saved(gradient(size=(48, 32)), "JPEG2000"))
+    struct.pack_into(">I", data, data.index(b"colr") + 7, colours)
+    with pytest.raises(ImageFormatUnsupported, match="the JPEG 2000 image has colours that are not read"):
+        check(bytes(data), max_pixels=MAX_PIXELS)
+
+
+def test_more_than_four_components_are_refused() -> None:
+    with pytest.raises(ImageFormatUnsupported, match="more than four components"):
+        check(deep_components(5, 64), max_pixels=MAX_PIXELS)
 
 
 def test_a_file_that_is_cut_short_is_refused() -> None:

@@ -17,7 +17,8 @@ from model.imaging import limits
 from model.imaging.images import check, decode
 from model.imaging.preprocessing import preprocess
 from tests.conftest import IMAGES
-from tests.support.image_files.raster import gradient, jpeg_with_endless_scans, tiled_tiff
+from tests.support.image_files.bombs.codestreams import jpeg_of_many_scans
+from tests.support.image_files.raster import gradient, tiled_tiff
 from tests.support.samples import huge_png, saved
 
 MAX_PIXELS = 64_000_000
@@ -175,7 +176,7 @@ def test_bombs_cost_neither_time_nor_memory() -> None:
 
 @pytest.mark.timing
 def test_a_jpeg_with_endless_scans_is_refused_before_it_is_decoded() -> None:
-    data = jpeg_with_endless_scans()
+    data = jpeg_of_many_scans()
     start = time.process_time()
     with pytest.raises(ImageDecodeError):
         decode(data, max_pixels=MAX_PIXELS)

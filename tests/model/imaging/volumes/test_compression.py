@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import resource
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +127,14 @@ def test_the_start_of_a_large_file_costs_little_memory() -> None:
     assert len(inflate_start(data, GZIP, 352)) == 352
     assert tracemalloc.get_traced_memory()[1] < 200_000
     tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory of a process is read from Linux")
+def test_memory_is_taken_for_what_is_inflated_not_for_what_is_announced() -> None:
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident_bytes()
+    inflated = inflate(gzip.compress(b"abc"), GZIP, max_bytes=2**28, keep_bytes=2**28, source="file")
+    assert (bytes(inflated.start), inflated.size_bytes) == (b"abc", 3)
+    assert resident_bytes() - before < 2**24

@@ -1,6 +1,7 @@
 """Every field of a NIfTI header is taken as the standard's library takes it, or refused by its name."""
 
 import math
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,15 @@ def test_an_offset_within_the_header_needs_a_whole_file() -> None:
     """A file without the four bytes behind the header would otherwise be shown shifted by two voxels."""
     with pytest.raises(ImageDecodeError, match="cut short"):
         rendered(nifti_with(behind_header=b"", vox_offset=348), frame=0)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_extensions_where_the_offset_places_the_values_are_refused(version: int) -> None:
+    extension = b"\1\0\0\0" + struct.pack("<ii", 16, 4) + bytes(8)
+    data = nifti_with(version=version, behind_header=extension)
+    assert np.array_equal(rendered(data), AXIAL)
+    with pytest.raises(ImageDecodeError, match="its vox_offset places the values where its extensions are"):
+        rendered(nifti_with(version=version, behind_header=extension, vox_offset=0))
 
 
 def test_an_offset_behind_the_end_is_named() -> None:

@@ -186,7 +186,9 @@ def test_bad_files_are_refused_by_their_fault() -> None:
 
 
 def test_bombs_are_refused_by_their_size() -> None:
-    refused(nrrd(sizes="30000 30000 30000"), ImageTooLarge, "more than 268,435,456 bytes uncompressed")
+    packed = nrrd(sizes="30000 30000 30000", payload=gzip.compress(b""), encoding="gzip")
+    refused(packed, ImageTooLarge, "more than 268,435,456 bytes uncompressed")
+    refused(nrrd(sizes="30000 30000 30000"), ImageTooLarge, "10,000 pixels")
     refused(nrrd(sizes="1e30 1e30 1e30"), ImageDecodeError, "size must be at least 1")
     refused(nrrd(sizes="9" * 5000 + " 1 1"), ImageDecodeError, "size must be at least 1")
     refused(nrrd(sizes="101 100 2"), ImageTooLarge, "10,000 pixels")

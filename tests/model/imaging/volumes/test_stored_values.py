@@ -33,6 +33,20 @@ def test_a_part_that_lies_behind_the_end_is_refused() -> None:
         values.read([0, 1], {2: 3})
 
 
+def test_values_are_loaded_again_after_a_shortage_of_memory() -> None:
+    loads = iter([MemoryError(), None])
+
+    def load() -> bytes:
+        if error := next(loads):
+            raise error
+        return b"abc" + VALUES.tobytes(order="F")
+
+    values = stored(load)
+    with pytest.raises(MemoryError):
+        values.read([0, 1], {2: 0})
+    assert np.array_equal(values.read([0, 1], {2: 0}), VALUES[:, :, 0])
+
+
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_several_threads_load_once(is_damaged: bool) -> None:
     calls = []

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.support.samples import saved
 
-_SIZ = b"\xff\x51"
+_SIZ, _COD, _SOT = b"\xff\x51", b"\xff\x52", b"\xff\x90"
 
 
 @cache
@@ -39,6 +39,58 @@ def many_components(count: int) -> bytes:
     return whole[:place] + _SIZ + struct.pack(">H", 38 + 3 * count) + segment + whole[place + 43 :]
 
 
+def finely_coded(
+    side: int, *, block: int = 4, precinct: int = 15, layers: int = 1, before: bytes = b"", is_in_tile: bool = False
+) -> bytes:
+    """A JPEG 2000 codestream whose COD marker segment asks for many parts (A.6.1).
+
+    Args:
+        side: of the black picture, in pixels.
+        block, precinct: exponents of the sides of its code blocks, less 2, and of its precincts.
+        layers: number of its layers.
+        before: bytes in front of the marker segment.
+        is_in_tile: whether the segment stands in the header of the tile, and a usual one in the main header.
+    """
+    whole = resized(black_codestream(8), side)
+    start, tile = whole.index(_COD), whole.index(_SOT)
+    end = start + 2 + int.from_bytes(whole[start + 2 : start + 4], "big")
+    levels, transform = whole[start + 9], whole[end - 1 : end]
+    sides = bytes([precinct << 4 | precinct]) * (levels + 1)
+    body = struct.pack(">BBHBBBBB", 1, 0, layers, 0, levels, block, block, 0) + transform + sides
+    segment = before + _COD + struct.pack(">H", 2 + len(body)) + body
+    if is_in_tile:  # its length 0 stands for everything up to the end
+        return whole[: tile + 6] + bytes(4) + whole[tile + 10 : tile + 12] + segment + whole[tile + 12 :]
+    return whole[:start] + segment + whole[end:]
+
+
+def deep_components(count: int, side: int) -> bytes:
+    """A JPEG 2000 codestream of more components than colours and alpha, of 16 bits each."""
+    whole = resized(many_components(count), side)
+    return whole.replace(b"\x07\x01\x01" * count, b"\x0f\x01\x01" * count)
+
+
+def many_tile_parts(count: int) -> bytes:
+    """A JPEG 2000 codestream of empty tile-parts."""
+    whole = black_codestream(8)
+    part = _SOT + struct.pack(">HHIBB", 10, 0, 14, 0, 0) + b"\xff\x93"
+    return whole[: whole.index(_SOT)] + part * count
+
+
+def many_codings(count: int) -> bytes:
+    """A JPEG 2000 codestream of COD marker segments that all differ."""
+    whole = black_codestream(8)
+    start = whole.index(_COD)
+    end = start + 2 + int.from_bytes(whole[start + 2 : start + 4], "big")
+    head = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 32, 4, 4, 0, 1)
+    segments = (_COD + struct.pack(">H", 16) + head + number.to_bytes(4, "big") for number in range(count))
+    return whole[:start] + b"".join(segments) + whole[end:]
+
+
+def jpeg_segment(marker: int, body: bytes) -> bytes:
+    """A marker segment of a JPEG (ITU-T T.81, B.1.1.4)."""
+    return struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body
+
+
 @cache
 def jpeg_of_many_scans() -> bytes:
     """A progressive JPEG of 4 million pixels whose last scan is repeated 2,000 times."""
@@ -46,6 +98,13 @@ def jpeg_of_many_scans() -> bytes:
     whole = saved(Image.fromarray((60 * ((rows + columns) % 2)).astype(np.uint8)), "JPEG", progressive=True)
     last_scan = whole[whole.rindex(b"\xff\xda") : -2]
     return whole[:-2] + last_scan * 2000 + whole[-2:]
+
+
+def jpeg_of_many_scans_behind_comments() -> bytes:
+    """As `jpeg_of_many_scans`, and the scans follow comments, one of which contains an end marker."""
+    whole = jpeg_of_many_scans()
+    place = whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 2)
+    return whole[:place] + jpeg_segment(0xFE, b"\xff\xd9") + jpeg_segment(0xFE, b"") * 20_000 + whole[place:]
 
 
 def jpeg_of_many_segments() -> bytes:

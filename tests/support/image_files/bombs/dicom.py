@@ -10,6 +10,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from tests.support.image_files.bombs.codestreams import (
     black_codestream,
+    finely_coded,
     jpeg_of_many_scans,
     many_components,
     many_tiles,
@@ -23,7 +24,8 @@ IMPLICIT = b"UI\x12\x001.2.840.10008.1.2\0"
 EXPLICIT = b"UI\x14\x001.2.840.10008.1.2.1\0"
 PRIVATE, PATIENT_NAME, PIXEL_DATA = 0x0009_1010, b"\x10\0\x10\0PN", b"\xe0\x7f\x10\0"
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
-VOI_LUTS, MODALITY_LUTS, FRAME_GROUPS = 0x0028_3010, 0x0028_3000, 0x5200_9230
+VOI_LUTS, MODALITY_LUTS, SHARED_GROUPS, FRAME_GROUPS = 0x0028_3010, 0x0028_3000, 0x5200_9229, 0x5200_9230
+VOI_GROUP, RESCALE_GROUP = 0x0028_9132, 0x0028_9145
 
 
 def tag(number: int) -> bytes:
@@ -51,9 +53,21 @@ def with_elements(extra: bytes, **elements: object) -> bytes:
     return whole[:place] + extra + whole[place:]
 
 
-def with_groups(extra: bytes, photometric: str = "MONOCHROME2") -> bytes:
+def sequence_of(number: int, *items: bytes) -> bytes:
+    """A sequence of defined length with the given encoded items."""
+    value = b"".join(items)
+    return sequence(number, len(value)) + value
+
+
+def many_elements(count: int) -> bytes:
+    """Empty private elements."""
+    return b"".join(element(0x0029_1000 + 0x2_0000 * (n // 60_000) + n % 60_000, b"LO", b"") for n in range(count))
+
+
+def with_groups(extra: bytes, photometric: str = "MONOCHROME2", frames: int = 1) -> bytes:
     """A small file with further elements of group 0028 or 5200 in front of its pixel data."""
-    whole = ct(SMALL, PhotometricInterpretation=photometric)
+    pixels = SMALL if frames == 1 else np.zeros((frames, 1, 1), np.uint8)
+    whole = ct(pixels, PhotometricInterpretation=photometric)
     place = whole.rindex(PIXEL_DATA)
     return whole[:place] + extra + whole[place:]
 
@@ -104,11 +118,34 @@ def with_codestreams(frame: bytes, frames: int, syntax: str = JPEG2000Lossless, 
     return ct(SMALL, **elements, PixelData=encapsulate([frame] * frames))
 
 
-def segmented_palette(data: bytes) -> bytes:
+def defined(elements: bytes) -> bytes:
+    """An item of defined length."""
+    return item(len(elements)) + elements
+
+
+def undefined(elements: bytes) -> bytes:
+    """An item of undefined length."""
+    return item(UNDEFINED) + elements + item(0, ITEM_END)
+
+
+def with_frame_items(one: bytes) -> bytes:
+    """A file of a thousand frames whose items of functional groups are all the same."""
+    return with_groups(sequence_of(FRAME_GROUPS, one * 1000), frames=1000)
+
+
+def with_many_shared(*numbers: int) -> bytes:
+    """A file of a thousand frames with 95,000 elements in each of some sequences, which all frames share."""
+    many = defined(many_elements(95_000))
+    tables = b"".join(sequence_of(number, many) for number in numbers if number in (VOI_LUTS, MODALITY_LUTS))
+    groups = b"".join(sequence_of(number, many) for number in numbers if number in (VOI_GROUP, RESCALE_GROUP))
+    return with_groups(tables + sequence_of(SHARED_GROUPS, defined(groups)), frames=1000)
+
+
+def segmented_palette(data: bytes, frames: int = 1) -> bytes:
     """A palette file whose three tables are made of segments (PS3.3 C.7.9.2)."""
     tables = b"".join(element(0x0028_1101 + colour, b"US", struct.pack("<HHH", 0, 0, 16)) for colour in range(3))
     tables += b"".join(element(0x0028_1221 + colour, b"OW", data) for colour in range(3))
-    return with_groups(tables, "PALETTE COLOR")
+    return with_groups(tables, "PALETTE COLOR", frames)
 
 
 LINEAR_SEGMENTS = struct.pack("<HHH", 1, 65535, 1) * 100_000
@@ -144,12 +181,26 @@ DICOM_BOMBS: dict[str, Callable[[], bytes]] = {
     "half a million private items": lambda: with_elements(sequence(PRIVATE, 4_000_000) + item(0) * 500_000),
     "half a million VOI LUTs": lambda: with_groups(sequence(VOI_LUTS, 4_000_000) + item(0) * 500_000),
     "half a million functional groups": lambda: with_groups(sequence(FRAME_GROUPS, 4_000_000) + item(0) * 500_000),
+    "a thousand frames with items of undefined length": lambda: with_frame_items(undefined(many_elements(60))),
+    "a thousand frames with deep items": lambda: with_frame_items(undefined(nested(60))),
+    "a thousand frames with 400 elements each": lambda: with_frame_items(defined(many_elements(400))),
+    "a thousand frames with a VOI LUT of 400 elements each": lambda: with_frame_items(
+        defined(sequence_of(VOI_GROUP, defined(sequence_of(VOI_LUTS, defined(many_elements(400))))))
+    ),
+    "a thousand frames that share 95,000 elements": lambda: with_many_shared(VOI_GROUP),
+    "a thousand frames that share a LUT of 95,000 elements": lambda: with_many_shared(VOI_LUTS),
+    "a thousand frames that share LUTs and groups of 95,000 elements": lambda: with_many_shared(
+        VOI_LUTS, MODALITY_LUTS, VOI_GROUP, RESCALE_GROUP
+    ),
     "half a million empty fragments": lambda: with_fragments(item(0) * 500_000),
     "half a million fragments for as many frames": lambda: with_fragments(item(0) * 500_000, frames=500_000),
     "an offset table of a million zeros": lambda: with_fragments(
         item(2) + b"\xff\xd8", bytes(4_000_000), frames=1_000_000
     ),
     "an offset table of 4 GB": lambda: with_fragments(b"", frames=3).replace(item(0), item(UNDEFINED - 1), 1),
+    "a thousand frames of one palette of 65,536 segments": lambda: segmented_palette(
+        struct.pack("<HHH", 0, 1, 5) * 65_536, frames=1000
+    ),
     "a segmented palette of billions of entries": lambda: segmented_palette(LINEAR_SEGMENTS),
     "a segmented palette that copies itself": lambda: segmented_palette(INDIRECT_SEGMENTS),
     "a window of a million values": lambda: implicit(
@@ -163,6 +214,8 @@ DICOM_BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "three JPEG 2000 frames of 64 million pixels": lambda: with_codestreams(black_codestream(8000), 3),
     "a JPEG 2000 frame of 65,000 tiles": lambda: with_codestreams(many_tiles(255), 1, side=255),
+    "a JPEG 2000 frame of a million code blocks": lambda: with_codestreams(finely_coded(4000, block=0), 1, side=4000),
+    "a JPEG 2000 frame of 5 million precincts": lambda: with_codestreams(finely_coded(4000, precinct=1), 1, side=4000),
     "a JPEG 2000 frame of 16,384 components": lambda: with_codestreams(many_components(16384), 1, side=8),
     "a JPEG 2000 frame of 4 billion pixels": lambda: with_codestreams(
         black_codestream(8).replace(struct.pack(">II", 8, 8), struct.pack(">II", 65535, 65535), 1), 1, side=8

@@ -4,13 +4,19 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
+from PIL import Image
+
 from tests.support.image_files.bombs.codestreams import black_codestream, jpeg_of_many_scans
-from tests.support.image_files.raster import tiled_tiff
+from tests.support.image_files.bombs.raster import PNG_HEAD_BYTES, chunk
+from tests.support.image_files.raster import TiffPage, tiff, tiled_tiff
+from tests.support.samples import saved
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ROWS_PER_STRIP = 256, 257, 258, 259, 262, 277, 278
-STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, SUB_DIRECTORIES, EXIF = 273, 279, 324, 330, 34665
+STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, SUB_DIRECTORIES, JPEG_TABLES, EXIF = 273, 279, 324, 330, 347, 34665
 SHORT, LONG, DOUBLE = 3, 4, 12
-NONE, JPEG, DEFLATE, JPEG2000, LERC, ZSTD, WEBP = 1, 7, 8, 34712, 34887, 50000, 50001
+NONE, JPEG, DEFLATE, ALTERNATIVE_JPEG, JPEG2000, LERC, PNG, ZSTD = 1, 7, 8, 33007, 34712, 34887, 34933, 50000
+WEBP = 50001
+TILE_SIDE = 16
 Tag = tuple[int, int, int, int]  # number, field type, count, value or offset
 
 
@@ -79,6 +85,60 @@ def many_tiles(side: int) -> bytes:
     return file(directory(sorted(tags)), bytes(256)) + struct.pack("<I", 256) * count
 
 
+def shared_tiles(tile: bytes, compression: int, across: int, tables: bytes = b"", shift: int = 0) -> bytes:
+    """A grey TIFF of `across` x `across` tiles of 16 x 16 pixels, which lie at the same place.
+
+    Args:
+        tile: the compressed tile.
+        compression: number of its compression.
+        across: number of tiles in a row, and of rows.
+        tables: JPEG tables of all tiles.
+        shift: number of bytes by which each tile ends before the one in front of it.
+    """
+    side, count = TILE_SIDE * across, across**2
+    tags = {WIDTH: side, LENGTH: side, BITS: 8, COMPRESSION: compression, PHOTOMETRIC: 1, SAMPLES: 1}
+    tags |= {322: TILE_SIDE, 323: TILE_SIDE}
+    places = {TILE_OFFSETS: [8] * count, 325: [len(tile) - shift * number for number in range(count)]}
+    return tiff([TiffPage({**tags, **places}, [tile], {JPEG_TABLES: tables} if tables else {})])
+
+
+def pages_of_shared_strips(count: int, rows: int) -> bytes:
+    """Pages of one pixel per row, and of one deflated strip of 32 bits per row. They share the lists of strips."""
+    strip = zeros(4)
+    tags = picture_tags(1, rows, compression=DEFLATE, strip_bytes=len(strip))
+    values = {BITS: 32, ROWS_PER_STRIP: 1}
+    lists = {STRIP_OFFSETS: 8, STRIP_BYTES: len(strip)}
+    place = 8 + len(strip) + len(strip) % 2 + count * (6 + 12 * len(tags))
+    for number, (tag, kind, _, value) in enumerate(tags):
+        if tag in lists:
+            tags[number] = (tag, kind, rows, place + 4 * rows * (tag == STRIP_BYTES))
+        else:
+            tags[number] = (tag, kind, 1, values.get(tag, value))
+    return pages(count, tags, strip) + b"".join(struct.pack("<I", value) * rows for value in lists.values())
+
+
+def png_of_texts(count: int) -> bytes:
+    """A PNG of 16 x 16 pixels whose texts unpack to 8 MB each."""
+    whole = saved(Image.new("L", (TILE_SIDE, TILE_SIDE)), "PNG")
+    return whole[:PNG_HEAD_BYTES] + chunk(b"zTXt", b"a\0\0" + zeros(7_900_000)) * count + whole[PNG_HEAD_BYTES:]
+
+
+def jpeg_of_comments(count: int) -> bytes:
+    """A JPEG of 16 x 16 pixels without its end marker, with many comments."""
+    whole = saved(Image.new("L", (TILE_SIDE, TILE_SIDE)), "JPEG")
+    return whole[:2] + b"\xff\xfe\0\2" * count + whole[2:-2]
+
+
+def codestream_of_layers(count: int) -> bytes:
+    """A JPEG 2000 codestream of 16 x 16 pixels, in precincts of one pixel and many layers (ITU-T T.800, A.6.1)."""
+    whole = black_codestream(TILE_SIDE)
+    start = whole.index(b"\xff\x52")
+    coding = b"\1\0" + struct.pack(">H", count) + b"\0" + b"\0\0\0\0\1" + b"\0"
+    quantisation = b"\xff\x5c\0\4\x40\x40"
+    tile = whole[whole.index(b"\xff\x90") :]
+    return whole[:start] + b"\xff\x52" + struct.pack(">H", 2 + len(coding)) + coding + quantisation + tile
+
+
 def big_tiff(count: int) -> bytes:
     """A BigTIFF whose only directory claims `count` tags."""
     return struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + struct.pack("<Q", count) + bytes(200)
@@ -131,5 +191,18 @@ TIFF_BOMBS: dict[str, Callable[[], bytes]] = {
     "a strip that is a JPEG of endless scans": lambda: one(jpeg_of_many_scans(), JPEG, 2000),
     "a strip that is a JPEG 2000 of 64 million pixels": lambda: one(black_codestream(8000), JPEG2000),
     "a strip that is a WebP of 256 million pixels": lambda: one(webp_head(16_000), WEBP),
+    "400 tiles that share a PNG of texts of 79 MB": lambda: shared_tiles(png_of_texts(10), PNG, 20),
+    "65,025 tiles that share a JPEG of 900 comments": lambda: shared_tiles(jpeg_of_comments(900), JPEG, 255),
+    "10,000 tiles that share JPEG tables of 260,000 bytes": lambda: shared_tiles(
+        saved(Image.new("L", (TILE_SIDE, TILE_SIDE)), "JPEG"),
+        ALTERNATIVE_JPEG,
+        100,
+        b"\xff\xd8" + b"\xff\xfe\0\2" * 65_000 + b"\xff\xd9",
+    ),
+    "400 tiles that share a JPEG 2000 of a million packets": lambda: shared_tiles(
+        codestream_of_layers(4000), JPEG2000, 20
+    ),
+    "100 tiles of 4 MB that overlap": lambda: shared_tiles(zeros(256) + bytes(4_000_000), DEFLATE, 10, shift=1),
+    "a thousand pages that share 100,000 strips": lambda: pages_of_shared_strips(1000, 100_000),
     "65,535 samples per pixel": lambda: file(directory(picture_tags(8000, 8000, samples=65535))),
 }

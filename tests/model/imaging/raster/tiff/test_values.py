@@ -182,6 +182,8 @@ def test_the_orientation_is_applied_as_pillow_does(kind: str) -> None:
     ("tags", "reason"),
     [
         ({259: 34934}, "has a compression that is not read: JPEG XR"),
+        ({259: 50002}, "has a compression that is not read: JPEG XL"),  # whose header does not bound its frames
+        ({259: 52546}, "has a compression that is not read: JPEG XL"),
         ({259: 60000}, "has a compression that is not read: with an unknown number"),
         ({258: 64, 339: 6}, "has complex numbers or an unknown sample format"),
         ({258: 24}, "has a combination of sample size and sample format that is not read"),
