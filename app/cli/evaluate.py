@@ -17,6 +17,7 @@ from app.cli.options import (
     plain,
     server,
     settings_options,
+    shown,
     strict_rows,
     take_options,
     take_settings,
@@ -60,12 +61,14 @@ def evaluate(
     Needs medimageinsight-server[train]. Embeddings are kept in the folder embeddings of --cache-dir, so that a second
     report is quick.
 
-    The exit status is 1 if bad rows are left out, for example those with an unreadable image; the report lists them.
+    The exit status is 1 if bad rows are left out, for example those with an unreadable image, or if a task of --tasks
+    is skipped. The report lists them. The exit status is 2, and nothing is written, if no task can run.
     """
     from app.cli.embedders import EXIT_SOME_FAILED, open_embedder, read_rows
-    from model.evaluation.evaluate import evaluate as evaluate_rows
+    from model.evaluation.evaluate import run_plan
+    from model.evaluation.plan import plan_evaluation
     from model.evaluation.prompts import read_prompts
-    from model.evaluation.report.report import HTML_FILE, write_report
+    from model.evaluation.report.report import HTML_FILE, open_report
     from model.optional_dependencies import extra
 
     for package in ("sklearn", "matplotlib", "jinja2"):
@@ -74,20 +77,25 @@ def evaluate(
     manifest = read_rows(data, strict=strict)
     train = read_rows(train_data, strict=strict) if train_data else None
     label_prompts = read_prompts(prompts) if prompts else None
-    with open_embedder(settings, plain=plain, **given) as model:
-        evaluation = evaluate_rows(model.embedder, manifest, options, prompts=label_prompts, train=train)
-        facts = {
-            "model": {"name": model.name, "weights_sha256": model.weights_sha256()},
-            "data": _described({"file": data, "train": train_data, "prompts": prompts}),
-            "options": vars(options) | {"plain": plain},
-        }
-    report = write_report(evaluation, facts, out, seed=options.seed)
+    plan = plan_evaluation(manifest, options, prompts=label_prompts, train=train)
+    for note in plan.notes:
+        click.echo(f"warning: {shown(note)}", err=True)
+    facts: dict[str, Any] = {
+        "data": _described({"file": data, "train": train_data, "prompts": prompts}),
+        "options": vars(options) | {"plain": plain},
+    }
+    with open_report(out) as files, open_embedder(settings, plain=plain, **given) as model:
+        evaluation = run_plan(model.embedder, plan, progress=True)
+        facts["model"] = {"name": model.name, "weights_sha256": model.weights_sha256()}
+        report = files.write(evaluation, facts, seed=options.seed)
     for name, task in report["tasks"].items():
-        shown = [f"{metric} {_estimate(task['metrics'][metric])}" for metric in HEADLINES if metric in task["metrics"]]
-        click.echo(f"{name}: {', '.join(shown)}")
+        values = [f"{metric} {_estimate(task['metrics'][metric])}" for metric in HEADLINES if metric in task["metrics"]]
+        click.echo(f"{name}: {', '.join(values)}")
+    for name, reason in report["skipped"].items():
+        click.echo(f"{name} is skipped: {shown(reason)}", err=True)
     count = report["bad_rows"]["count"] + report["training"]["bad_rows"]["count"]
     click.echo(f"{out / HTML_FILE}: {report['rows']} rows{f', {count} bad rows left out' if count else ''}", err=True)
-    if count:
+    if count or set(options.tasks) & set(report["skipped"]):
         sys.exit(EXIT_SOME_FAILED)
 
 

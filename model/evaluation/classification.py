@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation.statistics.bootstrap import MACRO, Resampling, metrics_json, number_json
+from model.evaluation.statistics.bootstrap import Resampling
+from model.evaluation.statistics.intervals import MACRO, metrics_json, number_json
 from model.evaluation.statistics.metrics import (
     Flags,
     Floats,

@@ -10,10 +10,11 @@ from model.engine_embedder import EngineEmbedder
 from model.errors import ManifestError
 from model.evaluation.classification import describe
 from model.evaluation.evaluator import Evaluation, Evaluator
-from model.evaluation.labels import Labels, find_labels
+from model.evaluation.labels import Labels
 from model.evaluation.options import DEFAULT_SAMPLES, EvaluationOptions
+from model.evaluation.plan import Plan, plan_evaluation
 from model.evaluation.prompts import Prompts, as_prompts
-from model.evaluation.rows import bad_rows_json, choose_rows, embed_rows, without_overlap
+from model.evaluation.rows import bad_rows_json, embed_rows, without_overlap
 from model.evaluation.statistics.bootstrap import Resampling
 from model.evaluation.tasks import zero_shot
 from model.imaging.preprocessing import Standardization
@@ -30,7 +31,7 @@ def evaluate(
     prompts: Prompts | None = None,
     train: Manifest | None = None,
 ) -> Evaluation:
-    """Evaluate a model's embeddings.
+    """Evaluate a model's embeddings: `plan_evaluation`, then `run_plan`.
 
     Args:
         embedder: the model.
@@ -41,36 +42,46 @@ def evaluate(
             rows, neighbours, probe and regression are fitted to the test rows by cross-validation over whole groups.
 
     Raises:
-        ManifestError: the manifest lacks what a task needs.
+        ManifestError: no task can run, or a column or split is missing or misspelt.
         ExtraMissing: scikit-learn is not installed.
     """
-    rows, rows_to_train_on = choose_rows(manifest, options.split)
-    for column in options.by:
-        if not any(column in row.columns for row in rows):
-            raise ManifestError(f"{manifest.path.name} has no column {column}")
-    if train is not None:
-        rows_to_train_on = list(train.with_split("train").rows if "train" in train.splits else train.rows)
-    test_rows, unreadable = embed_rows(embedder, rows)
+    return run_plan(embedder, plan_evaluation(manifest, options, prompts=prompts, train=train))
+
+
+def run_plan(embedder: Embedder, plan: Plan, *, progress: bool = False) -> Evaluation:
+    """Embed the rows of a plan, and run its tasks. A task that cannot run is skipped; the report says why.
+
+    Args:
+        embedder: the model.
+        plan: the plan.
+        progress: whether to show progress bars of the intervals; default False.
+
+    Raises:
+        ManifestError: no task can run.
+        ExtraMissing: scikit-learn is not installed.
+    """
+    test_rows, unreadable = embed_rows(embedder, plan.test_rows)
     if not test_rows.rows:
-        require_usable_rows(replace(manifest, rows=(), bad_rows=tuple(unreadable)), strict=False)
-    train_rows, unreadable_train = embed_rows(embedder, rows_to_train_on)
+        require_usable_rows(replace(plan.manifest, rows=(), bad_rows=tuple(unreadable)), strict=False)
+    train_rows, unreadable_train = embed_rows(embedder, plan.train_rows)
     train_rows, dropped = without_overlap(train_rows, test_rows)
-    labels = find_labels(test_rows.rows, options.label_column, tuple(prompts or ()), options.multi_label)
+    labels = plan.labels(test_rows.rows)
     evaluation = Evaluation({}, test_rows, labels)
     evaluation.report |= {
         "rows": len(test_rows.rows),
         "labels": list(labels.names),
         "one_label_a_row": labels.one_label,
-        "bad_rows": bad_rows_json([*manifest.bad_rows, *unreadable]),
+        "notes": plan.notes,
+        "bad_rows": bad_rows_json([*plan.manifest.bad_rows, *unreadable]),
         "training": {
             "rows": len(train_rows.rows),
             "dropped_for_overlap": dropped,
-            "bad_rows": bad_rows_json([*(train.bad_rows if train else ()), *unreadable_train]),
+            "bad_rows": bad_rows_json([*(plan.train.bad_rows if plan.train else ()), *unreadable_train]),
         },
         "tasks": {},
+        "skipped": {},
     }
-    label_prompts = prompts or as_prompts({label: label for label in labels.names})
-    Evaluator(evaluation, embedder, train_rows, label_prompts, options).run()
+    Evaluator(evaluation, embedder, train_rows, plan, progress=progress).run()
     return evaluation
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.data.manifest import Row
+from model.embedder import shortened
 from model.evaluation.statistics.metrics import Flags
 
 
@@ -35,7 +36,8 @@ class Labels:
         found = labels_of(row, self.column)
         if len(found) != 1:
             return "the row has several labels" if found else "the row has no label"
-        return "" if found[0] in self.names else f"the label {found[0]!r} is not among the labels of the evaluation"
+        known = found[0] in self.names
+        return "" if known else f"the label {shortened(found[0])} is not among the labels of the evaluation"
 
 
 def labels_of(row: Row, column: str = "label") -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def linear_probe_scores(
         ManifestError: the train rows have fewer than two labels.
     """
     if np.logical_and(train_truth.any(axis=0), ~train_truth.all(axis=0)).sum() < (2 if one_label else 1):
-        raise ManifestError("a linear probe needs train rows of at least two labels")
+        raise ManifestError("a fit needs rows of at least two labels; with cross-validation, outside of each fold")
     held_out = fold_of_rows(train_groups, train_truth, seed) == 0
     best = max(
         PENALTIES,
@@ -84,7 +84,12 @@ def ridge_predictions(train: Features, train_values: Floats, features: Features)
         train: (m, D), embeddings of the train rows.
         train_values: (m,), their numbers.
         features: (n, D), embeddings of the rows to predict.
+
+    Raises:
+        ManifestError: there are fewer than two train rows.
     """
+    if len(train) < 2:
+        raise ManifestError("a fit needs at least two rows with a number; with cross-validation, outside of each fold")
     scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
     ridge = extra("sklearn.linear_model").RidgeCV(alphas=RIDGE_PENALTIES)
     ridge.fit(scaler.transform(train).astype(np.float64), train_values)
@@ -93,12 +98,12 @@ def ridge_predictions(train: Features, train_values: Floats, features: Features)
 
 
 def _logistic(train: Features, truth: Flags, features: Features, penalty: float, one_label: bool) -> Floats:
+    scores = np.zeros((len(features), truth.shape[1]))
+    if not len(features) or truth.any(axis=0).sum() < (2 if one_label else 1):
+        return scores
     scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
     scaled, scaled_features = scaler.transform(train), scaler.transform(features)
-    scores = np.zeros((len(features), truth.shape[1]))
     if one_label:
-        if len(np.unique(truth.argmax(axis=1))) < 2:
-            return scores
         model = _fitted(scaled, truth.argmax(axis=1), penalty)
         scores[:, model.classes_] = model.predict_proba(scaled_features)
         return scores

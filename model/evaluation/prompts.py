@@ -1,13 +1,12 @@
 """Prompts of labels: texts that state a label and, optionally, texts that state its absence."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from model.data.tables import read_records
+from model.data.text_lines import read_yaml
 from model.errors import ManifestError
 
 Prompts = Mapping[str, "LabelPrompts"]
@@ -46,13 +45,9 @@ def read_prompts(path: Path) -> Prompts:
     Raises:
         ManifestError: the file cannot be read or has another form.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = _from_csv(text) if path.suffix.lower() == ".csv" else yaml.safe_load(text)  # YAML includes JSON
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error, KeyError) as error:
-        raise ManifestError(f"the prompts file {path.name} cannot be read as JSON, YAML or CSV") from error
+    content = _from_csv(path) if path.suffix.lower() == ".csv" else read_yaml(path)
     if not isinstance(content, Mapping) or not content:
-        raise ManifestError(f"the prompts file {path.name} must map labels to prompts")
+        raise ManifestError(f"{path} must map labels to prompts")
     return as_prompts(content)
 
 
@@ -75,10 +70,14 @@ def _texts(label: str, value: Any) -> tuple[str, ...]:
     return texts
 
 
-def _from_csv(text: str) -> dict[str, dict[str, list[str]]]:
+def _from_csv(path: Path) -> dict[str, dict[str, list[str]]]:
     prompts: dict[str, dict[str, list[str]]] = {}
-    for line in csv.DictReader(text.splitlines()):
-        entry = prompts.setdefault(line["label"], {"present": [], "absent": []})
-        entry["present"] += [line["prompt"]] if line["prompt"] else []
-        entry["absent"] += [line["absent"]] if line.get("absent") else []
+    for number, row in enumerate(read_records(path)):
+        if missing := {"label", "prompt"} - row.keys():
+            raise ManifestError(f"{path} lacks the column {min(missing)}")
+        if not row["label"]:
+            raise ManifestError(f"{path}: row {number} has no label")
+        entry = prompts.setdefault(row["label"], {"present": [], "absent": []})
+        for key, column in (("present", "prompt"), ("absent", "absent")):
+            entry[key] += [row[column]] if row.get(column) else []
     return prompts

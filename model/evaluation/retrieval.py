@@ -7,12 +7,12 @@ Metrics of a query:
 - average precision: mean, over the relevant images, of the precision down to each of them.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluation.statistics.metrics import Flags, Floats, Ints, Values
+from model.evaluation.statistics.metrics import Flags, Floats, Values
 
 Features = NDArray[np.float32]
 
@@ -88,18 +88,22 @@ class PromptQueries:
         relevant: (L, n), True for the images that a query should find.
     """
 
-    def __init__(self, similarity: Features, relevant: Flags) -> None:
-        self._order = np.argsort(-similarity, axis=1, kind="stable")
-        self._relevant = np.take_along_axis(relevant, self._order, axis=1).astype(np.int64)
+    most = 1.0
+    yes_or_no: Collection[str] = ("precision@1", *(f"hit@{cutoff}" for cutoff in CUTOFFS))
 
-    def __call__(self, weights: Ints) -> Values:
+    def __init__(self, similarity: Features, relevant: Flags) -> None:
+        self.truth = relevant.T
+        self._order = np.argsort(-similarity, axis=1, kind="stable")
+        self._relevant = np.take_along_axis(relevant, self._order, axis=1).astype(np.float64)
+
+    def __call__(self, weights: Floats) -> Values:
         ranked = weights[self._order]  # (L, n)
         seen = np.cumsum(ranked, axis=1)
         ranked_relevant = ranked * self._relevant
         found = np.cumsum(ranked_relevant, axis=1)
-        total = found[:, -1].astype(np.float64)
-        total[total == 0] = np.nan
-        values = {"mean_average_precision": (ranked_relevant * found / np.maximum(seen, 1)).sum(axis=1) / total}
+        total = np.where(found[:, -1] > 0, found[:, -1], np.nan)
+        precision = np.divide(found, seen, out=np.zeros(seen.shape), where=seen > 0)
+        values = {"mean_average_precision": (ranked_relevant * precision).sum(axis=1) / total}
         for cutoff in CUTOFFS:
             taken = np.clip(cutoff - (seen - ranked), 0, ranked)
             hits = (taken * self._relevant).sum(axis=1)

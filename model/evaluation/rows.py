@@ -1,5 +1,6 @@
 """Test rows and train rows: choice by split, embedding, and removal of overlap between them."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from model.embedder import Embedder
 from model.errors import ManifestError
 
 TEST, TRAIN = "test", "train"
+LARGEST_NUMBER = 1e100  # sums of squares of larger numbers overflow
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
 
 
 def embed_rows(embedder: Embedder, rows: Sequence[Row]) -> tuple[EmbeddedRows, list[BadRow]]:
-    """Embed the rows' images. Returns the embedded rows, and the rows with an unreadable image."""
+    """Embed the rows' images. Returns the embedded rows, and the rows without an embedding."""
     embedded = embedder.images([row.image for row in rows])
     bad = [BadRow(rows[position].number, reason) for position, reason in embedded.refused.items()]
-    return EmbeddedRows([rows[position] for position in embedded.positions], embedded.features, embedded.digests), bad
+    every = EmbeddedRows([rows[position] for position in embedded.positions], embedded.features, embedded.digests)
+    finite = np.isfinite(every.features).all(axis=1)
+    bad += [BadRow(every.rows[place].number, "its embedding is not finite") for place in np.flatnonzero(~finite)]
+    return every.take(np.flatnonzero(finite).tolist()), bad
 
 
 def without_overlap(train_rows: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[EmbeddedRows, int]:
@@ -104,6 +109,20 @@ def without_overlap(train_rows: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[
         if group not in groups and digest not in digests
     ]
     return train_rows.take(kept), len(train_rows.rows) - len(kept)
+
+
+def text_of(row: Row) -> str:
+    """The row's text for the retrieval; empty if it has none."""
+    return row.columns.get("text", "").strip()
+
+
+def number_of(text: str) -> float:
+    """The number that a text states; NaN if it states no number up to `LARGEST_NUMBER`."""
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number if abs(number) <= LARGEST_NUMBER else math.nan
 
 
 def bad_rows_json(bad_rows: Sequence[BadRow]) -> dict[str, Any]:

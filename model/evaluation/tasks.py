@@ -12,10 +12,9 @@ from model.evaluation.labels import Labels, truth_of
 from model.evaluation.probes import linear_probe_scores, neighbour_scores, ridge_predictions
 from model.evaluation.prompts import Prompts
 from model.evaluation.retrieval import PromptQueries, image_queries, text_queries
-from model.evaluation.rows import EmbeddedRows
-from model.evaluation.statistics.bootstrap import Measure
+from model.evaluation.rows import EmbeddedRows, number_of, text_of
 from model.evaluation.statistics.folds import fold_of_rows, out_of_fold
-from model.evaluation.statistics.metrics import Flags, Floats, Ints, RowValues
+from model.evaluation.statistics.metrics import Flags, Floats, Ints, Measure, RowValues
 from model.evaluation.statistics.thresholds import youden_threshold
 from model.evaluation.zero_shot import label_features, zero_shot_scores
 
@@ -53,6 +52,9 @@ def nearest_neighbours(
     """Classify by the votes of the nearest train rows; a label's threshold is its share of the train rows.
 
     Without train rows, the test rows are scored by cross-validation.
+
+    Raises:
+        ManifestError: there are no train rows, and the test rows have fewer than two groups.
     """
     truth = truth_of(test_rows.rows, labels)
     if train_rows.rows:
@@ -64,7 +66,7 @@ def nearest_neighbours(
             lambda learn, score: neighbour_scores(
                 test_rows.features[learn], truth[learn], test_rows.features[score], neighbours
             ),
-            fold_of_rows(test_rows.whole_groups, truth, seed),
+            _folds(test_rows, truth, seed),
         )
     thresholds = None if labels.one_label else np.where(train_truth.any(axis=0), train_truth.mean(axis=0), np.nan)
     return Classification(labels.names, truth, scores, thresholds)
@@ -74,6 +76,9 @@ def linear_probe(test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labe
     """Classify by logistic regression. Its classes are balanced, so a label's threshold is 0.5.
 
     Without train rows, the test rows are scored by cross-validation.
+
+    Raises:
+        ManifestError: the rows to learn from have one label, or the test rows have fewer than two groups.
     """
     truth = truth_of(test_rows.rows, labels)
 
@@ -92,14 +97,21 @@ def linear_probe(test_rows: EmbeddedRows, train_rows: EmbeddedRows, labels: Labe
             lambda learn, score: learn_and_score(
                 test_rows.features[learn], truth[learn], [groups[row] for row in learn], test_rows.features[score]
             ),
-            fold_of_rows(groups, truth, seed),
+            _folds(test_rows, truth, seed),
         )
     return Classification(labels.names, truth, scores, None if labels.one_label else np.full(len(labels.names), 0.5))
 
 
 def image_to_image(test_rows: EmbeddedRows, labels: Labels) -> Measure:
-    """Retrieval by an image: images of other groups that share a label with it."""
-    return RowValues(image_queries(test_rows.features, truth_of(test_rows.rows, labels), test_rows.groups))
+    """Retrieval by an image: images of other groups that share a label with it.
+
+    Raises:
+        ManifestError: no image shares a label with an image of another group.
+    """
+    values = image_queries(test_rows.features, truth_of(test_rows.rows, labels), test_rows.groups)
+    if not np.isfinite(values["mean_average_precision"]).any():
+        raise ManifestError("no image shares a label with an image of another group")
+    return RowValues(values)
 
 
 def prompt_to_image(embedder: Embedder, test_rows: EmbeddedRows, labels: Labels, prompts: Prompts) -> Measure:
@@ -110,7 +122,7 @@ def prompt_to_image(embedder: Embedder, test_rows: EmbeddedRows, labels: Labels,
 
 def text_to_image(embedder: Embedder, test_rows: EmbeddedRows) -> Measure:
     """Retrieval by text: one query per row for its image and all images with the same text."""
-    texts = [row.columns["text"].strip() for row in test_rows.rows]
+    texts = [text_of(row) for row in test_rows.rows]
     distinct = list(dict.fromkeys(texts))
     number = {text: place for place, text in enumerate(distinct)}
     text_of_row = np.array([number[text] for text in texts])
@@ -131,21 +143,19 @@ def regression(
         True values, predictions, and the median of the train rows as a naive prediction; (n,) each.
 
     Raises:
-        ManifestError: there are no train rows, and the test rows have fewer than two groups.
+        ManifestError: there are fewer than two rows to learn from, or, for cross-validation, fewer than two groups.
     """
     truth = target_values(test_rows, target)
     if train_rows.rows:
         train_values = target_values(train_rows, target)
         predicted = ridge_predictions(train_rows.features, train_values, test_rows.features)
         return truth, predicted, np.full(len(truth), np.median(train_values))
-    if len(set(test_rows.whole_groups)) < 2:
-        raise ManifestError("a regression needs train rows: a split train, or --train-data")
 
     def learn(rows: Ints, scored: Ints) -> Floats:
         fitted = ridge_predictions(test_rows.features[rows], truth[rows], test_rows.features[scored])
         return np.stack([fitted, np.full(len(scored), np.median(truth[rows]))], axis=1)
 
-    both = out_of_fold(learn, fold_of_rows(test_rows.whole_groups, np.zeros((len(truth), 1), dtype=np.bool_), seed))
+    both = out_of_fold(learn, _folds(test_rows, np.zeros((len(truth), 1), dtype=np.bool_), seed))
     return truth, both[:, 0], both[:, 1]
 
 
@@ -154,13 +164,14 @@ def target_values(rows: EmbeddedRows, target: str) -> Floats:
     return np.array([number_of(row.columns.get(target, "")) for row in rows.rows])
 
 
-def number_of(text: str) -> float:
-    """The number that a text states; NaN if it states no finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return float("nan")
-    return number if np.isfinite(number) else float("nan")
+def _folds(test_rows: EmbeddedRows, truth: Flags, seed: int) -> Ints:
+    """The fold of each test row, (n,)."""
+    groups = test_rows.whole_groups
+    if len(set(groups)) < 2:
+        raise ManifestError(
+            "without train rows, the test rows must be of at least two groups (patients), or different images"
+        )
+    return fold_of_rows(groups, truth, seed)
 
 
 def _youden(truth: Flags, scores: Floats) -> Floats:

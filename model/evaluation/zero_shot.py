@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.embedder import Embedder
+from model.embedder import Embedder, shortened
+from model.errors import ManifestError
 from model.evaluation.statistics.metrics import Floats
 
 Features = NDArray[np.float32]
+
+SHORTEST_MEAN = 1e-4  # of unit vectors; a shorter mean has a direction of rounding errors
 
 
 def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> Features:
@@ -20,12 +23,19 @@ def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> Featur
 
     Returns:
         (L, D), unit norm.
+
+    Raises:
+        ManifestError: the embeddings of a label's texts cancel each other.
     """
     flat = [text for group in texts for text in group]
     features = embedder.texts(flat)
     ends = np.cumsum([len(group) for group in texts])
     means = np.stack([part.mean(axis=0) for part in np.split(features, ends[:-1])])
-    unit: Features = means / np.linalg.norm(means, axis=1, keepdims=True)
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    for group, length in zip(texts, lengths[:, 0], strict=True):
+        if not length > SHORTEST_MEAN:
+            raise ManifestError(f"the prompt {shortened(group[0])} and the others of its label cancel each other")
+    unit: Features = means / lengths
     return unit
 
 

@@ -12,6 +12,7 @@ from model.evaluation.report.figures import (
     regression_scatter,
     roc_curves,
 )
+from model.evaluation.statistics.intervals import FEWEST_GROUPS, FEWEST_POOLED
 from model.evaluation.statistics.subgroups import FEWEST_ROWS
 from model.optional_dependencies import extra
 
@@ -36,6 +37,7 @@ TITLES = {
     "image-to-image": "Retrieval: image to images",
     "prompt-to-image": "Retrieval: prompts of a label to images",
     "text-to-image": "Retrieval: text of a row to images",
+    "retrieval": "Retrieval",
     "regression": "Regression",
 }
 WORDS = {"called": "predicted", "auc": "AUC", "f1": "F1"}
@@ -72,6 +74,8 @@ def render_html(report: Mapping[str, Any], evaluation: Evaluation, seed: int, js
         map=embedding_map(evaluation.test_rows.features, names, seed),
         json_file=json_file,
         fewest_rows=FEWEST_ROWS,
+        fewest_groups=FEWEST_GROUPS,
+        fewest_pooled=FEWEST_POOLED,
         most_bad_rows=MOST_BAD_ROWS,
     )
     return page

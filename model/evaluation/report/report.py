@@ -1,33 +1,79 @@
 """Files of an evaluation: report.json with every number, and report.html for readers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from model.errors import OutputError
 from model.evaluation.evaluator import Evaluation
 from model.evaluation.report.html import render_html
+from model.output_file import OutputFile, open_folder
 
 JSON_FILE, HTML_FILE = "report.json", "report.html"
 FORMAT = 1
 
 
-def write_report(evaluation: Evaluation, facts: Mapping[str, Any], folder: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Write both files. Returns the content of report.json.
+class ReportFiles:
+    """The two open files of a report."""
+
+    def __init__(self, json_file: OutputFile, html_file: OutputFile) -> None:
+        self._json, self._html = json_file, html_file
+
+    def write(self, evaluation: Evaluation, facts: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
+        """Write both files. Returns the content of report.json.
+
+        Args:
+            evaluation: the finished evaluation.
+            facts: JSON objects on the model, the data and the options, for the head of the report.
+            seed: seed of the map of the embeddings.
+
+        Raises:
+            ExtraMissing: jinja2, matplotlib or scikit-learn is not installed.
+            OutputError: a file cannot be written.
+        """
+        report = {"format": FORMAT, **facts, **evaluation.report}
+        page = render_html(report, evaluation, seed, JSON_FILE)
+        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        for file, content in ((self._json, text + "\n"), (self._html, page)):
+            file.write(partial(_write_text, content))
+        return report
+
+
+@contextmanager
+def open_report(folder: Path) -> Iterator[ReportFiles]:
+    """Open the files of a report, before the work whose results they get. A file is replaced only when it is complete.
 
     Args:
-        evaluation: the finished evaluation.
-        facts: JSON objects on the model, the data and the options, for the head of the report.
         folder: folder of the files; created if it is missing.
-        seed: seed of the map of the embeddings.
 
     Raises:
-        ExtraMissing: jinja2, matplotlib or scikit-learn is not installed.
+        OutputError: the folder or a file cannot be written.
     """
-    report = {"format": FORMAT, **facts, **evaluation.report}
-    page = render_html(report, evaluation, seed, JSON_FILE)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
-    (folder / HTML_FILE).write_text(page, encoding="utf-8")
-    return report
+    is_new = not folder.exists()
+    open_folder(folder)
+    for path in (folder / JSON_FILE, folder / HTML_FILE):
+        if path.is_dir():
+            raise OutputError(f"{path} cannot be written, because it is a folder; name another folder for the report")
+    try:
+        with ExitStack() as stack:
+            json_file, html_file = (stack.enter_context(OutputFile(folder / name)) for name in (JSON_FILE, HTML_FILE))
+            yield ReportFiles(json_file, html_file)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # a folder that is not empty stays
+                folder.rmdir()
+        raise
+
+
+def write_report(evaluation: Evaluation, facts: Mapping[str, Any], folder: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Open the files of a report and write them, see `ReportFiles.write`."""
+    with open_report(folder) as files:
+        return files.write(evaluation, facts, seed=seed)
+
+
+def _write_text(content: str, path: Path) -> None:
+    # A text of the manifest may have half of a surrogate pair, which UTF-8 lacks.
+    path.write_text(content, encoding="utf-8", errors="backslashreplace")

@@ -1,108 +1,77 @@
-"""Confidence intervals from a bootstrap over whole groups, because rows of one patient are not independent."""
+"""Bootstrap over whole groups, because rows of one patient are not independent.
 
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+It is the Bayesian bootstrap of Rubin (1981), Annals of Statistics 9: a draw gives every group a random weight above 0.
+Draws of groups with replacement would lose rare labels: the draws' average would be one over other labels than the
+estimate's, and the interval could miss the estimate.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 
 from model.evaluation.options import DEFAULT_SAMPLES
-from model.evaluation.statistics.metrics import Floats, Ints, Values, macro
+from model.evaluation.statistics.intervals import MetricEstimate, Support, correct
+from model.evaluation.statistics.metrics import Flags, Floats, Measure
 
-Measure = Callable[[Ints], Values]  # (n,) weights of rows -> metrics; see model.evaluation.statistics.metrics
-
-MACRO = "macro_"  # prefix of a metric that is averaged over labels
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the bounds of its interval; NaN where they are not defined."""
-
-    value: float
-    low: float
-    high: float
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON object with null for undefined numbers."""
-        return {"value": number_json(self.value), "interval": [number_json(self.low), number_json(self.high)]}
-
-
-@dataclass(frozen=True)
-class MetricEstimate:
-    """A metric: its macro average, and one estimate per label."""
-
-    macro: Estimate
-    labels: list[Estimate]
-
-    def name(self, metric: str, prefix: str) -> str:
-        """Name of the average, such as `macro_auc` for the metric `auc` and the prefix `macro_`."""
-        return metric if len(self.labels) == 1 or metric == "balanced_accuracy" else f"{prefix}{metric}"
+GRAINS = 1024  # weights are multiples of 1 / GRAINS: their sums are exact, and a perfect score is 1 in every draw
 
 
 class Resampling:
-    """Draws of groups with replacement.
+    """Random weights of groups.
 
     Args:
         groups: n groups; a row with None is a group of its own.
         samples: number of draws.
         seed: seed of the draws; the same groups and seed give the same draws.
+        on_draw: called after each draw, for a progress bar; default: nothing.
     """
 
-    def __init__(self, groups: Sequence[Hashable | None], samples: int = DEFAULT_SAMPLES, seed: int = 0) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Hashable | None],
+        samples: int = DEFAULT_SAMPLES,
+        seed: int = 0,
+        on_draw: Callable[[], object] = lambda: None,
+    ) -> None:
         keys = [("row", number) if group is None else ("group", group) for number, group in enumerate(groups)]
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         self._group_of_row = np.array([numbers[key] for key in keys], dtype=np.int64)
-        self.groups, self.rows, self.samples, self._seed = len(numbers), len(keys), samples, seed
+        self.groups, self.rows, self.samples, self.seed = len(numbers), len(keys), samples, seed
+        self._on_draw = on_draw
 
-    def weights(self) -> Iterator[Ints]:
-        """For each draw, how often each row was drawn, (n,). Every call gives the same draws."""
-        rng = np.random.default_rng(self._seed)
+    def weights(self) -> Iterator[Floats]:
+        """For each draw, the weight of each row, (n,): above 0, and equal in a group. Every call gives the same draws.
+
+        The weights of the groups have the mean 1, up to rounding.
+        """
+        rng = np.random.default_rng(self.seed)
         for _ in range(self.samples):
-            draw = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups))
-            yield draw.astype(np.int64)[self._group_of_row]
+            draw = rng.dirichlet(np.ones(self.groups)) * self.groups
+            yield (np.ceil(draw * GRAINS) / GRAINS)[self._group_of_row]
+            self._on_draw()
 
-    def groups_among(self, inside: Ints) -> int:
-        """Number of groups among the rows that are marked with 1 in `inside`, (n,)."""
-        return len(np.unique(self._group_of_row[inside > 0]))
+    def groups_among(self, inside: Flags) -> int:
+        """Number of groups among the rows that are marked in `inside`, (n,)."""
+        return len(np.unique(self._group_of_row[inside]))
+
+    def support(self, truth: Flags, inside: Flags | None = None) -> Support:
+        """The groups that each label rests on.
+
+        Args:
+            truth: (n, L), the labels of each row.
+            inside: (n,), the rows to count; default: all.
+        """
+        rows = np.ones(self.rows, dtype=np.bool_) if inside is None else inside
+        counts, owners = [], []
+        for label in truth.T:
+            sides = [np.unique(self._group_of_row[rows & side]) for side in (label, ~label)]
+            fewest = min((side for side in sides if len(side)), key=len, default=sides[0])
+            counts.append(len(fewest))
+            owners.append(fewest[0] if len(fewest) else -1)
+        return Support(self.groups_among(rows), np.array(counts, dtype=np.int64), np.array(owners, dtype=np.int64))
 
     def estimate(self, measure: Measure) -> dict[str, MetricEstimate]:
-        """Metrics of `measure` with 95 % percentile intervals."""
-        return estimates(measure(np.ones(self.rows, dtype=np.int64)), [measure(draw) for draw in self.weights()])
-
-
-def estimates(values: Values, draws: Sequence[Values]) -> dict[str, MetricEstimate]:
-    """Metrics with the percentile intervals of their values in the draws."""
-    found = {}
-    for name, value in values.items():
-        drawn = np.array([draw[name] for draw in draws]).reshape(len(draws), len(value))  # (samples, labels)
-        found[name] = MetricEstimate(
-            _interval(float(macro(value)), macro(drawn)),
-            [_interval(float(value[label]), drawn[:, label]) for label in range(len(value))],
-        )
-    return found
-
-
-def _interval(value: float, drawn: Floats) -> Estimate:
-    defined = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or not len(defined):
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(defined, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    return Estimate(value, float(low), float(high))
-
-
-def metrics_json(found: Mapping[str, MetricEstimate], prefix: str = "") -> dict[str, Any]:
-    """JSON object of the averages, each with the number of labels that it averages, `labels`."""
-    described = {}
-    for name, metric in found.items():
-        described[metric.name(name, prefix)] = metric.macro.as_json()
-        if len(metric.labels) > 1:
-            defined = sum(math.isfinite(label.value) for label in metric.labels)
-            described[metric.name(name, prefix)]["labels"] = defined
-    return described
-
-
-def number_json(value: float) -> float | None:
-    """The number; None if it is not finite."""
-    return float(value) if math.isfinite(value) else None
+        """Metrics of `measure` with 95 % intervals."""
+        values, draws = measure(np.ones(self.rows)), [measure(draw) for draw in self.weights()]
+        corrected = correct(values, draws, self.support(measure.truth), [self.seed], measure.yes_or_no)
+        return {name: drawn.estimate(0, measure.most) for name, drawn in corrected.items()}

@@ -1,7 +1,7 @@
 """Metrics of scores under row weights, for the bootstrap.
 
-A bootstrap over patients draws each patient some number of times. This is the same as giving that patient's rows an
-integer weight. A measure in this module sorts the scores once; then each call with weights takes linear time.
+A bootstrap over patients gives the rows of each patient a random weight. A row of weight 2 counts as two equal rows.
+A measure in this module sorts the scores once; then each call with weights takes linear time.
 scikit-learn sorts for each call: a thousand draws of ten thousand rows would take minutes. The tests compare the values
 with those of scikit-learn under the same weights. The metrics of a subgroup are those with weight 0 for all other rows.
 
@@ -10,8 +10,9 @@ it is not defined, such as the AUC of a label without positives. The macro avera
 a value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,22 @@ Values = dict[str, Floats]  # metric -> (L,) one value per label, or (1,)
 
 SPECIFICITIES = (0.9, 0.95)  # the sensitivity is reported at these
 CALIBRATION_BINS = 15
+
+
+class Measure(Protocol):
+    """Metrics as a function of row weights, (n,), 0 or more.
+
+    Attributes:
+        truth: (n, L), the labels of each row that the values are about; (n, 0) for measures without labels.
+        most: largest possible value of the metrics; the smallest is 0.
+        yes_or_no: the metrics that are 0 or 1 for a label.
+    """
+
+    truth: Flags
+    most: float
+    yes_or_no: Collection[str]
+
+    def __call__(self, weights: Floats) -> Values: ...
 
 
 def sensitivity_name(specificity: float) -> str:
@@ -41,7 +58,7 @@ class Rankings:
     def __init__(self, truth: Flags, scores: Floats) -> None:
         self._order = np.argsort(-scores.T, axis=1, kind="stable")  # (L, n)
         ranked = np.take_along_axis(scores.T, self._order, axis=1)
-        self._positive = np.take_along_axis(truth.T, self._order, axis=1).astype(np.int64)
+        self._positive = np.take_along_axis(truth.T, self._order, axis=1).astype(np.float64)
         # For each place in the ranking: the number of places before its tie, and up to the end of its tie.
         places = np.arange(ranked.shape[1])
         changes = ranked[:, 1:] != ranked[:, :-1]
@@ -51,22 +68,23 @@ class Rankings:
         last = np.where(ends, places, places[-1])
         self._through = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1] + 1
 
-    def __call__(self, weights: Ints) -> Values:
+    def __call__(self, weights: Floats) -> Values:
         ranked = weights[self._order]
         hits = ranked * self._positive
-        positives, all_rows = _sums(hits), _sums(ranked)
+        misses = ranked - hits
+        positives, negatives = _sums(hits), _sums(misses)
         found = np.take_along_axis(positives, self._through, axis=1)  # positives at or above each place's score
-        taken = np.take_along_axis(all_rows, self._through, axis=1)  # rows at or above each place's score
+        false = np.take_along_axis(negatives, self._through, axis=1)  # negatives at or above each place's score
         above = np.take_along_axis(positives, self._before, axis=1)
-        all_positives = positives[:, -1:].astype(np.float64)
-        all_negatives = all_rows[:, -1:] - all_positives
+        all_positives, all_negatives = positives[:, -1:].copy(), negatives[:, -1:]
         all_positives[(all_positives == 0) | (all_negatives == 0)] = np.nan  # no metric is defined
         with np.errstate(divide="ignore", invalid="ignore"):
-            area = ((ranked - hits) * (above + found)).sum(axis=1, keepdims=True) / (2 * all_positives * all_negatives)
-            values = {"auc": area, "average_precision": (hits * (found / np.maximum(taken, 1))).sum(1, keepdims=True)}
-            values["average_precision"] = values["average_precision"] / all_positives
+            area = (misses * (above + found)).sum(axis=1, keepdims=True) / (2 * all_positives * all_negatives)
+            precision = np.where(found > 0, found / (found + false), 0)
+            average = (hits * precision).sum(axis=1, keepdims=True) / all_positives
+            values = {"auc": area, "average_precision": average}
             for specificity in SPECIFICITIES:
-                allowed = taken - found <= (1 - specificity) * all_negatives + 1e-9
+                allowed = false <= (1 - specificity) * all_negatives + 1e-9
                 most = np.where(allowed, found, 0).max(axis=1, keepdims=True)
                 values[sensitivity_name(specificity)] = most / all_positives
         return {name: value[:, 0] for name, value in values.items()}
@@ -82,9 +100,13 @@ class ScoredLabels:
             the metrics of predictions. None: each row has one label, and the highest score is the prediction.
     """
 
+    most = 1.0
+    yes_or_no: Collection[str] = ()
+
     def __init__(self, truth: Flags, scores: Floats, thresholds: Floats | None = None) -> None:
+        self.truth = truth
         self._rankings = Rankings(truth, scores)
-        self._truth = truth.T.astype(np.int64)  # (L, n)
+        self._true = truth.T.astype(np.float64)  # (L, n)
         if thresholds is None:
             predicted = np.zeros(truth.shape, dtype=np.bool_)
             predicted[np.arange(len(scores)), scores.argmax(axis=1)] = True
@@ -92,25 +114,24 @@ class ScoredLabels:
         else:
             predicted = scores >= thresholds
             self._undecided = np.isnan(thresholds)
-        self._predicted = predicted.T.astype(np.int64)
+        self._false_alarm = (predicted & ~truth).T.astype(np.float64)
+        self._hit = (predicted & truth).T.astype(np.float64)
         self._one_label = thresholds is None
 
-    def __call__(self, weights: Ints) -> Values:
+    def __call__(self, weights: Floats) -> Values:
         return self._rankings(weights) | self._decisions(weights)
 
-    def _decisions(self, weights: Ints) -> Values:
-        true = self._truth @ weights
-        predicted = self._predicted @ weights
-        hits = (self._truth * self._predicted) @ weights
-        total = weights.sum()
+    def _decisions(self, weights: Floats) -> Values:
+        true, false = self._true @ weights, (1 - self._true) @ weights
+        hits, false_alarms = self._hit @ weights, self._false_alarm @ weights
         with np.errstate(divide="ignore", invalid="ignore"):
-            sensitivity = hits / true
-            specificity = 1 - (predicted - hits) / (total - true)
-            f1 = np.where(true > 0, 2 * hits / (true + predicted), np.nan)  # NaN for labels without rows
+            sensitivity = np.minimum(hits / true, 1)  # 1 + 2e-16 by rounding
+            specificity = np.maximum(1 - false_alarms / false, 0)
+            f1 = np.where(true > 0, 2 * hits / (true + hits + false_alarms), np.nan)  # NaN for labels without rows
             values: Values = {"f1": f1, "specificity": specificity}
             if self._one_label:
                 values["balanced_accuracy"] = sensitivity  # its mean over the labels is the balanced accuracy
-                values["accuracy"] = np.atleast_1d(hits.sum() / total)
+                values["accuracy"] = np.atleast_1d(np.minimum(hits.sum() / weights.sum(), 1))
             else:
                 values |= {"sensitivity": sensitivity, "balanced_accuracy": (sensitivity + specificity) / 2}
         if self._undecided.any():
@@ -122,14 +143,19 @@ class RowValues:
     """Measure of one value per row, such as the precision of a query: the weighted mean. NaN values do not count.
 
     Args:
-        values: metric -> (n,).
+        values: metric -> (n,), 0 or more.
+        most: largest possible value; default 1.
     """
 
-    def __init__(self, values: dict[str, Floats]) -> None:
-        self._values = {name: np.nan_to_num(value) for name, value in values.items()}
-        self._counts = {name: np.isfinite(value).astype(np.int64) for name, value in values.items()}
+    yes_or_no: Collection[str] = ()
 
-    def __call__(self, weights: Ints) -> Values:
+    def __init__(self, values: dict[str, Floats], most: float = 1.0) -> None:
+        self.most = most
+        self.truth = np.zeros((len(next(iter(values.values()))), 0), dtype=np.bool_)
+        self._values = {name: np.nan_to_num(value) for name, value in values.items()}
+        self._counts = {name: np.isfinite(value).astype(np.float64) for name, value in values.items()}
+
+    def __call__(self, weights: Floats) -> Values:
         averages = {}
         for name, value in self._values.items():
             total = np.dot(weights, self._counts[name])
@@ -137,9 +163,9 @@ class RowValues:
         return averages
 
 
-def _sums(ranked: Ints) -> Ints:
+def _sums(ranked: Floats) -> Floats:
     """(L, n + 1), the sums of the first 0, 1, 2, ... places."""
-    sums = np.zeros((len(ranked), ranked.shape[1] + 1), dtype=np.int64)
+    sums = np.zeros((len(ranked), ranked.shape[1] + 1))
     np.cumsum(ranked, axis=1, out=sums[:, 1:])
     return sums
 

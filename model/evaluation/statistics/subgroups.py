@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from model.errors import ManifestError
-from model.evaluation.statistics.bootstrap import Measure, Resampling, estimates, metrics_json
-from model.evaluation.statistics.metrics import Flags, Floats, Ints, Values
+from model.evaluation.statistics.bootstrap import Resampling
+from model.evaluation.statistics.intervals import correct, metrics_json
+from model.evaluation.statistics.metrics import Flags, Floats, Measure
 
 MISSING = "(none)"
 MOST_VALUES = 30  # of a column whose values are the subgroups
 BANDS = 4  # of a column with many numbers
 FEWEST_ROWS = 10  # a subgroup or a label with fewer rows gets no metrics: its intervals would be too narrow
+FEW_ROWS = f"fewer than {FEWEST_ROWS} rows"
 
 Parts = dict[str, Flags]  # subgroup -> (n,), True for its rows
 
@@ -43,9 +45,7 @@ def parts_of(column: str, values: Sequence[str]) -> Parts:
     return {value or MISSING: column_values == value for value in distinct}
 
 
-def describe_parts(
-    measure: Measure, parts: Parts, resampling: Resampling, truth: Flags | None = None, prefix: str = ""
-) -> dict[str, Any]:
+def describe_parts(measure: Measure, parts: Parts, resampling: Resampling, prefix: str = "") -> dict[str, Any]:
     """JSON object of each subgroup: its number of rows and groups, its metrics, and their differences from other rows.
 
     A difference is the mean over the labels that are defined both in the subgroup and in the other rows. Otherwise a
@@ -56,46 +56,46 @@ def describe_parts(
         measure: measure of all n rows.
         parts: subgroup -> (n,), as `parts_of` returns it.
         resampling: bootstrap of all n rows.
-        truth: (n, L), the labels of each row, if the measure has one value per label; otherwise None.
         prefix: text before the name of a metric that is averaged over labels.
     """
     return {
-        name: {"rows": int(rows.sum()), "groups": resampling.groups_among(rows.astype(np.int64))}
-        | _describe_part(measure, rows, resampling, truth, prefix)
+        name: {"rows": int(rows.sum()), "groups": resampling.groups_among(rows)}
+        | (_describe_part(measure, rows, resampling, prefix) if is_large_enough(rows) else {"note": FEW_ROWS})
         for name, rows in parts.items()
     }
 
 
-def _describe_part(
-    measure: Measure, rows: Flags, resampling: Resampling, truth: Flags | None, prefix: str
-) -> dict[str, Any]:
-    if rows.sum() < FEWEST_ROWS:
-        return {"note": f"fewer than {FEWEST_ROWS} rows"}
-    labels = np.zeros((len(rows), 0), dtype=np.bool_) if truth is None else truth
-    enough = labels[rows].sum(axis=0) >= FEWEST_ROWS
-    enough_in_both = enough & (labels[~rows].sum(axis=0) >= FEWEST_ROWS)
-    inside = rows.astype(np.int64)
+def is_large_enough(rows: Flags) -> bool:
+    """Whether a subgroup has enough rows, (n,), for metrics."""
+    return int(rows.sum()) >= FEWEST_ROWS
 
-    def both(weights: Ints) -> tuple[Values, Values]:
-        own, rest = measure(weights * inside), measure(weights * (1 - inside))
-        difference = {name: own[name] - rest[name] for name in own}
-        return _only(own, enough), _only(difference, enough_in_both)
 
-    own, difference = both(np.ones_like(inside))
-    drawn = [both(draw) for draw in resampling.weights()]
-    values = estimates(own, [part for part, _ in drawn])
-    differences = estimates(difference, [part for _, part in drawn])
+def _describe_part(measure: Measure, rows: Flags, resampling: Resampling, prefix: str) -> dict[str, Any]:
+    parts = [(rows.astype(np.float64), rows), ((~rows).astype(np.float64), ~rows)]
+    draws = [[measure(draw * inside) for inside, _ in parts] for draw in resampling.weights()]
+    own, rest = (
+        correct(
+            measure(inside),
+            [draw[number] for draw in draws],
+            resampling.support(measure.truth, flags),
+            [resampling.seed, number],  # another seed for each part: their spreads are independent
+            measure.yes_or_no,
+        )
+        for number, (inside, flags) in enumerate(parts)
+    )
+    enough = measure.truth[rows].sum(axis=0) >= FEWEST_ROWS
+    enough_in_both = enough & (measure.truth[~rows].sum(axis=0) >= FEWEST_ROWS)
+    values, differences = {}, {}
+    for name, drawn in own.items():
+        difference = drawn.minus(rest[name])
+        if len(drawn.value) == len(enough):
+            drawn, difference = drawn.only(enough), difference.only(enough_in_both)
+        values[name] = drawn.estimate(0, measure.most)
+        differences[name] = difference.estimate(-measure.most, measure.most)
     described = metrics_json(values, prefix)
     for name, metric in values.items():
         described[metric.name(name, prefix)]["difference"] = differences[name].macro.as_json()
     return {"metrics": described}
-
-
-def _only(values: Values, enough: Flags) -> Values:
-    """The values, with NaN for labels that do not have enough rows."""
-    return {
-        name: np.where(enough, value, np.nan) if len(value) == len(enough) else value for name, value in values.items()
-    }
 
 
 def _numbers(values: Sequence[str]) -> Floats | None:

@@ -1,6 +1,7 @@
 """The commands `evaluate` and `adapter`, with the small model in this process and behind a server."""
 
 import csv
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -57,6 +58,72 @@ def test_evaluate_writes_the_same_report_from_the_cache(folder: Path, small_rele
     assert report["rows"] == 12
     assert report["options"]["by"] == ["sex"]
     assert (folder / "one/report.json").read_bytes() == (folder / "same/report.json").read_bytes()
+
+
+def test_the_intervals_have_a_progress_bar(folder: Path, small_release: Path, tmp_path: Path) -> None:
+    options = ("--tasks", "knn", "--samples", 5, "--by", "sex", "--out", tmp_path / "out")
+    result = invoke("evaluate", *common(folder, small_release), *options)
+    assert "intervals of knn: 100%" in result.stderr
+
+
+def test_a_skipped_task_is_named_with_its_reason(folder: Path, small_release: Path, tmp_path: Path) -> None:
+    data = folder / "one-group.csv"
+    lines = (folder / "test-0.csv").read_text().splitlines()
+    groups = {cell for line in lines[1:] for cell in line.split(",") if cell.startswith("test0g")}
+    text = "\n".join(lines)
+    for group in sorted(groups, key=len, reverse=True):
+        text = text.replace(f",{group},", ",one,")
+    data.write_text(text)
+    options = ("--data", data, "--samples", 0, "--out", tmp_path / "out")
+    result = invoke("evaluate", *common(folder, small_release), *options, "--tasks", "zero-shot,knn")
+    assert result.exit_code == 1
+    assert "knn is skipped: without train rows, the test rows must be of at least two groups" in result.stderr
+    assert "knn" in json.loads((tmp_path / "out/report.json").read_text())["skipped"]
+    nothing = invoke("evaluate", *common(folder, small_release), *options[:-1], tmp_path / "no", "--tasks", "knn")
+    assert nothing.exit_code == 2
+    assert "no task can run" in nothing.stderr
+    assert not (tmp_path / "no").exists()
+
+
+def test_misspelt_names_end_before_the_model_is_loaded(folder: Path, tmp_path: Path) -> None:
+    data, prompts = tmp_path / "data.csv", tmp_path / "prompts.json"
+    data.write_text(f"path,Label\n{folder / 'test-0-0.png'},red\n")
+    prompts.write_text('{"Red": "red"}')
+    model = ("--model", tmp_path / "no-model", "--out", tmp_path / "out")
+    result = invoke("evaluate", *model, "--data", data)
+    assert result.exit_code == 2
+    assert "data.csv has a column 'Label'; it must be called 'label'" in result.stderr
+    result = invoke("evaluate", *model, "--data", folder / "test-0.csv", "--prompts", prompts, "--tasks", "zero-shot")
+    assert result.exit_code == 2
+    assert "no label of the rows has a prompt" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_cannot_be_written_ends_before_the_model_is_loaded(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "out", tmp_path / "file" / "below"):
+        result = invoke("evaluate", "--model", tmp_path / "no-model", "--data", folder / "test-0.csv", "--out", out)
+        assert result.exit_code == 2
+        assert "cannot be written" in result.stderr
+        assert "no-model" not in result.stderr
+
+
+def test_a_full_disk_keeps_the_old_report(
+    folder: Path, small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--tasks", "zero-shot", "--samples", 0, "--out", tmp_path / "out")
+    assert invoke("evaluate", *common(folder, small_release), *options).exit_code == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    result = invoke("evaluate", *common(folder, small_release), *options)
+    assert result.exit_code == 2
+    assert "report.json cannot be written (No space left on device)" in result.stderr
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
 
 
 def test_an_adapter_is_trained_and_applied(folder: Path, adapter: Path, small_release: Path) -> None:

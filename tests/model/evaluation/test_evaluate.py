@@ -138,7 +138,7 @@ def test_zero_shot_by_itself(tmp_path: Path) -> None:
         (replace(FEW, tasks=("regression",)), "--target"),
         (replace(FEW, tasks=("regression",), target="site"), "no row has a number"),
         (replace(FEW, by=("sx",)), "no column sx"),
-        (replace(FEW, tasks=("knn",), label_column="none"), "at least two labels"),
+        (replace(FEW, tasks=("knn",), label_column="none"), "no column none"),
     ],
 )
 def test_the_error_names_what_a_task_lacks(tmp_path: Path, options: EvaluationOptions, sentence: str) -> None:

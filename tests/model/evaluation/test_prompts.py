@@ -34,10 +34,20 @@ def test_other_forms_are_refused(tmp_path: Path, text: str) -> None:
         read_prompts(tmp_path / "prompts.yaml")
 
 
-def test_a_csv_without_its_columns_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "prompts.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ManifestError, match=r"prompts\.csv"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "prompts.csv lacks the column label"),
+        ("label,prompt\n,SECRET\n", "prompts.csv: row 0 has no label"),
+        ('label,prompt\na,"SECRET\n', "prompts.csv, line 2: a quote is opened here and never closed"),
+        ("label,prompt\nSECRET\n", "the prompts of 'SECRET' must be a text or a list of texts"),
+    ],
+)
+def test_a_csv_file_of_another_form_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text(text)
+    with pytest.raises(ManifestError) as refused:
         read_prompts(tmp_path / "prompts.csv")
+    assert str(refused.value).endswith(message)
 
 
 def test_an_ensemble_is_the_mean_of_unit_vectors_made_unit_again() -> None:

@@ -43,10 +43,10 @@ def test_a_weight_counts_as_that_many_images() -> None:
     similarity, relevant, weights = (
         rng.random((3, 20)).astype(np.float32),
         rng.random((3, 20)) < 0.4,
-        rng.integers(0, 4, 20),
+        rng.integers(0, 4, 20).astype(float),
     )
     relevant[:, 0] = weights[0] = 1
-    repeated = np.repeat(np.arange(20), weights)
+    repeated = np.repeat(np.arange(20), weights.astype(int))
     whole = PromptQueries(similarity[:, repeated], relevant[:, repeated])(np.ones(len(repeated), dtype=np.int64))
     weighted = PromptQueries(similarity, relevant)(weights)
     for cutoff in (1, 5, 10):

@@ -53,7 +53,7 @@ def test_rankings_are_scikit_learns_under_weights(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_decisions_are_scikit_learns_under_weights(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    true, scores, weights = rng.integers(0, 4, 90), rng.random((90, 4)), rng.integers(0, 3, 90)
+    true, scores, weights = rng.integers(0, 4, 90), rng.random((90, 4)), rng.integers(0, 3, 90).astype(float)
     values = ScoredLabels(np.eye(4, dtype=bool)[true], scores)(weights)
     predicted = scores.argmax(axis=1)
     expected = sk.balanced_accuracy_score(true, predicted, sample_weight=weights)

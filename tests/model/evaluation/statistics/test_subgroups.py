@@ -45,7 +45,7 @@ def test_a_difference_is_over_the_labels_that_both_parts_have() -> None:
     truth = np.eye(2, dtype=bool)[[0] * 10 + [0] * 10 + [1] * 10]
     scores = np.tile([1.0, 0.0], (30, 1))
     left = np.arange(30) < 10
-    found = describe_parts(ScoredLabels(truth, scores), {"left": left}, Resampling([None] * 30, 20), truth)
+    found = describe_parts(ScoredLabels(truth, scores), {"left": left}, Resampling([None] * 30, 20))
     accuracy = found["left"]["metrics"]["balanced_accuracy"]
     assert accuracy["value"] == 1
     assert accuracy["difference"]["value"] == 0
@@ -56,7 +56,7 @@ def test_labels_of_few_rows_are_left_out() -> None:
     truth = np.eye(2, dtype=bool)[[0] * 20 + [1] * 9 + [0] * 10 + [1] * 10]
     scores = np.tile([1.0, 0.0], (49, 1))
     parts = {"left": np.arange(49) < 29, "right": np.arange(49) >= 29}
-    found = describe_parts(ScoredLabels(truth, scores), parts, Resampling([None] * 49, 20), truth)
+    found = describe_parts(ScoredLabels(truth, scores), parts, Resampling([None] * 49, 20))
     values = {name: part["metrics"]["balanced_accuracy"] for name, part in found.items()}
     assert (values["left"]["value"], values["left"]["labels"]) == (1, 1)
     assert (values["right"]["value"], values["right"]["labels"]) == (0.5, 2)
