@@ -89,7 +89,9 @@ def read_config(path: Path) -> ModelConfig:
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or an impossible date
         raise ConfigError(
             f"{path.name} cannot be read as YAML; the config.yaml of a release folder is needed"
         ) from error

@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,17 @@ from numpy.typing import NDArray
 from model.checkpoints.release_folder import ReleaseFolder
 from model.encoders.tokenizer import VOCABULARY_FILES
 from model.errors import CheckpointError
+from model.imaging.preprocessing import PREPROCESSING_VERSION
 
 Embedding = NDArray[np.float32]
 
+DISTRIBUTION = "medimageinsight-server"
 _KEYS_PER_QUERY = 500  # the oldest builds of SQLite allow 999 parameters
 _LOCK_TIMEOUT_S = 60  # while another process writes
 
 
 def fingerprint(release: ReleaseFolder, *variant: str) -> str:
-    """Hexadecimal SHA-256 of everything that determines a model's embeddings.
+    """Hexadecimal SHA-256 of everything that determines a model's embeddings, this program's version included.
 
     Args:
         release: the model; its weights, config and vocabulary count.
@@ -28,6 +31,7 @@ def fingerprint(release: ReleaseFolder, *variant: str) -> str:
     parts = [release.weights_sha256()]
     files = (release.config, *(release.tokenizer / name for name in VOCABULARY_FILES))
     parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    parts += [f"preprocessing {PREPROCESSING_VERSION}", f"{DISTRIBUTION} {version(DISTRIBUTION)}"]
     return hashlib.sha256("\n".join([*parts, *variant]).encode()).hexdigest()
 
 
@@ -58,19 +62,23 @@ class EmbeddingCache:
                 "choose another one, or use no cache"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise CheckpointError(
-                f"the embedding cache {self.path} cannot be used ({error}); delete it, or use no cache"
-            ) from error
+            raise CheckpointError(_unusable(self.path, error)) from error
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Embedding]:
-        """The embeddings of those keys that are in the cache."""
+        """The embeddings of those keys that are in the cache.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
         wanted = list(keys)
         found: dict[bytes, Embedding] = {}
         for start in range(0, len(wanted), _KEYS_PER_QUERY):
             part = wanted[start : start + _KEYS_PER_QUERY]
             query = f"SELECT key, embedding FROM embeddings WHERE key IN ({','.join('?' * len(part))})"  # noqa: S608
-            for key, stored in self._database.execute(query, part):
-                found[key] = np.frombuffer(stored, dtype="<f4")
+            try:
+                found |= {key: np.frombuffer(stored, "<f4") for key, stored in self._database.execute(query, part)}
+            except sqlite3.DatabaseError as error:
+                raise CheckpointError(_unusable(self.path, error)) from error
         return found
 
     def put(self, embeddings: Mapping[bytes, Embedding]) -> None:
@@ -91,3 +99,7 @@ class EmbeddingCache:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> str:
+    return f"the embedding cache {path} cannot be used ({error}); delete it, or use no cache"

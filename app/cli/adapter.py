@@ -89,12 +89,14 @@ def train(
     from app.cli.embedders import list_left_out, open_embedder, read_rows
     from model.evaluation.labels import find_labels
     from model.heads.adapter_training import train_adapter
+    from model.output_file import open_folder
 
     settings, options = take_settings(given), take_options(AdapterOptions, given)
     manifest = read_rows(data, strict=strict)
     rows = list(manifest.with_split("train").rows if "train" in manifest.splits else manifest.rows)
     validation_rows = list(read_rows(val, strict=strict).rows if val else manifest.with_split("val").rows)
     labels = find_labels(rows, label_column, (), multi_label)
+    open_folder(out)
     with open_embedder(settings, plain=plain, **given) as model:
         train_rows, bad = _embed_labelled(model.embedder, rows, labels)
         validation, bad_validation = _embed_labelled(model.embedder, validation_rows, labels)
@@ -131,23 +133,26 @@ def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, ve
     from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out, open_embedder, require_embedded
     from model.data.image_source import ImageSource
     from model.heads.adapter import FACTS_FILE, load_adapter
+    from model.output_file import OutputFile
 
     require_folder_of(output)
     loaded = load_adapter(adapter)
     found = find_files(paths, verbose=verbose, strict=strict)
     files = found.files
     settings = take_settings(given)
-    with open_embedder(settings, plain=bool(loaded.model.get("plain")), **given) as model:
+    plain = bool(loaded.model.get("plain"))
+    with OutputFile(output) as file, open_embedder(settings, plain=plain, **given) as model:
         if model.weights_sha256() != loaded.model.get("weights_sha256"):
             trained_on = loaded.model.get("name", "another model")
             raise CheckpointError(
                 f"the adapter was trained on other weights than those of {model.name} ({trained_on}, see {FACTS_FILE})"
             )
         images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
-    list_left_out((files[position], reason) for position, reason in images.refused.items())
-    failed = len(images.refused) + len(found.unreadable)
-    require_embedded(images.positions, failed)
-    _write_predictions(output, loaded, [files[position] for position in images.positions], images.features)
+        list_left_out((files[position], reason) for position, reason in images.refused.items())
+        failed = len(images.refused) + len(found.unreadable)
+        require_embedded(images.positions, failed)
+        embedded = [files[position] for position in images.positions]
+        file.write(lambda path: _write_predictions(path, loaded, embedded, images.features))
     click.echo(f"{output}: {len(images.positions)} images, {failed} left out", err=True)
     if failed:
         sys.exit(EXIT_SOME_FAILED)

@@ -110,25 +110,27 @@ def embed_into_file(
         NoImages: there are paths, but no image in them that can be read; nothing is written.
         InvalidInput: an image is unreadable and `strict`, or a text cannot be embedded.
         CheckpointError: the model or the server cannot be used, or pyarrow is missing.
+        OutputError: the file cannot be written.
     """
     from app.cli.embedders import find_files, list_left_out, open_embedder, require_embedded
     from model.data.image_source import ImageSource
     from model.errors import CheckpointError
+    from model.output_file import OutputFile
 
     if output.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise CheckpointError("writing .parquet needs pyarrow: install medimageinsight-server[parquet]")
     found = find_files(paths, verbose=verbose, strict=strict)
     files = found.files
-    with open_embedder(settings, **source) as model:
+    with OutputFile(output) as file, open_embedder(settings, **source) as model:
         images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
         list_left_out((files[position], reason) for position, reason in images.refused.items())
         failed = len(images.refused) + len(found.unreadable)
         require_embedded(images.positions, failed)
         text_features = model.embedder.texts(texts) if texts else None
         logit_scale = model.embedder.logit_scale
-    embedded = [str(files[position]) for position in images.positions]
-    write = _write_npz if output.suffix == ".npz" else _write_parquet
-    write(output, embedded, images.features, texts, text_features, logit_scale)
+        embedded = [str(files[position]) for position in images.positions]
+        write = _write_npz if output.suffix == ".npz" else _write_parquet
+        file.write(lambda path: write(path, embedded, images.features, texts, text_features, logit_scale))
     left_out = f", {failed} left out" if failed else ""
     click.echo(f"{output}: {len(embedded)} images{left_out}, {len(texts)} texts", err=True)
     return failed
@@ -149,7 +151,8 @@ def _write_npz(
         columns |= {"image_paths": np.array(files), "image_features": image_features}
     if text_features is not None:
         columns |= {"texts": np.array(texts), "text_features": text_features}
-    np.savez(output, **columns)
+    with output.open("wb") as stream:  # to a path, numpy would add the suffix .npz
+        np.savez(stream, **columns)
 
 
 def _write_parquet(

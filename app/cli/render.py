@@ -84,8 +84,10 @@ def render(
     from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out
     from model.data.picture_files import PictureOptions, picture_names, write_pictures
     from model.imaging.preprocessing import Standardization
+    from model.output_file import open_folder
 
     found = find_files(paths, output=output, verbose=verbose)
+    open_folder(output)
     options = PictureOptions(
         settings.max_image_pixels,
         Rendering(frame, axis, dicom_window),

@@ -81,6 +81,6 @@ def open_client(url: str, api_key: str) -> Iterator[Client]:
 
 
 def fingerprint_of_server(info: Mapping[str, Any]) -> str:
-    """What determines the embeddings of a server: its model, device and number format, from `GET /info`."""
-    identity = json.dumps(["server", info["model"], info["device"], info["dtype"]], sort_keys=True)
+    """What determines the embeddings of a server: its model, device, number format and version, from `GET /info`."""
+    identity = json.dumps(["server", *(info[key] for key in ("model", "device", "dtype", "version"))], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()

@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from model.config import ModelConfig
 from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import VOCABULARY_FILES
 from model.errors import CheckpointError
+from model.output_file import open_folder, write_file
 
 # From this model's parameter names (timm's for the image encoder) to the release's (Florence's), applied in order.
 _RELEASE_NAMES = [
@@ -171,23 +173,24 @@ def save_model(
         dtype: number format in the file, except `logit_scale`, which stays float32. Default: float32.
 
     Returns:
-        The weights file, `vision_model/model.safetensors`. It is replaced in one step, so it is never incomplete.
+        The weights file, `vision_model/model.safetensors`. Each file is replaced in one step, the weights last.
+
+    Raises:
+        OutputError: a file cannot be written.
     """
     weights = folder / "vision_model" / WEIGHTS_FILE
-    weights.parent.mkdir(parents=True, exist_ok=True)
+    open_folder(weights.parent)
     if config.resolve() != (folder / CONFIG_FILE).resolve():
-        shutil.copyfile(config, folder / CONFIG_FILE)
+        write_file(folder / CONFIG_FILE, partial(shutil.copyfile, config))
     kept = folder / "language_model" / (tokenizer.name if tokenizer.parent.name == "language_model" else "tokenizer")
     if tokenizer.resolve() != kept.resolve():
-        kept.mkdir(parents=True, exist_ok=True)
+        open_folder(kept)
         for file in TOKENIZER_FILES:
             if (tokenizer / file).is_file():
-                shutil.copyfile(tokenizer / file, kept / file)
+                write_file(kept / file, partial(shutil.copyfile, tokenizer / file))
     tensors = {
         release_key(name): tensor.detach().to("cpu", torch.float32 if name == "logit_scale" else dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    partial = weights.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"format": "pt"})
-    partial.replace(weights)
+    write_file(weights, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     return weights

@@ -53,8 +53,16 @@ def find_release_folder(path: Path) -> ReleaseFolder:
         path: a release folder, a folder that contains one, the MLflow folder of Azure, or a weights file.
 
     Raises:
-        CheckpointError: `path` does not exist, a file of the model is missing, or there are several models.
+        CheckpointError: `path` does not exist or cannot be read, a file of the model is missing, or there are several
+            models.
     """
+    try:
+        return _find(path)
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or path} cannot be read ({error.strerror})") from error
+
+
+def _find(path: Path) -> ReleaseFolder:
     if path.is_file():
         return _from_weights_file(path)
     if not path.is_dir():
@@ -94,7 +102,7 @@ def _from_weights_file(weights: Path) -> ReleaseFolder:
 
 
 def _tokenizer_of(release: Path) -> Path:
-    for folder in (*sorted((release / "language_model").glob("*")), release / "language_model", release):
+    for folder in (*_entries(release / "language_model"), release / "language_model", release):
         if all((folder / name).is_file() for name in VOCABULARY_FILES):
             return folder
     raise CheckpointError(
@@ -103,4 +111,9 @@ def _tokenizer_of(release: Path) -> Path:
 
 
 def _files_with_suffix(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*") if file.suffix in _WEIGHTS_SUFFIXES and file.is_file())
+    return [file for file in _entries(folder) if file.suffix in _WEIGHTS_SUFFIXES and file.is_file()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """The sorted entries of a folder, none if it does not exist; `glob` would hide that it cannot be read."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []

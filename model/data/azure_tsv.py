@@ -1,12 +1,14 @@
 """TSV files of the public notebook that fine-tunes MedImageInsight on Azure: image TSV, text TSV and label file."""
 
+import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model.data.image_source import ImageSource
 from model.data.label_texts import LabelTexts
 from model.data.manifest import BadRow, Manifest, Row, require_usable_rows
+from model.data.text_lines import read_lines, require_text
 from model.errors import ManifestError
 
 
@@ -14,12 +16,9 @@ def read_class_names(path: Path) -> list[str]:
     """Read a label file: one class name per line. The position in the result, from 0, is the class id.
 
     Raises:
-        ManifestError: the file cannot be read.
+        ManifestError: the file cannot be read as UTF-8.
     """
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path.name} cannot be read as text") from error
+    return [line.strip() for line in read_lines(path) if line.strip()]
 
 
 def read_tsv(
@@ -47,8 +46,8 @@ def read_tsv(
         ManifestError: a file cannot be read, no row is usable, or a row is bad and `strict`.
     """
     sources, rows, bad_rows = _index_images(image_tsv), [], []
-    for number, line in enumerate(_lines(text_tsv), start=1):
-        name, _, payload = line.decode("utf-8", "replace").rstrip("\r\n").partition("\t")
+    for number, line in enumerate(read_lines(text_tsv), start=1):
+        name, _, payload = line.rstrip("\r\n").partition("\t")
         if number == 1 and payload.replace("_", "").replace(" ", "").isalpha():
             continue  # a header line
         row = _row(number, name, payload, sources, class_names, label_texts or {})
@@ -71,7 +70,7 @@ def _row(
         return BadRow(number, "no image of this name in the image TSV")
     try:
         facts = json.loads(payload)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return BadRow(number, "the second column is not JSON")
     label = ""
     texts: tuple[str, ...] = ()
@@ -98,18 +97,17 @@ def _is_text(text: str) -> bool:
 
 def _index_images(image_tsv: Path) -> dict[str, ImageSource]:
     """Where the base64 text of each name lies; the images stay in the file."""
-    sources, start = {}, 0
-    for line in _lines(image_tsv):
-        name, tab, payload = line.partition(b"\t")
-        offset = start + len(name) + len(tab)
-        sources[name.decode("utf-8", "replace")] = ImageSource(image_tsv, offset, len(payload.rstrip(b"\r\n")))
-        start += len(line)
-    return sources
-
-
-def _lines(path: Path) -> Iterator[bytes]:
+    sources: dict[str, ImageSource] = {}
+    start = 0
     try:
-        with path.open("rb") as stream:
-            yield from stream
+        with image_tsv.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                name, tab, payload = line.partition(b"\t")
+                offset = start + len(name) + len(tab)
+                text = name.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+                image = ImageSource(image_tsv, offset, len(payload.rstrip(b"\r\n")))
+                sources[require_text(text, image_tsv, number)] = image
+                start += len(line)
     except OSError as error:
-        raise ManifestError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise ManifestError(f"{image_tsv} cannot be read: {error.strerror}") from error
+    return sources

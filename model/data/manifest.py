@@ -97,7 +97,7 @@ def read_manifest(
     bad_rows: list[BadRow] = []
     for number, record in enumerate(read_records(path), start=1):
         if number == 1 and "path" not in record:
-            raise ManifestError(f"{path.name} lacks the column path; its first line must name the columns")
+            raise ManifestError(f"{path} lacks the column path; its first line must name the columns")
         row = _row(number, record, path.parent, label_texts or {}, needs_text)
         if isinstance(row, BadRow):
             bad_rows.append(row)
@@ -115,9 +115,9 @@ def require_usable_rows(manifest: Manifest, *, strict: bool) -> Manifest:
     bad_rows = manifest.bad_rows
     reasons = "; ".join(f"row {bad.number}: {bad.reason}" for bad in bad_rows[:MAX_LISTED_BAD_ROWS])
     if strict and bad_rows:
-        raise ManifestError(f"{manifest.path.name} has {len(bad_rows)} bad rows: {reasons}")
+        raise ManifestError(f"{manifest.path} has {len(bad_rows)} bad rows: {reasons}")
     if not manifest.rows:
-        raise ManifestError(f"{manifest.path.name} has no usable row{': ' if reasons else ''}{reasons}")
+        raise ManifestError(f"{manifest.path} has no usable row{': ' if reasons else ''}{reasons}")
     return manifest
 
 
@@ -145,14 +145,22 @@ def _row(
 ) -> Row | BadRow:
     name, label, text = (record.get(column, "").strip() for column in ("path", "label", "text"))
     if not name:
-        return BadRow(number, "no path")
+        return BadRow(number, "the column path is empty")
     texts = tuple(dict.fromkeys(([text] if text else []) + list(label_texts.get(label, ()))))
     if needs_text and not texts and not label:
-        return BadRow(number, "neither text nor label")
+        return BadRow(number, "the columns text and label are empty")
     image = folder / name
-    if not image.is_file():
-        return BadRow(number, "no such image file")
+    if not _is_file(image):
+        return BadRow(number, "the column path names no image file")
     return Row(number, ImageSource(image), texts or ((label,) if label else ()), label, dict(record))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file that can be looked at; an OSError would quote the path, which may be anything."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _image_error(row: Row) -> str:

@@ -1,5 +1,6 @@
 """Image files to PNG files of what the image encoder gets of them."""
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.errors import InvalidInput
+from model.errors import InvalidInput, OutputError
 from model.imaging.formats import ImageFile
 from model.imaging.images import open_image
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendered_png import encode_png
 from model.imaging.rendering import AS_STORED, Rendering
+from model.output_file import output_errors_named, write_file
 
 _DOUBLE_SUFFIX = ".nii.gz"
 _MAX_SUFFIX_CHARS = 6  # ".dicom"
@@ -122,19 +124,18 @@ def _stem(name: str) -> str:
 def _write_pictures_of(file: Path, name: Path, options: PictureOptions, output: "_Output") -> WrittenPictures:
     """Write the pictures of a file up to the first that fails: a header may announce any number of frames."""
     written = WrittenPictures(file)
-    place, action = "", "the file cannot be read"
+    place = ""
     try:
         image = open_image(file.read_bytes(), max_pixels=options.max_pixels)
-        action = "the picture cannot be written"
         for rendering, suffix in _pictures(image, options):
             place = "" if rendering is options.rendering else f"frame {rendering.frame}: "
             png = encode_png(image.decode(rendering), options.standardization)
             output.write(name.with_name(name.name + suffix), png)
             written.count += 1
-    except InvalidInput as error:
+    except (InvalidInput, OutputError) as error:
         written.problem = f"{place}{error}"
     except OSError as error:
-        written.problem = f"{place}{action}: {error.strerror or type(error).__name__}"
+        written.problem = f"the file cannot be read: {error.strerror or type(error).__name__}"
     return written
 
 
@@ -163,24 +164,18 @@ class _Output:
         self._lock = threading.Lock()
 
     def write(self, path: Path, png: bytes) -> None:
-        """Write a file. A part of one is removed, because a later run would keep it as a picture that exists.
+        """Write a file, which gets its name when it is complete: a later run keeps a picture that exists.
 
         Raises:
             InvalidInput: the file must not be replaced.
-            OSError: the file cannot be written.
+            OutputError: the file cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with output_errors_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self._claim(path.resolve())
-        try:
-            stream = path.open("wb" if self._overwrite else "xb")
-        except FileExistsError:
-            raise InvalidInput("the picture exists already, and is only replaced with --overwrite") from None
-        try:
-            with stream:
-                stream.write(png)
-        except OSError:
-            path.unlink()
-            raise
+        if not self._overwrite and os.path.lexists(path):
+            raise InvalidInput("the picture exists already, and is only replaced with --overwrite")
+        write_file(path, lambda partial: partial.write_bytes(png))
 
     def _claim(self, path: Path) -> None:
         with self._lock:

@@ -2,12 +2,17 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
+from model.data.text_lines import read_lines
 from model.errors import ManifestError
 
-MAX_FIELD_CHARS = 2**31 - 1  # Python's own limit, 131,072, is too low for long texts
+_CSV_PROBLEMS = {  # by the beginning of the error of Python's csv module
+    "unexpected end": "a quote is opened here and never closed",
+    "field larger": f"a value is longer than {csv.field_size_limit():,} characters",
+    "',' expected": "a closing quote must be followed by a comma or by the end of the line",
+}
 
 
 def read_records(path: Path) -> Iterable[dict[str, str]]:
@@ -21,13 +26,28 @@ def read_records(path: Path) -> Iterable[dict[str, str]]:
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            for record in csv.DictReader(stream):
-                yield {name: value or "" for name, value in record.items() if name is not None}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path.name} cannot be read as CSV") from error
+    rows = _csv_rows(path)
+    header = next(rows, [])
+    for row in rows:
+        yield dict(zip(header, row + [""] * (len(header) - len(row)), strict=False))
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    """The values of each line that is not empty; a quoted value may span several lines."""
+    with closing(read_lines(path)) as lines:
+        reader = csv.reader(lines, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                problems = [problem for start, problem in _CSV_PROBLEMS.items() if str(error).startswith(start)]
+                problem = problems[0] if problems else "this is not CSV"
+                raise ManifestError(f"{path}, line {line}: {problem}") from error
+            if row:
+                yield row
 
 
 def _read_parquet(path: Path) -> Iterable[dict[str, str]]:
@@ -37,7 +57,13 @@ def _read_parquet(path: Path) -> Iterable[dict[str, str]]:
     except ImportError as error:
         raise ManifestError("reading .parquet needs pyarrow: install medimageinsight-server[parquet]") from error
     try:
-        records: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise ManifestError(f"{path.name} cannot be read as Parquet") from error
-    return [{name: "" if value is None else str(value) for name, value in record.items()} for record in records]
+        raise ManifestError(f"{path} cannot be read as Parquet") from error
+    columns: list[list[str]] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(["" if value is None else str(value) for value in column.to_pylist()])
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise ManifestError(f"{path}, column {name}: the values cannot be read as text") from error
+    return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]

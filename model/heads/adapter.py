@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model.errors import CheckpointError
+from model.output_file import open_folder, output_errors_named, write_file
 
 WEIGHTS_FILE, FACTS_FILE = "adapter.safetensors", "adapter.json"
 FORMAT = 1
@@ -62,11 +63,14 @@ class Adapter:
         return scores
 
     def save(self, folder: Path) -> None:
-        """Write the adapter's two files into a folder, which is created if it is missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in self.layers.state_dict().items()}, folder / WEIGHTS_FILE
-        )
+        """Write the adapter's two files into a folder, which is created if it is missing.
+
+        A killed process leaves the old adapter, the new one, or none that `load_adapter` accepts.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        tensors = {name: tensor.contiguous() for name, tensor in self.layers.state_dict().items()}
         facts = {
             "format": FORMAT,
             "labels": self.labels,
@@ -76,7 +80,12 @@ class Adapter:
             "model": self.model,
             "training": self.training,
         }
-        (folder / FACTS_FILE).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        open_folder(folder)
+        with output_errors_named(folder / FACTS_FILE):
+            (folder / FACTS_FILE).unlink(missing_ok=True)  # the facts of one adapter never lie beside another's weights
+        write_file(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
+        write_file(folder / FACTS_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def build_layers(sizes: tuple[int, ...]) -> nn.Sequential:

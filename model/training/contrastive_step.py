@@ -23,6 +23,19 @@ Chunk = tuple[Tensor, Tensor, Tensor]  # pixels, input_ids, attention_mask
 Features = tuple[Tensor, Tensor]  # of images (n, D), of texts (m, D)
 
 
+def random_state(device: torch.device) -> tuple[Tensor, ...]:
+    """The states of the generators that a forward pass on a device draws from: the CPU's and the device's own."""
+    own = () if device.type == "cpu" else (torch.get_device_module(device).get_rng_state(device),)
+    return torch.get_rng_state(), *own
+
+
+def restore_random_state(state: tuple[Tensor, ...], device: torch.device) -> None:
+    """Make the next forward pass draw the same numbers as the one behind `random_state`."""
+    torch.set_rng_state(state[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(state[1], device)
+
+
 class Towers(nn.Module):
     """Both encoders as one module, for DistributedDataParallel; without `logit_scale`."""
 
@@ -88,16 +101,16 @@ class ContrastiveStep:
         random_states = []
         parts: list[Features] = []
         for chunk in chunks:
-            random_states.append(self._random_state())
+            random_states.append(random_state(self._device))
             with torch.set_grad_enabled(not recompute), self._unsynchronised(len(parts) < len(chunks) - 1):
                 parts.append(self._encode(chunk))
         loss, gradients = self._loss(
             [images for images, _ in parts], [texts for _, texts in parts], text_of, labels, texts
         )
-        for number, (chunk, random_state, gradient) in enumerate(zip(chunks, random_states, gradients, strict=True)):
+        for number, (chunk, state, gradient) in enumerate(zip(chunks, random_states, gradients, strict=True)):
             with self._unsynchronised(number < len(chunks) - 1):
                 if recompute:
-                    self._set_random_state(random_state)
+                    restore_random_state(state, self._device)
                     parts[number] = self._encode(chunk)
                 self._carry_back(parts[number], gradient)
                 parts[number] = (loss, loss)  # frees the graph
@@ -149,15 +162,6 @@ class ContrastiveStep:
         if enabled and isinstance(self._towers, DistributedDataParallel):
             return self._towers.no_sync()
         return nullcontext()
-
-    def _random_state(self) -> tuple[Tensor, Tensor | None]:
-        on_device = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
-        return torch.get_rng_state(), on_device
-
-    def _set_random_state(self, state: tuple[Tensor, Tensor | None]) -> None:
-        torch.set_rng_state(state[0])
-        if state[1] is not None:
-            torch.cuda.set_rng_state(state[1], self._device)
 
 
 def _gradient(leaf: Tensor) -> Tensor:

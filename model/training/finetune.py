@@ -4,20 +4,22 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from timm.models.davit import DaVitStage
 
-from model.checkpoints.checkpoint import WEIGHTS_FILE, load_model, save_model
+from model.checkpoints.checkpoint import load_model, save_model
 from model.checkpoints.release_folder import CONFIG_FILE, ReleaseFolder, find_release_folder
 from model.config import ModelConfig, read_config
-from model.devices import DTYPES, available_cpus, pick_device, pick_dtype
+from model.cpus import available_cpus
+from model.devices import DTYPES, pick_device, pick_dtype
 from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import TrainingError
+from model.imaging.preprocessing import Standardization
+from model.output_file import open_folder, write_file
 from model.training.batches.augmentation import Augmentation
 from model.training.batches.loader import Normaliser, TextBatcher
 from model.training.batches.rows import TrainingRows, read_rows
@@ -52,6 +54,7 @@ def finetune(options: FinetuneOptions, *, say: Callable[[str], object] = lambda 
         CheckpointError: the weights of the model cannot be used.
         ConfigError: the config of the model cannot be used.
         DeviceError: the device is not available.
+        OutputError: a file cannot be written.
     """
     world, device = join_world(options.device)
     try:
@@ -65,8 +68,11 @@ def _finetune(
 ) -> dict[str, Any]:
     finished = _finished_record(options)
     if finished is not None:
+        if world.is_main:
+            _remove(options.out / STATE_FOLDER)
         return finished
     world.barrier()  # no rank writes to the folder before all have checked it
+    open_folder(options.out)
     torch.set_num_threads(options.threads or available_cpus())
     release = find_release_folder(options.model)
     config = read_config(release.config)
@@ -79,38 +85,32 @@ def _finetune(
     base_sha256 = release.weights_sha256()
     fingerprint = fingerprint_of(options, data, base_sha256)
     state_folder = options.out / STATE_FOLDER
-    state_folder.mkdir(parents=True, exist_ok=True)
+    open_folder(state_folder)
     world.barrier()
     if options.resume and trainer.resume(state_folder, fingerprint):
         say(f"resuming after step {trainer.progress.step} of {trainer.plan.steps}")
     log = None
     if world.is_main:
         log = TrainingLog(options.out, after_step=trainer.progress.step, tensorboard=options.tensorboard)
-
-    def save(folder: Path, model: MedImageInsight) -> Path:
-        return save_model(model, folder, config=release.config, tokenizer=release.tokenizer)
-
-    best = state_folder / "best"
-    trainer.run(log, state_folder, fingerprint, partial(save, best))
+    trainer.run(log, state_folder, fingerprint)
     record: dict[str, Any] = {}
     if log:
         log.close()
-        weights = save(options.out, trainer.result)
-        if (best / "vision_model" / WEIGHTS_FILE).is_file():
-            (best / "vision_model" / WEIGHTS_FILE).replace(weights)
-        record = record_of(options, release, base_sha256, data, trainer, log)
+        trainer.take_best()
+        save_model(trainer.result, options.out, config=release.config, tokenizer=release.tokenizer)
         draw_curves(log.records, options.out / CURVES_FILE)
-        _write_record(record, options.out / RECORD_FILE)
-        shutil.rmtree(state_folder)
+        record = record_of(options, release, base_sha256, data, trainer, log)
+        text = json.dumps(record, indent=2)
+        # Last: a training with a record is finished.
+        write_file(options.out / RECORD_FILE, lambda partial: partial.write_text(text, encoding="utf-8"))
+        _remove(state_folder)
     world.barrier()
     return record
 
 
-def _write_record(record: dict[str, Any], path: Path) -> None:
-    """Write the record to a new file, then rename it: a training with a record is finished."""
-    partial_file = path.with_name(f"{path.name}.partial")
-    partial_file.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    partial_file.replace(path)
+def _remove(state_folder: Path) -> None:
+    """Remove the state of a finished training. What a killed process leaves of it, the next resumption removes."""
+    shutil.rmtree(state_folder, ignore_errors=True)
 
 
 def _describe(data: TrainingRows, say: Callable[[str], object]) -> None:
@@ -173,6 +173,9 @@ def _trainable(
     """The model in train mode, with the options on drop path, frozen parameters and checkpointing applied."""
     if options.drop_path is not None:
         config = replace(config, image=replace(config.image, drop_path_rate=options.drop_path))
+    if options.gradient_checkpointing and device.type == "mps" and config.image.drop_path_rate:
+        # torch's checkpoint saves no random state of MPS: the second pass would drop other blocks.
+        raise TrainingError("on MPS, gradient_checkpointing needs drop_path 0; or use chunk_size instead")
     model = load_model(release.weights, config, tokenizer.vocabulary_size, device=device, dtype=torch.float32)
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # the loaded weights are a read-only map of the file
@@ -218,6 +221,7 @@ def _trainer(
             batch_texts,
             world,
             loss_batch_size=options.batch_size,
+            standardization=None if options.plain else Standardization(),
             cache_pixels=options.cache_pixels,
             threads=available_cpus(),
         )

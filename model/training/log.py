@@ -2,10 +2,13 @@
 
 import json
 import math
-import time
+import os
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from model.output_file import output_errors_named, write_file
 
 METRICS_FILE, CURVES_FILE = "metrics.jsonl", "training.png"
 
@@ -17,14 +20,16 @@ class TrainingLog:
         folder: folder of the files.
         after_step: last finished step. Later records are deleted, because a resumed training writes them again.
         tensorboard: whether to write TensorBoard events, if TensorBoard is installed.
+
+    Raises:
+        OutputError: a file cannot be written. `write` and `flush` raise it too.
     """
 
     def __init__(self, folder: Path, *, after_step: int, tensorboard: bool) -> None:
         self._path = folder / METRICS_FILE
         self.records = [record for record in read_metrics(self._path) if record["step"] <= after_step]
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(f"{json.dumps(record)}\n" for record in self.records), encoding="utf-8")
-        partial.replace(self._path)
+        lines = "".join(f"{json.dumps(record)}\n" for record in self.records)
+        write_file(self._path, lambda partial: partial.write_text(lines, encoding="utf-8"))
         self._board: Any = None
         if tensorboard and find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -35,11 +40,18 @@ class TrainingLog:
         """Add the metrics of a step."""
         record = {"step": step, **metrics}
         self.records.append(record)
-        with self._path.open("a", encoding="utf-8") as stream:
+        with output_errors_named(self._path), self._path.open("a", encoding="utf-8") as stream:
             stream.write(f"{json.dumps(record)}\n")
         if self._board:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Bring all records to the disk. A state that is saved afterwards never outlives the records of its steps."""
+        with output_errors_named(self._path), self._path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        if self._board:
+            self._board.flush()
 
     def close(self) -> None:
         if self._board:
@@ -58,7 +70,11 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curves(records: list[dict[str, float]], path: Path) -> bool:
-    """Draw losses, accuracies, learning rate and temperature to a PNG file. Returns False if matplotlib is missing."""
+    """Draw losses, accuracies, learning rate and temperature to a PNG file. Returns False if matplotlib is missing.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     if not find_spec("matplotlib"):
         return False
     from matplotlib.figure import Figure
@@ -79,29 +95,38 @@ def draw_curves(records: list[dict[str, float]], path: Path) -> bool:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    figure.savefig(path, dpi=110)
+    write_file(path, lambda partial: figure.savefig(partial, format="png", dpi=110))
     return True
 
 
+@dataclass
 class Interval:
-    """Means over the steps between two records of the log."""
+    """Sums over the steps since the last record of the log.
 
-    def __init__(self) -> None:
-        self._losses: list[float] = []
-        self._norms: list[float] = []
-        self._images, self._start = 0, time.perf_counter()
+    Attributes:
+        losses: loss of each step.
+        norms: norm of the gradient of each step that float16 did not skip.
+        images: number of images.
+        seconds: duration, with validation and loading of images.
+    """
 
-    def add(self, loss: float, norm: float, images: int) -> None:
-        """Add a step: its loss, the norm of its gradient, and its number of images."""
-        self._losses.append(loss)
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    images: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float, norm: float, images: int, seconds: float) -> None:
+        """Add a step: its loss, the norm of its gradient, its number of images, and its duration."""
+        self.losses.append(loss)
         if math.isfinite(norm):  # not finite if float16 overflowed, and then the step is skipped
-            self._norms.append(norm)
-        self._images += images
+            self.norms.append(norm)
+        self.images += images
+        self.seconds += seconds
 
     def means(self) -> dict[str, float]:
         """Mean loss, mean norm of the gradient, and images per second."""
         return {
-            "loss": sum(self._losses) / len(self._losses),
-            "gradient_norm": sum(self._norms) / max(1, len(self._norms)),
-            "images_per_s": round(self._images / (time.perf_counter() - self._start), 2),
+            "loss": sum(self.losses) / len(self.losses),
+            "gradient_norm": sum(self.norms) / max(1, len(self.norms)),
+            "images_per_s": round(self.images / self.seconds, 2),
         }

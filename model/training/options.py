@@ -58,7 +58,7 @@ class AugmentationOptions:
 
     @classmethod
     def none(cls) -> Self:
-        """No random change: images as the service sees them."""
+        """No random change."""
         return cls(crop_area=1.0, crop_ratio=1.0, trivial_augment=False, erase=0.0)
 
 
@@ -97,6 +97,10 @@ class FinetuneOptions:
         metadata=flag(
             "JSON or YAML file of label -> wordings; one is drawn per image and step", path="file", metavar="FILE"
         ),
+    )
+    plain: bool = field(
+        default=False,
+        metadata=flag("Validate without the standardisation (512 by 512 pixels, JPEG) that the service applies"),
     )
     strict: bool = field(default=False, metadata=flag("Stop at a bad row; otherwise bad rows are listed and left out"))
     # sampling
@@ -213,3 +217,20 @@ class FinetuneOptions:
     def as_dict(self) -> dict[str, Any]:
         """All options as values that JSON can hold."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Length of a training, and numbers of steps between validations and between saved states."""
+
+    steps: int
+    steps_per_epoch: float
+    eval_every: int
+    save_every: int
+
+    @classmethod
+    def of(cls, options: FinetuneOptions, row_count: int) -> Self:
+        per_epoch = row_count / options.batch_size
+        every = max(1, round(per_epoch))
+        steps = options.steps or max(1, round(options.epochs * per_epoch))
+        return cls(steps, per_epoch, options.eval_every or every, options.save_every or every)

@@ -19,15 +19,18 @@ from model.training.trainer import Trainer
 # Options that may change between an interrupted training and its resumption.
 _NOT_IN_FINGERPRINT = (
     *("out", "resume", "device", "threads", "workers", "chunk_size", "recompute", "strict", "tensorboard"),
-    *("log_every", "eval_every", "save_every", "keep_best"),
+    *("log_every", "eval_every", "save_every"),
 )
 _PACKAGES = ("medimageinsight-server", "torch", "torchvision", "timm", "numpy", "pillow", "tokenizers")
 
 
 def fingerprint_of(options: FinetuneOptions, data: TrainingRows, base_sha256: str) -> str:
-    """Hash of what identifies a training: options (without `_NOT_IN_FINGERPRINT`), training rows and base weights."""
+    """Hash of what identifies a training: options (without `_NOT_IN_FINGERPRINT`), all rows and base weights."""
     kept = {name: value for name, value in options.as_dict().items() if name not in _NOT_IN_FINGERPRINT}
-    rows = [(str(row.image), row.label, row.texts) for row in data.train.rows]
+    rows = [
+        [(str(row.image), row.label, row.texts) for row in manifest.rows] if manifest else []
+        for manifest in (data.train, data.val)
+    ]
     return hashlib.sha256(json.dumps([kept, rows, base_sha256], sort_keys=True).encode()).hexdigest()
 
 

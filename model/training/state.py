@@ -1,25 +1,29 @@
-"""Saved state of a training, to resume from: weights, their moving average, the optimiser and the step.
+"""Saved state of a training, to resume from: last, averaged and best weights, the optimiser and the step.
 
+All of it is one file that is replaced in one step, so what it holds always belongs together.
 No state of a random number generator is saved. All random numbers of a step depend only on the seed and the step: its
 draws, the changes of its images, and the dropped paths.
 """
 
-import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import AdamW
 
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
+from model.output_file import write_file
+from model.training.log import Interval
 from model.training.optimisation import MovingAverage
 
 STATE_FILE = "training_state.pt"
+
+Weights = dict[str, Tensor]  # of the parameters that are not frozen, by their names
 
 
 @dataclass
@@ -30,15 +34,19 @@ class Progress:
         step: number of finished steps.
         best_step: step of the best validation so far.
         best_score: score of the best validation so far; higher is better.
+        best_weights: weights of the best validation so far, on the CPU; None if they are not kept.
         unreadable_rows: numbers of the rows with an unreadable image, which other rows replaced.
         seconds: time of all finished steps, without validation and loading of images.
+        interval: means over the steps since the last line of the log.
     """
 
     step: int = 0
     best_step: int = 0
     best_score: float = float("-inf")
+    best_weights: Weights | None = None
     unreadable_rows: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    interval: Interval = field(default_factory=Interval)
 
 
 def save_state(
@@ -50,21 +58,25 @@ def save_state(
     optimizer: AdamW,
     scaler: GradScaler | None,
 ) -> None:
-    """Write the state to a new file, then rename it. So a killed process leaves a complete state, old or new."""
+    """Write the state. A killed process leaves a complete state, old or new.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     state = {
         "fingerprint": fingerprint,
-        "progress": vars(progress),
-        "model": _trained(model, model),
-        "average": _trained(average.model, model) if average else None,
+        "progress": vars(progress) | {"interval": vars(progress.interval)},
+        "model": trained_weights(model, model),
+        "average": trained_weights(average.model, model) if average else None,
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
     }
-    partial = folder / f"{STATE_FILE}.partial"
-    with partial.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(folder / STATE_FILE)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as stream:
+            torch.save(state, stream)
+
+    write_file(folder / STATE_FILE, write)
 
 
 def load_state(
@@ -90,22 +102,23 @@ def load_state(
             f"{folder} holds a training with other data or options; "
             "resume with the same data and options, or start a new training in another folder"
         )
-    _load_weights(state["model"], model)
+    load_weights(state["model"], model)
     if average:
-        _load_weights(state["average"], average.model)
+        load_weights(state["average"], average.model)
     optimizer.load_state_dict(state["optimizer"])
     if scaler:
         scaler.load_state_dict(state["scaler"])
-    return Progress(**state["progress"])
+    return Progress(**state["progress"] | {"interval": Interval(**state["progress"]["interval"])})
 
 
-def _trained(model: nn.Module, trained: nn.Module) -> dict[str, torch.Tensor]:
+def trained_weights(model: nn.Module, trained: nn.Module) -> Weights:
     """The weights of `model` for the parameters that are not frozen in `trained`."""
     names = [name for name, parameter in trained.named_parameters() if parameter.requires_grad]
     return {name: model.get_parameter(name).detach() for name in names}
 
 
 @torch.no_grad()
-def _load_weights(tensors: dict[str, torch.Tensor], model: nn.Module) -> None:
-    for name, tensor in tensors.items():
+def load_weights(weights: Weights, model: nn.Module) -> None:
+    """Copy weights into the parameters of a model."""
+    for name, tensor in weights.items():
         model.get_parameter(name).copy_(tensor)

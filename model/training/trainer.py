@@ -3,8 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +20,10 @@ from model.training.contrastive_step import ContrastiveStep
 from model.training.distributed import World
 from model.training.log import Interval, TrainingLog
 from model.training.optimisation import MovingAverage, build_optimizer, clamp_logit_scale, schedule, set_learning_rate
-from model.training.options import FinetuneOptions
-from model.training.state import STATE_FILE, Progress, load_state, save_state
+from model.training.options import FinetuneOptions, Plan
+from model.training.state import STATE_FILE, Progress, load_state, load_weights, save_state, trained_weights
 from model.training.stopping import stopping_on_signals
 from model.training.validation import Validation
-
-SaveBest = Callable[[MedImageInsight], object]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Length of a training, and numbers of steps between validations and between saved states."""
-
-    steps: int
-    steps_per_epoch: float
-    eval_every: int
-    save_every: int
-
-    @classmethod
-    def of(cls, options: FinetuneOptions, row_count: int) -> "Plan":
-        per_epoch = row_count / options.batch_size
-        every = max(1, round(per_epoch))
-        steps = options.steps or max(1, round(options.epochs * per_epoch))
-        return cls(steps, per_epoch, options.eval_every or every, options.save_every or every)
 
 
 class Trainer:
@@ -110,18 +90,23 @@ class Trainer:
         self.progress = load_state(folder, fingerprint, self.model, self.average, self._optimizer, self._scaler)
         return True
 
-    def run(self, log: TrainingLog | None, folder: Path, fingerprint: str, save_best: SaveBest) -> None:
+    def take_best(self) -> None:
+        """Give `result` the weights of the best validation, if they are kept."""
+        if self.progress.best_weights is not None:
+            load_weights(self.progress.best_weights, self.result)
+
+    def run(self, log: TrainingLog | None, folder: Path, fingerprint: str) -> None:
         """Train until the last step.
 
         Args:
             log: log of the metrics on the main rank; None on the other ranks.
             folder: folder of the state.
             fingerprint: identity of the training; only a training with the same one can resume the state.
-            save_best: called with the model after each validation that is the best so far.
 
         Raises:
             TrainingInterrupted: SIGTERM or Ctrl-C was received; the state is saved.
             TrainingError: the loss or the gradient is not finite.
+            OutputError: the log or the state cannot be written.
         """
         step = ContrastiveStep(
             self.model,
@@ -131,20 +116,18 @@ class Trainer:
             autocast=self._autocast,
             scaler=self._scaler,
         )
-        interval = Interval()
         with stopping_on_signals() as stopping, self._progress_bar() as bar:
+            start = time.perf_counter()
             for batch in self._batches():
                 loss, norm = self._step(step, batch)
-                interval.add(loss, norm, self.options.batch_size)
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                if log and self._is_due(self.options.log_every):
-                    log.write(self.progress.step, self._metrics(interval))
-                    interval = Interval()
-                if self.validation and self._is_due(self.plan.eval_every):
-                    self._validate(self.validation, log, save_best, bar)
+                start, seconds = time.perf_counter(), time.perf_counter() - start
+                self.progress.interval.add(loss, norm, self.options.batch_size, seconds)
+                self._log_and_validate(log, bar)
                 stop = self._synchronise(stopping.is_set(), batch.unreadable)
-                if (stop or self._is_due(self.plan.save_every)) and self.world.is_main:
+                if log and (stop or self._is_due(self.plan.save_every)):
+                    log.flush()
                     save_state(
                         folder, fingerprint, self.progress, self.model, self.average, self._optimizer, self._scaler
                     )
@@ -152,6 +135,14 @@ class Trainer:
                     raise TrainingInterrupted(
                         f"stopped after step {self.progress.step} of {self.plan.steps}; continue with --resume"
                     )
+
+    def _log_and_validate(self, log: TrainingLog | None, bar: Any) -> None:
+        if self._is_due(self.options.log_every):
+            if log:
+                log.write(self.progress.step, self._metrics())
+            self.progress.interval = Interval()
+        if self.validation and self._is_due(self.plan.eval_every):
+            self._validate(self.validation, log, bar)
 
     def _is_due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self.progress.step == self.plan.steps
@@ -227,16 +218,16 @@ class Trainer:
             self.progress.unreadable_rows = sorted(rows | set(self.progress.unreadable_rows))
         return any(stop for stop, _ in ranks)
 
-    def _metrics(self, interval: Interval) -> dict[str, float]:
+    def _metrics(self) -> dict[str, float]:
         return {
             "epoch": round(self.progress.step / self.plan.steps_per_epoch, 4),
-            **interval.means(),
+            **self.progress.interval.means(),
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "logit_scale": round(self.model.logit_scale.item(), 5),
             "unreadable_rows": len(self.progress.unreadable_rows),
         }
 
-    def _validate(self, validation: Validation, log: TrainingLog | None, save_best: SaveBest, bar: Any) -> None:
+    def _validate(self, validation: Validation, log: TrainingLog | None, bar: Any) -> None:
         model = self.result
         was_training = model.training
         metrics = validation(model.eval(), self._autocast)
@@ -245,7 +236,8 @@ class Trainer:
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_step = score, self.progress.step
             if self.options.keep_best and self.world.is_main:
-                save_best(model)
+                best = trained_weights(model, self.model)
+                self.progress.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in best.items()}
         if log:
             log.write(self.progress.step, metrics)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.manifest import Row
 from model.encoders.medimageinsight import MedImageInsight
-from model.errors import TrainingError
-from model.training.batches.loader import Normaliser, TextBatcher, collate
-from model.training.batches.sampling import Draw
-from model.training.batches.training_set import Sample, TrainingSet
+from model.errors import InvalidInput, TrainingError
+from model.imaging.preprocessing import Standardization, preprocess
+from model.training.batches.loader import Normaliser, TextBatcher
 from model.training.distributed import World
 from model.training.losses import NO_LABEL, positive_pairs, unicl_loss
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
 
 BATCH_SIZE = 32  # images
 TEXT_BATCH_SIZE = 128
@@ -30,7 +33,8 @@ class Validation:
         batch_texts: converts texts to the text encoder's input.
         world: the processes that share the rows.
         loss_batch_size: the loss is the mean over batches of this size, because the loss grows with the batch size.
-        cache_pixels: longest side, in pixels, of the decoded images that are kept in memory; 0 keeps none.
+        standardization: first step of the preprocessing, as the service applies it; None skips it.
+        cache_pixels: preprocessed images are kept in memory if their longest side is at most this many pixels.
         threads: number of threads that decode images.
     """
 
@@ -43,10 +47,14 @@ class Validation:
         world: World,
         *,
         loss_batch_size: int,
+        standardization: Standardization | None,
         cache_pixels: int,
         threads: int,
     ) -> None:
-        self._set = TrainingSet(rows, image_size, (0, 0, 0), None, cache_pixels=cache_pixels, strict=True)
+        self._rows, self._image_size, self._standardization = rows, image_size, standardization
+        self._texts = list(dict.fromkeys(text for row in rows for text in row.texts))
+        self._pixels: dict[int, Pixels] = {}
+        self._keeps_pixels = max(image_size) <= cache_pixels
         self._normalise, self._batch_texts, self._world = normalise, batch_texts, world
         self._loss_batch_size, self._threads = loss_batch_size, threads
         self._labels = list(dict.fromkeys(row.label for row in rows if row.label))
@@ -71,14 +79,14 @@ class Validation:
         device = model.logit_scale.device
         with torch.autocast(device.type, autocast or torch.bfloat16, enabled=autocast is not None):
             images = self._embed_images(model)
-            texts = self._embed_texts(model, self._set.texts)
+            texts = self._embed_texts(model, self._texts)
         readable = ~images[:, 0].isnan()
-        images, rows = images[readable], [self._set.rows[self._order[place]] for place in readable.nonzero().flatten()]
+        images, rows = images[readable], [self._rows[self._order[place]] for place in readable.nonzero().flatten()]
         if not rows:
             raise TrainingError("no validation image can be read")
         numbers = {label: number for number, label in enumerate(self._labels)}
         labels = torch.tensor([numbers.get(row.label, NO_LABEL) for row in rows])
-        first = {text: number for number, text in enumerate(self._set.texts)}
+        first = {text: number for number, text in enumerate(self._texts)}
         text_numbers = torch.tensor([first[row.texts[0]] for row in rows])
         loss = self._loss(images, texts[text_numbers], labels, text_numbers, model.logit_scale.detach().cpu())
         return {"val_loss": loss} | self._zero_shot(images, texts, labels, first)
@@ -98,7 +106,7 @@ class Validation:
         if len(self._labels) < 2:
             return {}
         wordings: dict[str, dict[str, None]] = {}
-        for row in self._set.rows:
+        for row in self._rows:
             if row.label:
                 wordings.setdefault(row.label, {}).update(dict.fromkeys(row.texts))
         prompts = torch.stack(
@@ -115,11 +123,11 @@ class Validation:
         features = []
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(self._mine), BATCH_SIZE):
-                samples = list(pool.map(self._sample, self._mine[start : start + BATCH_SIZE]))
-                encoded = torch.full((len(samples), model.image_projection.shape[1]), torch.nan)
-                if readable := [sample for sample in samples if sample]:
-                    pixels = self._normalise(collate(readable).pixels)
-                    encoded[[sample is not None for sample in samples]] = model.encode_image(pixels).cpu()
+                pictures = list(pool.map(self._preprocess, self._mine[start : start + BATCH_SIZE]))
+                encoded = torch.full((len(pictures), model.image_projection.shape[1]), torch.nan)
+                if readable := [pixels for pixels in pictures if pixels is not None]:
+                    pixels = self._normalise(torch.from_numpy(np.stack(readable)))
+                    encoded[[pixels is not None for pixels in pictures]] = model.encode_image(pixels).cpu()
                 features.append(encoded)
         width = model.image_projection.shape[1]
         parts = self._world.gather_objects(torch.cat(features) if features else torch.empty(0, width))
@@ -128,15 +136,21 @@ class Validation:
             gathered[rank :: self._world.size] = part
         return gathered
 
-    def _sample(self, index: int) -> Sample | None:
+    def _preprocess(self, index: int) -> Pixels | None:
+        """The pixels of a row as the service embeds them; None if its image cannot be read."""
+        if index in self._pixels:
+            return self._pixels[index]
         try:
-            return self._set[Draw(index, 0)]
-        except TrainingError:
+            pixels = preprocess(self._rows[index].decode(), self._image_size, self._standardization)
+        except (InvalidInput, OSError):
             return None
+        if self._keeps_pixels:
+            self._pixels[index] = pixels
+        return pixels
 
     def _embed_texts(self, model: MedImageInsight, texts: Sequence[str]) -> Tensor:
-        device = model.logit_scale.device
         """(texts, D) float32 on the CPU."""
+        device = model.logit_scale.device
         features = []
         for start in range(0, len(texts), TEXT_BATCH_SIZE):
             input_ids, attention_mask = self._batch_texts(texts[start : start + TEXT_BATCH_SIZE])

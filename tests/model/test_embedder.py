@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.cli.server_embedder import fingerprint_of_server
 from model.checkpoints.release_folder import find_release_folder
 from model.data.image_source import ImageSource
 from model.embedding_cache import EmbeddingCache, fingerprint
@@ -134,6 +135,41 @@ def test_a_killed_run_keeps_what_it_embedded(tmp_path: Path, monkeypatch: pytest
 def test_a_fingerprint_is_of_weights_config_vocabulary_and_variant(small_release: Path) -> None:
     release = find_release_folder(small_release)
     assert fingerprint(release, "cpu") == fingerprint(release, "cpu") != fingerprint(release, "cuda")
+
+
+@pytest.mark.parametrize("name", ["PREPROCESSING_VERSION", "version"])
+def test_another_preprocessing_or_program_version_has_another_fingerprint(
+    small_release: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    release = find_release_folder(small_release)
+    before = fingerprint(release, "cpu")
+    monkeypatch.setattr(f"model.embedding_cache.{name}", lambda _: "another")
+    assert fingerprint(release, "cpu") != before
+
+
+def test_a_server_of_another_version_has_another_fingerprint() -> None:
+    info = {"model": {"name": "m"}, "device": "cpu", "dtype": "float32", "version": "1"}
+    assert fingerprint_of_server(info) != fingerprint_of_server(info | {"version": "2"})
+
+
+def test_a_vector_from_the_cache_keeps_only_its_own_bytes_alive(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path, "m" * 64)
+    batch = np.arange(4096, dtype=np.float32).reshape(1024, 4)
+    cache.put({b"%d" % row: vector for row, vector in enumerate(batch)})
+    (found,) = cache.get([b"7"]).values()
+    assert found.tolist() == batch[7].tolist()
+    assert len(found.base) == found.nbytes  # type: ignore[arg-type]
+
+
+def test_a_page_of_the_cache_that_is_damaged_later_is_a_sentence(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path, "m" * 64)
+    cache.put({b"%d" % row: np.ones(1000, np.float32) for row in range(200)})
+    cache.close()
+    data = bytearray(cache.path.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    cache.path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="delete it, or use no cache"):
+        EmbeddingCache(tmp_path, "m" * 64).get([b"7"])
 
 
 def test_the_real_engine_gives_the_same_through_the_embedder(engine: EmbeddingEngine, red: Path) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from model.cpus import available_cpus
 from model.data.azure_tsv import read_class_names, read_tsv
 from model.data.manifest import Manifest, check_images, read_manifest
-from model.devices import available_cpus
 from model.errors import ManifestError, TrainingError
 from model.training.options import FinetuneOptions
 

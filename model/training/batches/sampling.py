@@ -58,7 +58,7 @@ def batch_shares(strata: Sequence[str], shares: Mapping[str, float]) -> dict[str
     """
     counts = {name: strata.count(name) for name in sorted(set(strata))}
     if unknown := set(shares) - set(counts):
-        raise TrainingError(f"the shares name {_listed(unknown)}, but the rows have only {_listed(set(counts))}")
+        raise TrainingError(f"the shares name {_listed(unknown)}, which no row has in the column of sample_by")
     if any(share <= 0 for share in shares.values()):
         raise TrainingError("a share must be above 0; to leave out a stratum, remove its rows from the data")
     if not shares:

@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from model.data.manifest import Row
 from model.errors import InvalidInput, TrainingError
-from model.imaging.preprocessing import preprocess
 from model.training.batches.augmentation import Augmentation
 from model.training.batches.sampling import Draw
 from model.training.losses import NO_LABEL
@@ -43,8 +42,7 @@ class TrainingSet(Dataset[Sample]):
         rows: rows with at least one text each.
         image_size: height and width of the model's images, in pixels.
         fill: RGB colour of erased rectangles.
-        augmentation: random changes of an image and choice of one of its row's texts. None: the image as the service
-            sees it, with the first text.
+        augmentation: random changes of an image.
         cache_pixels: longest side, in pixels, of the decoded images that are kept in memory; 0 keeps none.
         strict: True if an unreadable image ends the training. False if the image of the next row replaces it.
     """
@@ -54,7 +52,7 @@ class TrainingSet(Dataset[Sample]):
         rows: Sequence[Row],
         image_size: tuple[int, int],
         fill: tuple[int, int, int],
-        augmentation: Augmentation | None,
+        augmentation: Augmentation,
         *,
         cache_pixels: int = 0,
         strict: bool = False,
@@ -71,8 +69,6 @@ class TrainingSet(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         index, image, unreadable = self._readable(draw.row)
         label, texts = self._labels[index], self._row_texts[index]
-        if self._augmentation is None:
-            return Sample(preprocess(image, self._image_size, None), label, texts[0], unreadable)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
             text = texts[int(torch.randint(len(texts), ()))]

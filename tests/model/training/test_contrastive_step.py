@@ -5,16 +5,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from timm.layers import drop
 from timm.models import davit
 from torch import Tensor
 
 from model.encoders.image_encoder import UnpaddedSpatialBlock
 from model.encoders.medimageinsight import MedImageInsight
+from model.errors import TrainingError
+from model.training.contrastive_step import ContrastiveStep
 from model.training.distributed import World
 from model.training.finetune import finetune
 from tests.model.training.test_optimisation import load_tiny
@@ -70,6 +75,38 @@ def test_chunks_that_are_encoded_twice_drop_the_same_paths_twice(tmp_path: Path)
     torch.manual_seed(6)
     other = loss_and_gradients(fresh(release), World(), chunk_size=4)
     assert not torch.equal(other["loss"], found[0]["loss"])  # shows that paths are dropped
+
+
+def test_chunks_on_mps_drop_the_same_paths_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, generator = make_tiny_release(tmp_path, drop_path=0.5), torch.Generator()
+
+    class StepOnMps(ContrastiveStep):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            self._device = torch.device("mps")
+
+    def drop_path(x: Tensor, drop_prob: float, training: bool, *_: Any) -> Tensor:
+        return x * torch.bernoulli(torch.full((len(x), *[1] * (x.ndim - 1)), 1 - drop_prob), generator=generator)
+
+    monkeypatch.setattr(drop, "drop_path", drop_path)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda _: generator.get_state())
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state, _: generator.set_state(state))
+    monkeypatch.setattr("tests.support.two_ranks.ContrastiveStep", StepOnMps)
+    found = []
+    for recompute in (True, False):
+        generator.manual_seed(5)
+        found.append(loss_and_gradients(fresh(release), World(), chunk_size=4, recompute=recompute))
+    assert_alike(found[0], found[1], 1e-6)
+
+
+def test_on_mps_gradient_checkpointing_with_dropped_paths_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = make_tiny_release(tmp_path, drop_path=0.5)
+    given = options(release, write_manifest(tmp_path / "m.csv", write_pictures(tmp_path, 16)), tmp_path / "out")
+    monkeypatch.setattr("model.training.finetune.pick_device", lambda _: torch.device("mps"))
+    with pytest.raises(TrainingError, match="on MPS, gradient_checkpointing needs drop_path 0"):
+        finetune(replace(given, gradient_checkpointing=True))
 
 
 def test_gradient_checkpointing_changes_no_gradient(release: Path) -> None:

@@ -208,8 +208,8 @@ def test_bad_rows_are_reported_and_recorded_and_strict_refuses_them(options: Fin
     with_bad = replace(options, data=manifest, val=pictures, steps=2)
     record = finetune(with_bad, say=said.append)
     assert "bad.csv: 7 training rows, 1 bad rows left out" in said
-    assert "  row 7: no such image file" in said
-    assert record["data"]["train"]["bad_rows"] == [{"row": 7, "reason": "no such image file"}]
+    assert "  row 7: the column path names no image file" in said
+    assert record["data"]["train"]["bad_rows"] == [{"row": 7, "reason": "the column path names no image file"}]
     assert record["unreadable_rows"] == [8]
     with pytest.raises(ManifestError, match="row 7"):
         finetune(replace(with_bad, strict=True, out=options.out.with_name("strict")))
