@@ -37,21 +37,10 @@ class Client:
         timeout_s: float = 300.0,
         progress: bool = True,
     ) -> None:
-        self._loop = BackgroundLoop()
-        try:
-            self._client = self._loop.run(
-                _made(
-                    url,
-                    api_key=api_key,
-                    concurrency=concurrency,
-                    attempts=attempts,
-                    timeout_s=timeout_s,
-                    progress=progress,
-                )
-            )
-        except BaseException:
-            self._loop.close()
-            raise
+        self._client = AsyncClient(
+            url, api_key=api_key, concurrency=concurrency, attempts=attempts, timeout_s=timeout_s, progress=progress
+        )
+        self._loop = BackgroundLoop(at_end=self._client.aclose)
 
     def __repr__(self) -> str:
         """The URL and, once it is known, the model."""
@@ -66,10 +55,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a second call does nothing."""
-        if not self._loop.is_closed:
-            self._loop.run(self._client.aclose())
-            self._loop.close()
+        """Close the connections and cancel the calls of other threads; a second call does nothing."""
+        self._loop.close()
 
     def info(self) -> Mapping[str, Any]:
         """Describe the model and the limits of the server.
@@ -81,7 +68,7 @@ class Client:
             ServerUnreachable: nothing answers, or something else than a MedImageInsight Server.
             Refused: the server refuses the request, for example without an API key.
         """
-        return self._loop.run(self._client.info())
+        return self._loop.run(self._client.info)
 
     def embed_images(
         self,
@@ -127,7 +114,7 @@ class Client:
             ServerUnreachable: the server does not answer, after all attempts.
         """
         return self._loop.run(
-            self._client.embed_images(
+            lambda: self._client.embed_images(
                 images,
                 errors=errors,
                 failures=failures,
@@ -169,16 +156,7 @@ class Client:
             ServerUnreachable: the server does not answer, after all attempts.
         """
         return self._loop.run(
-            self._client.embed_texts(
-                texts,
-                errors=errors,
-                failures=failures,
-                normalize=normalize,
-                output_dtype=output_dtype,
+            lambda: self._client.embed_texts(
+                texts, errors=errors, failures=failures, normalize=normalize, output_dtype=output_dtype
             )
         )
-
-
-async def _made(url: str, **options: Any) -> AsyncClient:
-    """An `AsyncClient` that is made in the running loop."""
-    return AsyncClient(url, **options)

@@ -56,12 +56,14 @@ class EmbeddingCall:
             max_rows=min(limits["max_rows"], MAX_IMAGES if kind == "image" else MAX_TEXTS),
             max_body_bytes=limits["max_body_bytes"],
             has_window=params.get("dicom_window") is not None,
+            is_wanted=lambda: self._is_wanted,
             on_failure=self._record,
         )
         self._dtype = np.float16 if params["output_dtype"] == "float16" else np.float32
         self._vectors: dict[int, Vectors] = {}
         self.failures: list[Failure] = []
         self._bar: Any = None
+        self._is_wanted = True
 
     async def run(self, items: Sequence[Any], *, progress: bool) -> Vectors:
         """Embed the items.
@@ -80,6 +82,8 @@ class EmbeddingCall:
                 await self._run(self._writer.parts(items))
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from None
+            finally:
+                self._is_wanted = False  # ends the thread that may still read files for a cancelled call
         self.failures.sort(key=lambda failure: failure.item)
         return self._result(len(items))
 

@@ -65,6 +65,7 @@ class PartWriter:
         max_rows: rows per part.
         max_body_bytes: bytes per body, with the envelope.
         has_window: True if a `dicom_window` goes with the images.
+        is_wanted: says whether anybody still waits for the call. If not, no further item is read.
         on_failure: takes an item that cannot be sent and its exception. It returns if the item is to be left out.
     """
 
@@ -73,6 +74,7 @@ class PartWriter:
     max_rows: int
     max_body_bytes: int
     has_window: bool
+    is_wanted: Callable[[], bool]
     on_failure: Callable[[Failure, Exception], None]
 
     def parts(self, items: Sequence[Any]) -> Iterator[list[Row]]:
@@ -80,6 +82,8 @@ class PartWriter:
         rows: list[Row] = []
         room = capacity = self.max_body_bytes - self.envelope.size_bytes + 1  # the first row has no comma before it
         for number, item in enumerate(items):
+            if not self.is_wanted():
+                return
             row = self._row(number, item, capacity - 1)
             if row is None:
                 continue

@@ -1,8 +1,9 @@
 """Requests with retries, and the mapping of answers and connection errors to the errors of the client."""
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import httpx2
@@ -56,11 +57,14 @@ class Transport:
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self.url = url
         self._has_key = bool(api_key)
-        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=timeout_s)
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=headers, timeout=timeout_s, event_hooks={"response": [_make_closing_safe]}
+        )
         self._attempts = attempts
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        """Close the connections: all of them, even if the caller is cancelled meanwhile."""
+        await _to_its_end(self._http.aclose())
 
     async def info(self) -> Mapping[str, Any]:
         """The JSON of `GET /info`.
@@ -118,6 +122,33 @@ class Transport:
             after = answer.headers.get("retry-after", "")
             raise _Retry(refusal, float(after) if after.isdecimal() else None)
         raise refusal
+
+
+class _SafelyClosedStream(httpx2.AsyncByteStream):
+    """The body of an answer. httpcore keeps a request, with its body, whose closing is cancelled halfway."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()
+
+    async def aclose(self) -> None:
+        await _to_its_end(self._stream.aclose())
+
+
+async def _make_closing_safe(answer: httpx2.Response) -> None:
+    if isinstance(answer.stream, httpx2.AsyncByteStream):
+        answer.stream = _SafelyClosedStream(answer.stream)
+
+
+async def _to_its_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Await a coroutine. It goes on if the caller is cancelled, and the cancellation waits for its end."""
+    task = asyncio.create_task(closing)
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})
 
 
 def _unreachable(url: str, hint: str) -> ServerUnreachable:

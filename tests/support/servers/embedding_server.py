@@ -1,15 +1,17 @@
 """Stand-in server for the client's tests: it records bodies, and refuses rows and requests as a test asks."""
 
+import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+import uvicorn
 
 
 class EmbeddingServer:
@@ -19,10 +21,14 @@ class EmbeddingServer:
         max_body_bytes: limit that `/info` names.
         max_rows: limit that `/info` names.
         delay_s: seconds before each answer to `/embed`.
+        keep_alive: False closes the connection after each answer.
     """
 
-    def __init__(self, *, max_body_bytes: int = 10_000, max_rows: int = 4, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, *, max_body_bytes: int = 10_000, max_rows: int = 4, delay_s: float = 0.0, keep_alive: bool = True
+    ) -> None:
         self.max_body_bytes, self.max_rows, self.delay_s = max_body_bytes, max_rows, delay_s
+        self.keep_alive = keep_alive
         self.bodies: list[bytes] = []
         self.params: list[dict[str, Any]] = []
         self.statuses: list[int] = []
@@ -30,6 +36,8 @@ class EmbeddingServer:
         self.in_flight = self.most_in_flight = 0
         self.lock = threading.Lock()
         self.url = ""
+        self.connections: set[Any] = set()
+        """The connections that are open now."""
 
     def info(self) -> dict[str, Any]:
         limits = {"max_body_bytes": self.max_body_bytes, "max_rows": self.max_rows}
@@ -67,29 +75,33 @@ class EmbeddingServer:
 
 @contextmanager
 def running(server: EmbeddingServer) -> Iterator[EmbeddingServer]:
-    """Serve on a free port of loopback for the duration of the `with` block."""
+    """Serve with uvicorn on a free port of loopback for the duration of the `with` block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = self.path == "/info"
-            self._answer(200 if found else 404, json.dumps(server.info()).encode() if found else b"{}")
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        chunks = [message := await receive()]
+        while message.get("more_body"):
+            chunks.append(message := await receive())
+        if message["type"] == "http.disconnect":
+            return
+        status, body = 404, b"{}"
+        if scope["path"] == "/info":
+            status, body = 200, json.dumps(server.info()).encode()
+        elif scope["method"] == "POST":
+            status, body = await asyncio.to_thread(server.embed, b"".join(chunk.get("body", b"") for chunk in chunks))
+        headers = [(b"content-length", str(len(body)).encode()), (b"retry-after", b"0")]
+        if not server.keep_alive:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-        def do_POST(self) -> None:
-            self._answer(*server.embed(self.rfile.read(int(self.headers["content-length"]))))
-
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=http.run, args=([listener],))
         thread.start()
-        server.url = f"http://127.0.0.1:{http.server_port}"
-        yield server
-        http.shutdown()
-        thread.join()
+        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.connections = http.server_state.connections
+        try:
+            yield server
+        finally:
+            http.should_exit = True
+            thread.join()
