@@ -52,7 +52,8 @@ VOLUME /models
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --retries=3 CMD ["python", "/opt/healthcheck.py"]
+# The first start may download 2.5 GB. A start that fails ends the process, so that a long period hides no failure.
+HEALTHCHECK --interval=10s --timeout=5s --retries=3 --start-period=1h CMD ["python", "/opt/healthcheck.py"]
 ARG REVISION=unknown
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="MedImageInsight Server" \

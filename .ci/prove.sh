@@ -134,6 +134,7 @@ for folder in /opt /tmp /models; do
 done
 [ "$(p exec "$name" sh -c 'ls /sys/class/net')" = lo ]
 p inspect "$name" --format '{{json .Config.Healthcheck.Test}}' | grep -q healthcheck.py
+[ "$(p inspect "$name" --format '{{.Config.Healthcheck.StartPeriod}}')" = 1h0m0s ]
 
 say "the vector of a real image equals the vector that this checkout computes"
 ask "$name"
@@ -160,6 +161,19 @@ p image unmount "$image" >/dev/null
 
 say "stop"
 stop "$name"
+
+say "another port, by a flag: the health check follows"
+start --network none -e PORT=8000 "$image" --port 9000
+stop "$name"
+
+say "a model that cannot be read: one line and status 2"
+mkdir -p "$state/closed" && chmod 700 "$state/closed" # the container's user is not root
+status=0
+p run --rm --network none "${here[@]}" "${confined[@]}" -v "$state/closed:/model:ro" -e MODEL=/model "$image" >"$state/refusal.log" 2>&1 || status=$?
+if [ "$status" != 2 ] || [ "$(grep -c 'the service does not start: .*Permission denied' "$state/refusal.log")" != 1 ] ||
+  grep -q Traceback "$state/refusal.log"; then
+  cat "$state/refusal.log" >&2; exit 1
+fi
 
 . .ci/prove_models.sh
 . .ci/prove_compose.sh

@@ -48,11 +48,16 @@ within() { # SECONDS LOG COMMAND...: retry the command until it succeeds
 }
 echo 127.0.0.1 localhost medimageinsight prometheus grafana >"$work/hosts"
 mount --bind "$work/hosts" /etc/hosts
+export METRICS_KEY=key-of-this-proof
+mount -t tmpfs tmpfs /run
+mkdir /run/secrets
+printf %s "$METRICS_KEY" >/run/secrets/metrics_key # as compose.yaml writes it
 
 say "a server of this checkout, scraped by Prometheus"
 prometheus --version 2>&1 | head -n 1
 MODEL='' HOST=127.0.0.1 PORT=8000 BODY_TIMEOUT_S=2 CONCURRENT_BATCHES=1 start server .venv/bin/medimageinsight serve
 within 60 server curl -fsS --noproxy '*' http://medimageinsight:8000/health/ready
+[ "$(curl -s --noproxy '*' -o /dev/null -w '%{http_code}' http://medimageinsight:8000/metrics)" = 401 ]
 start prometheus prometheus --config.file=docker/prometheus/prometheus.yaml --storage.tsdb.path="$work/tsdb" \
   --web.listen-address=127.0.0.1:9090
 
@@ -65,7 +70,10 @@ grep -q 'driver: nvidia' "$work/config.yaml"
 cp -r docker "$work/docker"
 printf 'PORT=9000\nOFFLINE=true\nMODEL=owner/name\n' >"$work/docker/.env"
 docker-compose -f "$work/docker/compose.yaml" config >"$work/config.yaml"
-for line in 'OFFLINE: "true"' 'MODEL: owner/name' 'PORT: "8000"' 'published: "9000"'; do grep -q "$line" "$work/config.yaml"; done
+for line in 'OFFLINE: "true"' 'MODEL: owner/name' 'PORT: "8000"' 'published: "9000"' "METRICS_KEY: $METRICS_KEY"; do
+  grep -q "$line" "$work/config.yaml"
+done
+docker-compose -f "$work/docker/compose.yaml" --profile monitoring config | grep -q "content: $METRICS_KEY"
 
 say "the configuration of Prometheus, and when each alert fires"
 promtool check config --lint-fatal docker/prometheus/prometheus.yaml >"$work/check.log" || { cat "$work/check.log" >&2; exit 1; }

@@ -17,10 +17,10 @@ from app.api.ops import routes as ops
 from app.api.ops.service_collector import ServiceCollector
 from app.api.render import routes as render
 from app.inference.model_loader import LoadedModel
-from app.middleware.api_keys import RequireApiKey
+from app.middleware.api_keys import Access, RequireApiKey
 from app.middleware.body_limits import BodyLimits
 from app.middleware.error_responses import ErrorResponses
-from app.middleware.key_store import ApiKeys
+from app.middleware.head_requests import HeadRequests
 from app.middleware.request_decompression import RequestDecompression
 from app.middleware.request_ids import RequestIds
 from app.middleware.request_telemetry import RequestTelemetry
@@ -40,11 +40,11 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
         loaded: a model that is loaded already; None loads the model of the settings once the server has started.
 
     Raises:
-        KeysUnusable: the API keys of the settings cannot be used.
+        KeysUnusable: the keys of the settings cannot be used.
         AllowListInvalid: the URL_ALLOWLIST of the settings cannot be used.
     """
     settings = settings or Settings()
-    keys = ApiKeys.from_settings(settings)
+    access = Access.from_settings(settings)
     metrics = Metrics()
     service = Service(settings, metrics)
     metrics.registry.register(ServiceCollector(service))
@@ -63,19 +63,21 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
 
     app = FastAPIOffline(title=TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
-    for routes in (azure, mlflow, openai, render, ops):
-        app.include_router(routes.router)
-    document(app, VERSION, lambda: service.is_demonstration, needs_key=keys is not None)
+    routes = [*app.routes]
+    for module in (azure, mlflow, openai, render, ops):
+        app.include_router(module.router)
+        routes += module.router.routes
+    document(app, VERSION, lambda: service.is_demonstration, access.needs_key)
     add_error_handlers(app)
-    _add_middleware(app, service, metrics, traces, keys)
+    _add_middleware(app, service, access)
+    app.add_middleware(RequestTelemetry, admission=service.admission, metrics=metrics, routes=routes, traces=traces)
     return app
 
 
-def _add_middleware(
-    app: FastAPI, service: Service, metrics: Metrics, traces: Traces | None, keys: ApiKeys | None
-) -> None:
-    """Add the middleware, the innermost first."""
+def _add_middleware(app: FastAPI, service: Service, access: Access) -> None:
+    """Add the middleware inside `RequestTelemetry`, the innermost first."""
     settings, admission = service.settings, service.admission
+    app.add_middleware(HeadRequests)
     app.add_middleware(
         BodyLimits,
         admission=admission,
@@ -83,8 +85,7 @@ def _add_middleware(
         body_timeout_s=settings.body_timeout_s,
     )
     app.add_middleware(RequestDecompression)
-    if keys is not None:
-        app.add_middleware(RequireApiKey, keys=keys)
+    app.add_middleware(RequireApiKey, access=access)
     app.add_middleware(ErrorResponses, respond=error_response)
     app.add_middleware(RequestIds, respond=error_response)
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
@@ -96,4 +97,3 @@ def _add_middleware(
             expose_headers=["*"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestTelemetry, admission=admission, metrics=metrics, traces=traces)

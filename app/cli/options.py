@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import click
+from click.core import ParameterSource
+from pydantic import SecretStr
 
 from app.settings import PREFIX, Settings, foreign_variables, unusable_bare_variables, variable_of
 from model.options import Flag, flag_of
@@ -33,11 +35,35 @@ strict_rows = click.option(
     "--strict", is_flag=True, help="Stop at a bad row; otherwise bad rows are listed and left out"
 )
 server = click.option(
-    "--server", metavar="URL", help="URL of a server that computes the embeddings; no model is loaded here"
+    "--server",
+    metavar="URL",
+    help=f"URL of a server that computes the embeddings; no model is loaded here; {PREFIX}API_KEY holds its key",
 )
-api_key = click.option(
-    "--api-key", default="", envvar=f"{PREFIX}API_KEY", show_envvar=True, help="API key for --server"
-)
+
+
+def secret(name: str, *, instead: str = "", **attributes: Any) -> Decorator:
+    """A hidden flag that is refused: every user of a machine can read the command lines of its processes.
+
+    Args:
+        name: name of the value, whose environment variable is to be used.
+        instead: what else can be used, for the message. Default: nothing.
+        attributes: further attributes of the click option.
+    """
+
+    def refuse(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            message = "every user of this machine can read a command line; set the environment variable"
+            raise click.UsageError(f"{_flag_name(name)}: {message} {PREFIX}{name.upper()}{instead}")
+        return value
+
+    return click.option(_flag_name(name), name, hidden=True, callback=refuse, **attributes)
+
+
+def _flag_name(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+api_key = secret("api_key", default="", envvar=f"{PREFIX}API_KEY")
 
 
 def example(*lines: str) -> str:
@@ -66,7 +92,9 @@ def settings_options(*names: str) -> Decorator:
             flag = _flag_name(name)
             default = "none" if str(field.default) in ("", "None") else field.default
             text = f"{field.description}  [{PREFIX}{name.upper()}; default: {default}]"
-            if field.annotation is bool:
+            if field.annotation is SecretStr:
+                option = secret(name, instead=f", or name a file by {flag}-file")
+            elif field.annotation is bool:
                 option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
             else:
                 option = click.option(flag, name, default=None, metavar="VALUE", help=text)
@@ -166,10 +194,6 @@ def _problem(place: tuple[int | str, ...], message: str, given: Mapping[str, Any
         f"{variable}: {message} (the environment variable {variable} is read as a setting: unset it if another program "
         f"set it, or set {PREFIX}{variable}, which has priority)"
     )
-
-
-def _flag_name(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _option(field: "dataclasses.Field[Any]", declared: Flag) -> Decorator:

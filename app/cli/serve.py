@@ -20,6 +20,8 @@ def serve(**given: Any) -> None:
 
     Every flag is also an environment variable, named at the end of its line. The name without MEDIMAGEINSIGHT_ works
     too; the prefixed name has priority, and a flag has priority over both.
+
+    Keys are never flags: MEDIMAGEINSIGHT_API_KEYS and MEDIMAGEINSIGHT_METRICS_KEY hold them, or files.
     """
     settings = read_settings(given)
     from app.server import run  # after the settings: a wrong one is reported at once

@@ -42,12 +42,17 @@ def find_model(settings: Settings) -> Path:
         A release folder or weights file; without `settings.model`, the folder of the demonstration model.
 
     Raises:
-        CheckpointError: the path does not exist, or the download failed.
+        CheckpointError: the path does not exist or cannot be read, or the download failed.
     """
     if not settings.model:
         return DEMO_MODEL
-    path = Path(settings.model).expanduser()
-    if path.exists():
+    try:
+        path = Path(settings.model).expanduser()
+        is_here = path.exists()
+    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, the home of an unknown user
+        reason = getattr(error, "strerror", None) or "its user is unknown"
+        raise CheckpointError(f"the model {settings.model} cannot be read ({reason})") from error
+    if is_here:
         return path
     from model.checkpoints.hub import HubId, download
 

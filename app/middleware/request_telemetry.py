@@ -3,9 +3,10 @@
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.admission import Admission, HeldBytes
@@ -17,17 +18,29 @@ logger = logging.getLogger("medimageinsight.requests")
 
 PROBES = ("/", "/health", "/health/live", "/health/ready", "/ping", "/metrics")
 CLIENT_CLOSED_REQUEST = 499  # the client left before a response began
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's name for a method that is none of `METHODS`; the client chose the text."""
 
 
 class RequestTelemetry:
     """Creates the `RequestContext`, and records the request when it ends.
 
-    It is the outermost middleware, so that the refusals of all others are recorded too. A request that embeds is
-    answered with `Server-Timing`.
+    It is the outermost middleware, so that the refusals of all others are recorded too, under the route that the
+    request was for. A request that embeds is answered with `Server-Timing`.
     """
 
-    def __init__(self, app: ASGIApp, *, admission: Admission, metrics: Metrics, traces: Traces | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        admission: Admission,
+        metrics: Metrics,
+        routes: Sequence[BaseRoute],
+        traces: Traces | None = None,
+    ) -> None:
         self._app, self._admission, self._metrics, self._traces = app, admission, metrics, traces
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,6 +49,7 @@ class RequestTelemetry:
         context = RequestContext(HeldBytes(self._admission))
         context.attach(scope)
         status = CLIENT_CLOSED_REQUEST
+        asked = {name: scope[name] for name in ("type", "method", "path")}  # a mounted application changes the scope
 
         async def send_with_timing(message: Message) -> None:
             nonlocal status
@@ -50,19 +64,25 @@ class RequestTelemetry:
         try:
             await self._app(scope, receive, send_with_timing)
         finally:
-            self._record(scope, context, status)
+            route = getattr(scope.get("route"), "path", None) or self._route_of(asked)
+            self._record(scope, route, context, status)
 
-    def _record(self, scope: Scope, context: RequestContext, status: int) -> None:
+    def _route_of(self, asked: Scope) -> str:
+        """The route of a request that was answered before the router saw it."""
+        matching = (route for route in self._routes if route.matches(asked)[0] is not Match.NONE)
+        return getattr(next(matching, None), "path", UNMATCHED)
+
+    def _record(self, scope: Scope, route: str, context: RequestContext, status: int) -> None:
         seconds = time.perf_counter() - context.timings.start
         stages: Mapping[str, float] = {} if context.row_count is None else context.timings.durations()
-        route = getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.request_ended(route, status, seconds, stages)
-        method = scope["method"] if route != UNMATCHED else ""
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         rows = context.row_count or 0
         if self._traces is not None and route not in PROBES:
             headers = Headers(scope=scope)
             self._traces.request_ended(method, route, status, rows, stages, seconds, headers)
-        level = logging.DEBUG if route in PROBES else logging.INFO
+        is_client_error = 400 <= status < 500  # such as a scrape with a wrong key
+        level = logging.DEBUG if route in PROBES and not is_client_error else logging.INFO
         if not logger.isEnabledFor(level):
             return
         facts: dict[str, object] = {

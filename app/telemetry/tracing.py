@@ -74,7 +74,7 @@ class Traces:
         end_ns = time.time_ns()
         start_ns = end_ns - round(1e9 * seconds)
         span = self._tracer.start_span(
-            f"{method} {route}".strip(),
+            f"{method} {route}",
             extract({name: headers[name] for name in ("traceparent", "tracestate") if name in headers}),
             SpanKind.SERVER,
             {

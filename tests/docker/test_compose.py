@@ -17,6 +17,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 CUDA: dict[str, Any] = yaml.safe_load((DOCKER / "compose.cuda.yaml").read_text())
 SERVICE: dict[str, Any] = COMPOSE["services"]["medimageinsight"]
 DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
+DOWNLOAD_BYTES, SLOWEST_DOWNLOAD_BYTES_PER_S = 2_500_000_000, 10_000_000 // 8
 
 
 def test_the_service_runs_without_privileges() -> None:
@@ -36,6 +37,16 @@ def test_mounted_files_exist() -> None:
                 assert (DOCKER / source).exists(), (name, volume)
             elif not source.startswith("./"):
                 assert source in COMPOSE["volumes"], (name, volume)
+
+
+def test_prometheus_sends_the_key_that_the_service_accepts_for_its_metrics() -> None:
+    """Without METRICS_KEY the file still exists; a service without keys ignores what it holds."""
+    prometheus = COMPOSE["services"]["prometheus"]
+    (mounted,) = prometheus["configs"]
+    scrape = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yaml").read_text())["scrape_configs"][0]
+    assert scrape["authorization"] == {"credentials_file": mounted["target"]}
+    assert COMPOSE["configs"][mounted["source"]]["content"] == "${METRICS_KEY:-none}"
+    assert SERVICE["environment"]["METRICS_KEY"] == "${METRICS_KEY:-}"
 
 
 def test_the_proxy_and_prometheus_use_the_name_of_the_service() -> None:
@@ -66,6 +77,10 @@ def test_the_images_keep_their_promises(name: str) -> None:
         assert line in text
     for instruction in re.findall(r"^(?:ENTRYPOINT|HEALTHCHECK.*CMD) (.*)$", text, re.MULTILINE):
         assert instruction.startswith("[")  # exec form: a shell would not pass SIGTERM on
+    period = re.search(r"--start-period=(\d+)h ", text)
+    assert period
+    assert int(period[1]) * 3600 * SLOWEST_DOWNLOAD_BYTES_PER_S >= DOWNLOAD_BYTES
+    assert "healthcheck" not in SERVICE  # that of the image counts
     for variable in re.findall(r"\b(HOST|PORT|CACHE_DIR)=", text):
         assert variable.lower() in Settings.model_fields
 

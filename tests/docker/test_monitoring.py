@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.docker.monitoring_files import DASHBOARD, DOCKER, QUERIES, RULES, metrics_of
+from tests.docs.pages import ROOT, page
 from tests.support.samples import TEXT, encoded, png, table
 
 
@@ -29,6 +30,31 @@ def test_every_alert_has_a_sentence_and_a_severity() -> None:
     for rule in RULES:
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["labels"]["severity"] in ("warning", "critical")
+
+
+def test_every_alert_links_to_its_section_of_the_runbook() -> None:
+    headings = re.findall(r"^## (\w+)$", page("runbook.md"), re.MULTILINE)
+    assert headings == [rule["alert"] for rule in RULES]
+    for rule in RULES:
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+    assert "runbook.md" in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_the_first_row_of_the_dashboard_is_the_status() -> None:
+    first = [panel for panel in DASHBOARD["panels"] if panel["gridPos"]["y"] == 0]
+    assert [panel["title"] for panel in first] == ["Status", "Model", "Version", "Share of answers with a 5xx status"]
+    assert {panel["type"] for panel in first} == {"stat"}
+    assert all(panel["fieldConfig"]["defaults"]["noValue"] for panel in first)
+
+
+async def test_every_legend_names_labels_of_its_metric(client: httpx.AsyncClient) -> None:
+    await client.post("/embed", json=table(["image", "text"], [[encoded(png()), TEXT]]))
+    shown = (await client.get("/metrics")).text
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            for label in re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")):
+                name = re.escape(metrics_of(target["expr"])[0])
+                assert re.search(rf'^{name}\{{.*\b{label}="', shown, re.MULTILINE), (panel["title"], label)
 
 
 def test_prometheus_loads_the_alerts() -> None:

@@ -34,10 +34,10 @@ def marker(command: str) -> str:
 
 
 def flag_table(command: str) -> str:
-    """A Markdown table with one row per flag of a command."""
+    """A Markdown table with one row per flag of a command, without those that are refused."""
     rows = [table_row("flag", "meaning", "default"), "|---|---|---|\n"]
     for option in commands()[command].params:
-        if isinstance(option, click.Option):
+        if isinstance(option, click.Option) and not option.hidden:
             rows.append(table_row(_names(option), *_meaning_and_default(option)))
     return "".join(rows)
 

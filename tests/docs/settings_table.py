@@ -1,5 +1,7 @@
 """The table of `docs/settings.md`, made from `Settings`: `python -m tests.docs.settings_table` writes it."""
 
+from pydantic import SecretStr
+
 from app.settings import Settings
 from tests.docs.pages import table_row, write_generated
 
@@ -12,7 +14,8 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         # A secret is shown as asterisks; only its empty default is documented.
         default = "" if str(field.default) in ("", "None") else f"`{field.default}`"
-        rows.append(table_row(f"`{name.upper()}`", f"`--{name.replace('_', '-')}`", default, field.description or ""))
+        flag = "" if field.annotation is SecretStr else f"`--{name.replace('_', '-')}`"
+        rows.append(table_row(f"`{name.upper()}`", flag, default, field.description or ""))
     return "".join(rows)
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI document of the application, and the Swagger 2.0 document that Azure clients read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from app.api.documentation.operations import REF_TEMPLATE, reference
 from app.api.mlflow.schema import RecordsRequest, SplitRequest
 from app.api.openai.schema import EmbeddingsRequest
 from app.api.render.schema import RenderRequest
-from app.middleware.api_keys import OPEN_ROUTES
 
 TITLE = "MedImageInsight Server"
 RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
@@ -31,7 +30,9 @@ _MODELS = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsR
 _SWAGGER_2_FILE = Path(__file__).with_name("swagger_2.json")
 
 
-def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *, needs_key: bool = False) -> None:
+def document(
+    app: FastAPI, version: str, is_demonstration: Callable[[], bool], needs_key: Callable[[str], bool]
+) -> None:
     """Replace the `openapi` method of an application, so that its document is complete.
 
     FastAPI does not see the request bodies, because the routes parse them themselves.
@@ -41,7 +42,7 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *
         version: version of the service.
         is_demonstration: whether the demonstration model is served; called for each document, because the model is
             loaded after the application is created.
-        needs_key: True documents the API keys; default: False.
+        needs_key: whether a path is closed without an API key; these paths are documented so.
     """
 
     def build() -> dict[str, Any]:
@@ -49,8 +50,8 @@ def document(app: FastAPI, version: str, is_demonstration: Callable[[], bool], *
             _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=REF_TEMPLATE)
             schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
             schema["components"]["schemas"] |= definitions["$defs"]
-            if needs_key:
-                _require_key(schema)
+            if closed := [path for path in schema["paths"] if needs_key(path)]:
+                _require_key(schema, closed)
             app.openapi_schema = schema
         description = f"{DESCRIPTION}\n\n**{DEMONSTRATION_NOTICE}**" if is_demonstration() else DESCRIPTION
         return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}
@@ -70,17 +71,15 @@ def _swagger_2_without_version() -> dict[str, Any]:
     return document
 
 
-def _require_key(schema: dict[str, Any]) -> None:
-    """Document the API keys, and the errors without a valid key, for all operations that need a key."""
+def _require_key(schema: dict[str, Any], paths: Sequence[str]) -> None:
+    """Document the API keys, and the errors without a valid key, for all operations of these paths."""
     schema["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     }
     error = {"application/json": {"schema": reference("ErrorBody")}}
-    for path, operations in schema["paths"].items():
-        if path in OPEN_ROUTES:
-            continue
-        for operation in operations.values():
+    for path in paths:
+        for operation in schema["paths"][path].values():
             operation["security"] = [{"bearer": []}, {"header": []}]
             operation["responses"] |= {
                 "401": {"description": "The request has no API key.", "content": error},

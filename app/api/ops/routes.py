@@ -15,7 +15,7 @@ from app.version import VERSION
 router = APIRouter(tags=["operation"])
 
 
-@router.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse, include_in_schema=False)
+@router.get("/", response_class=HTMLResponse, include_in_schema=False)
 async def liveness_page() -> str:
     """Answer the liveness probe of Azure."""
     return "Healthy"

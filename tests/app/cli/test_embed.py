@@ -49,7 +49,8 @@ def embed(release: Path, output: Path, *arguments: str | Path) -> Result:
 def embed_with(url: str, output: Path, *arguments: str | Path) -> Result:
     """Embed with a server; the cache is in the folder of the output."""
     command = ["embed", *map(str, arguments), "-o", str(output), "--cache-dir", str(output.parent / "cache")]
-    return CliRunner().invoke(main, [*command, "--server", url, "--api-key", KEY], catch_exceptions=False)
+    runner = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": KEY})
+    return runner.invoke(main, [*command, "--server", url], catch_exceptions=False)
 
 
 def arrays(output: Path) -> dict[str, Any]:

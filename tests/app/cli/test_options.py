@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from app.cli.adapter import adapter
 from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
+from app.cli.main import main
 from app.cli.options import dataclass_options, take_options
 from app.settings import Settings
 from model.evaluation.options import EvaluationOptions
@@ -140,3 +142,13 @@ def test_numbers_are_checked_without_a_command_line_too() -> None:
         FinetuneOptions(**NEEDED, batch_size=0)  # type: ignore[arg-type]
     with pytest.raises(Exception, match="ema is 1; it must be at least 0 and below 1"):
         FinetuneOptions(**NEEDED, ema=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", ["embed a.png -o x.npz", "evaluate x.csv --out o", "adapter apply x m -o y.csv"])
+@pytest.mark.parametrize("flag", ["--api-key hush", "--api-key=hush"])
+def test_the_key_for_a_server_is_no_flag(command: str, flag: str) -> None:
+    result = CliRunner().invoke(main, [*command.split(), "--server", "http://127.0.0.1:1", *flag.split()])
+    assert result.exit_code == 2
+    assert "--api-key: every user of this machine can read a command line; " in result.output
+    assert "set the environment variable MEDIMAGEINSIGHT_API_KEY" in result.output
+    assert "hush" not in result.output

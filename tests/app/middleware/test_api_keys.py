@@ -1,6 +1,5 @@
 """API keys: which routes need one, and how keys are rotated."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.errors import KeysUnusable
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
-from app.middleware.api_keys import OPEN_ROUTES
-from app.middleware.key_store import ApiKeys
+from app.middleware.api_keys import DOCUMENTATION_ROUTES, OPEN_ROUTES
 from app.settings import Settings
 from model.engine import EmbeddingEngine
 from tests.support.console_script import run_script
@@ -22,6 +19,7 @@ from tests.support.servers.server_process import started
 
 KEYS = {"api_keys": "first-key, second-key"}
 BODY = {"texts": [TEXT]}
+FAVICON = "/static-offline-docs/favicon.png"
 
 
 @asynccontextmanager
@@ -38,6 +36,8 @@ async def asking(engine: EmbeddingEngine, **settings: Any) -> AsyncIterator[http
         {"Authorization": "Bearer first-key"},
         {"authorization": "bearer  second-key"},
         {"X-API-Key": "second-key"},
+        {"AUTHORIZATION": "BEARER \t first-key \t"},
+        {"authorization": "Basic of-a-proxy", "x-api-key": "first-key"},
     ],
 )
 async def test_every_key_is_accepted_in_both_headers(headers: dict[str, str], engine: EmbeddingEngine) -> None:
@@ -55,6 +55,17 @@ async def test_every_key_is_accepted_in_both_headers(headers: dict[str, str], en
         ({"authorization": "Bearer first-key, second-key"}, 403, "key_wrong"),
         ({"x-api-key": "FIRST-KEY"}, 403, "key_wrong"),
         ({b"x-api-key": b"\xff"}, 403, "key_wrong"),
+        ({"authorization": "Bearer FIRST-KEY"}, 403, "key_wrong"),
+        ({"authorization": "Bearer first-key second-key"}, 403, "key_wrong"),
+        ({"authorization": "Bearerfirst-key"}, 401, "key_missing"),
+        ({"authorization": "Bearer\tfirst-key"}, 401, "key_missing"),
+        ({"authorization": "first-key"}, 401, "key_missing"),
+        ({"x-api-key": "first-key, first-key"}, 403, "key_wrong"),
+        ({b"x-api-key": b"first-key\xa0"}, 403, "key_wrong"),
+        ({"authorization": "Bearer wrong", "x-api-key": "first-key"}, 403, "key_wrong"),
+        ([("x-api-key", "wrong"), ("x-api-key", "first-key")], 403, "key_wrong"),
+        ([("authorization", "Bearer wrong"), ("authorization", "Bearer first-key")], 403, "key_wrong"),
+        ({"api-key": "first-key", "x_api_key": "first-key", "cookie": "x-api-key=first-key"}, 401, "key_missing"),
     ],
 )
 async def test_anything_else_is_refused_before_its_body_is_read(
@@ -74,49 +85,83 @@ async def test_anything_else_is_refused_before_its_body_is_read(
     assert "first-k" not in answer.text
 
 
+CLOSED = ["/info", "/metrics", *sorted(DOCUMENTATION_ROUTES), FAVICON, "/version", "/swagger.json", "/nothing"]
+DISGUISED = [
+    "//metrics",
+    "/metrics/",
+    "/health/../metrics",
+    "/health/live/",
+    "/health/live/../../info",
+    "/health%2F..%2Finfo",
+    "/HEALTH",
+    "/ping;/info",
+    "/%2fping/../info",
+    "/docs/../info",
+    "/static-offline-docs/../info",
+    "/static-offline-docs/%2e%2e/info",
+    "/static-offline-docsinfo",
+]
+
+
 async def test_only_probes_need_no_key(engine: EmbeddingEngine) -> None:
     async with asking(engine, **KEYS) as client:
         for path in sorted(OPEN_ROUTES):
-            assert (await client.get(path)).status_code == 200
-        for path in ("/info", "/metrics", "/docs", "/openapi.json", "/version", "/nothing"):
-            assert (await client.get(path)).status_code == 401
+            for method in ("GET", "HEAD"):
+                assert (await client.request(method, path)).status_code == 200
+        for path in [*CLOSED, *DISGUISED]:
+            assert (await ask_path(client, path)).status_code == 401, path
+        assert (await client.get("/info?path=/ping", headers={"x-original-url": "/ping"})).status_code == 401
 
 
-def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / "keys"
-    file.write_text("# of the viewer\nold\n\n")
-    keys = ApiKeys(["given"], file)
-    assert [keys.accepts(key) for key in (b"given", b"old", b"new", b"", b"# of the viewer")] == [
-        True,
-        True,
-        *[False] * 3,
+async def test_a_disguised_path_opens_nothing_beside_the_documentation(engine: EmbeddingEngine) -> None:
+    async with asking(engine, docs_open=True, **KEYS) as client:
+        for path in DISGUISED:
+            assert (await ask_path(client, path)).status_code in (401, 404), path
+
+
+async def ask_path(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """GET a path as it is written: a client would resolve its dots."""
+    url = httpx.URL("http://it", raw_path=path.encode())
+    return await client.send(httpx.Request("GET", url))
+
+
+async def test_the_documentation_may_be_left_open(engine: EmbeddingEngine) -> None:
+    """The page has a button for the key, and loads the document before anybody can press it."""
+    async with asking(engine, docs_open=True, **KEYS) as client:
+        for path in [*sorted(DOCUMENTATION_ROUTES), FAVICON]:
+            assert (await client.get(path)).status_code == 200, path
+        for path in ("/info", "/metrics", "/version", "/swagger.json", "/nothing"):
+            assert (await client.get(path)).status_code == 401, path
+        assert "bearer" in (await client.get("/openapi.json")).json()["components"]["securitySchemes"]
+
+
+@pytest.mark.parametrize("header", [("authorization", "Bearer scraper"), ("x-api-key", "scraper")])
+async def test_the_key_of_the_metrics_opens_nothing_else(header: tuple[str, str], engine: EmbeddingEngine) -> None:
+    async with asking(engine, metrics_key="scraper", **KEYS) as client:
+        for headers, status in (
+            (None, 401),
+            ([header], 200),
+            ({"x-api-key": "second-key"}, 200),
+            ({"x-api-key": "a"}, 403),
+        ):
+            assert (await client.get("/metrics", headers=headers)).status_code == status
+        for path in [path for path in CLOSED if path != "/metrics"]:
+            assert (await client.get(path, headers=[header])).status_code == 403, path
+
+
+async def test_the_metrics_can_have_a_key_in_a_service_without_keys(engine: EmbeddingEngine, tmp_path: Path) -> None:
+    file = tmp_path / "metrics_key"
+    file.write_text("scraper\n")
+    async with asking(engine, metrics_key_file=file) as client:
+        assert (await client.get("/info")).status_code == 200
+        assert (await client.get("/metrics")).status_code == 401
+        assert (await client.get("/metrics", headers={"authorization": "Bearer scraper"})).status_code == 200
+        file.write_text("")
+        assert (await client.get("/metrics", headers={"authorization": "Bearer scraper"})).status_code == 403
+        document = (await client.get("/openapi.json")).json()
+    assert [path for path, operations in document["paths"].items() if "security" in operations.get("get", {})] == [
+        "/metrics"
     ]
-    file.write_text("new\n")
-    os.utime(file, ns=(1, 1))
-    assert [keys.accepts(key) for key in (b"given", b"old", b"new")] == [True, False, True]
-    file.unlink()
-    assert [keys.accepts(key) for key in (b"given", b"new")] == [True, True]
-    file.write_text("third\n")
-    assert keys.accepts(b"third")
-    assert caplog.text.count("the keys read before stay valid") == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"), [(None, "cannot be read"), (b"\n# none\n", "holds no key"), (b"\xff\xfe", "cannot be read")]
-)
-def test_a_file_without_keys_is_refused_at_the_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
-    file = tmp_path / "keys"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(KeysUnusable, match=reason):
-        ApiKeys([], file)
-
-
-@pytest.mark.parametrize("given", [",", " ", " , ,"])
-def test_keys_without_characters_are_refused(given: str) -> None:
-    with pytest.raises(KeysUnusable, match="API_KEYS holds no key"):
-        ApiKeys.from_settings(Settings(api_keys=given))
-    assert ApiKeys.from_settings(Settings(api_keys="")) is None
 
 
 def test_a_real_server_says_once_that_it_has_no_keys(small_release: Path) -> None:
@@ -132,7 +177,7 @@ def test_a_real_server_does_not_start_with_a_file_without_keys(tmp_path: Path) -
     done = run_script("serve", "--api-keys-file", tmp_path / "nothing")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "the API key file" in done.stderr
+    assert "nothing of API_KEYS_FILE cannot be read (No such file or directory)" in done.stderr
 
 
 async def test_other_origins_are_allowed_only_when_named(engine: EmbeddingEngine) -> None:
@@ -145,6 +190,21 @@ async def test_other_origins_are_allowed_only_when_named(engine: EmbeddingEngine
         assert answer.headers["access-control-allow-origin"] == "https://viewer.example"
         refused = await client.options("/embed", headers=preflight | {"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_other_origins_read_no_answer_without_a_key(engine: EmbeddingEngine) -> None:
+    """A preflight carries no key. What it allows is only to send the request."""
+    origin = {"Origin": "https://viewer.example"}
+    async with asking(engine, cors_origins="https://viewer.example", **KEYS) as client:
+        asked = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        preflight = await client.options("/embed", headers=asked)
+        assert preflight.headers["access-control-allow-headers"] == "authorization"
+        assert "access-control-allow-credentials" not in preflight.headers
+        for method in ("GET", "HEAD"):
+            refused = await client.request(method, "/info", headers=origin)
+            assert refused.status_code == 401
+            assert refused.headers["access-control-allow-origin"] == "https://viewer.example"
+        assert (await client.options("/info")).status_code == 401
 
 
 async def test_browsers_keep_nothing_and_guess_nothing(client: httpx.AsyncClient) -> None:

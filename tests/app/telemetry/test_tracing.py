@@ -68,7 +68,7 @@ def test_a_span_for_each_request_and_stage(
         httpx.post(f"{url}/embed/text?who=SECRET", json={"texts": [TEXT, "SECRET"]}, headers=headers)
         httpx.get(f"{url}/SECRET")
     spans = {span.name: span for span in collector.spans()}
-    assert spans.keys() == {"POST /embed/text", "unmatched", *STAGES}  # probes have no spans
+    assert spans.keys() == {"POST /embed/text", "GET unmatched", *STAGES}  # probes have no spans
     request = spans["POST /embed/text"]
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
     assert {item.key: item.value.int_value or item.value.string_value for item in request.attributes} == {
