@@ -18,6 +18,9 @@ from app.errors import (
     ContentTypeUnsupported,
     DeadlineExceeded,
     EncodingFailed,
+    HeaderTimeout,
+    HeaderTooLarge,
+    HttpInvalid,
     KeyMissing,
     KeyWrong,
     ModelUnknown,
@@ -33,7 +36,16 @@ from app.errors import (
     UrlNotFetched,
 )
 from app.middleware.request_context import RequestContext
-from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput, TextInvalid
+from model.errors import (
+    DecoderFailed,
+    ImageDecodeError,
+    ImageFormatUnsupported,
+    ImageTooCostly,
+    ImageTooLarge,
+    InvalidInput,
+    OutOfMemory,
+    TextInvalid,
+)
 
 logger = logging.getLogger("medimageinsight")
 
@@ -42,20 +54,26 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     KeyMissing: (401, "key_missing"),
     KeyWrong: (403, "key_wrong"),
     RequestInvalid: (400, "invalid_request"),
+    HttpInvalid: (400, "invalid_http"),
     ImageDecodeError: (400, "undecodable_image"),
+    DecoderFailed: (400, "decoder_failed"),  # not 5xx, because the decoder would crash on the image again
     TextInvalid: (400, "invalid_text"),
     UrlNotAllowed: (400, "url_not_allowed"),
     UrlNotFetched: (400, "url_not_fetched"),  # not 5xx, because clients retry 5xx
+    HeaderTimeout: (408, "header_timeout"),
     BodyTimeout: (408, "body_timeout"),
     BodyTooLarge: (413, "body_too_large"),
     TooManyRows: (413, "too_many_rows"),
     ImageTooLarge: (413, "image_too_large"),
+    ImageTooCostly: (413, "image_too_costly"),
     TextTooLong: (413, "text_too_long"),
     ContentTypeUnsupported: (415, "unsupported_content_type"),
     ImageFormatUnsupported: (415, "unsupported_image_format"),
     QueueFull: (429, "queue_full"),
     RequestIdTooLong: (431, "request_id_too_long"),
+    HeaderTooLarge: (431, "header_too_large"),
     EncodingFailed: (503, "encoding_failed"),
+    OutOfMemory: (503, "out_of_memory"),
     NotReady: (503, "not_ready"),
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
@@ -125,13 +143,16 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def _http_error(error: HTTPException) -> Response:
     """The response to an exception that Starlette raises before a route is called."""
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # `HeadRequests` passes HEAD on as GET
     messages = {
         404: "The service has no such route; the page /docs lists its routes.",
-        405: f"The route does not accept this method; use {(error.headers or {}).get('Allow')}.",
+        405: f"The route does not accept this method; use {headers.get('Allow')}.",
     }
     message = messages.get(error.status_code, f"{error.detail}.")
     code = _HTTP_CODES.get(error.status_code, "http_error")
-    return ErrorAnswer(error.status_code, code, message, headers=error.headers)
+    return ErrorAnswer(error.status_code, code, message, headers=headers)
 
 
 def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Response:

@@ -11,11 +11,12 @@ from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import WINDOWS, Axis, Rendering, Window
 
 MAX_STANDARDIZATION_PIXELS = 4096  # per side, so 50 MB per image
+MAX_VALUE_CHARS = 100  # a longer string is not split: its parts could fill the memory
 MAX_FRAME = 2**31 - 1  # NumberOfFrames of DICOM is a 32-bit integer string (PS3.5, section 6.2)
 
 
 def _boolean(value: Any) -> Any:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
+    if isinstance(value, str) and len(value) <= MAX_VALUE_CHARS and value.lower() in ("true", "false"):
         return value.lower() == "true"
     return value
 
@@ -29,6 +30,8 @@ def parse_window(value: Any) -> Window:
     Raises:
         ValueError: the message says what a window looks like, and does not repeat the value.
     """
+    if isinstance(value, str) and len(value) > MAX_VALUE_CHARS:
+        raise ValueError("the window must be a name or [center, width]")
     if isinstance(value, str) and "," not in value:
         if value in WINDOWS:
             return WINDOWS[value]

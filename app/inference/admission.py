@@ -28,7 +28,7 @@ class Admission:
 
     @contextmanager
     def reserve(self, rows: int) -> Iterator[Callable[[int], None]]:
-        """Reserve `rows` for the duration of the `with` block.
+        """Reserve `rows` for the duration of the `with` block. Their rate counts if the block raises nothing.
 
         Yields:
             A function that enlarges the reservation to a number of rows.
@@ -54,9 +54,9 @@ class Admission:
         enlarge(rows)
         try:
             yield enlarge
+            self._measure(own)
         finally:
             self.rows -= own
-            self._measure(own)
 
     def hold_bytes(self, size: int) -> None:
         """Count bytes that have arrived; `release_bytes` releases them when their request ends.

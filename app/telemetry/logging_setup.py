@@ -13,7 +13,6 @@ NOISY_LOGGERS = (
     "httpcore2",
     "httpx",
     "httpx2",
-    "python_multipart",
     "urllib3",
 )
 
@@ -38,5 +37,6 @@ def set_up_logging(level: str, log_format: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Messages of PIL quote parts of files, which may identify a patient.
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    # Messages of these packages quote parts of files and forms, which may identify a patient.
+    for name in ("PIL", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, FailFast, Field, WithJsonSchema
 
 from app.api.embed_job import EmbedJob, check_row_count
 from app.api.params import Params, ignored_params
@@ -17,7 +17,9 @@ COLUMNS = ("image", "text")
 class InputData(BaseModel):
     """A table as pandas writes it with `orient="split"`."""
 
-    columns: list[str] = Field(description='`["image", "text"]` in any order, `["image"]` or `["text"]`')
+    columns: Annotated[list[str], FailFast()] = Field(
+        description='`["image", "text"]` in any order, `["image"]` or `["text"]`'
+    )
     index: list[Any] | None = Field(None, description="one value per row of `data`; optional")
     data: list[Any] = Field(
         description="Rows: lists in the order of `columns`, or objects. `image` is base64, with or without a `data:` "

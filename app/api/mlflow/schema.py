@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel, FailFast, WithJsonSchema
 
 from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData, table_items
-from app.api.embed_job import EmbedJob
+from app.api.embed_job import EmbedJob, check_row_count
 from app.api.params import Params, ignored_params
 from app.api.validation import validated
 from app.errors import RequestInvalid
@@ -25,7 +25,7 @@ class SplitRequest(BaseModel):
 class RecordsRequest(BaseModel):
     """A data frame as a list of its rows."""
 
-    dataframe_records: list[dict[str, Annotated[Any, WithJsonSchema(_CELL_SCHEMA)]]]
+    dataframe_records: Annotated[list[dict[str, Annotated[Any, WithJsonSchema(_CELL_SCHEMA)]]], FailFast()]
     params: Params | None = None
 
 
@@ -54,6 +54,7 @@ def parse_data_frame(document: Mapping[str, Any], *, max_rows: int) -> EmbedJob:
         name, table, params = "dataframe_split", split.dataframe_split, split.params
     else:
         records = validated(RecordsRequest, document)
+        check_row_count(len(records.dataframe_records), max_rows)
         rows = [_row(number, record) for number, record in enumerate(records.dataframe_records)]
         name, table, params = "dataframe_records", InputData(columns=list(COLUMNS), data=rows), records.params
     table.data = [_without_nan(row) for row in table.data]

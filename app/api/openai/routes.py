@@ -6,12 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.api.bodies.json_body import read_json
 from app.api.dependencies import ModelDependency, ServiceDependency
 from app.api.documentation import operations
 from app.api.execution import JobResult, execute
 from app.api.openai.schema import EmbeddingList, ModelCard, ModelList, parse_embeddings
 from app.api.output_formats import base64_text
-from app.api.request_parsing import read_json
 from app.api.responses import json_response
 from app.errors import ModelUnknown
 from app.service import ReadyModel
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
 async def embeddings(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
     """Embed texts, and images as `data:` URIs or allowed URLs. One model is served, whatever `model` says."""
     engine = model.engine
-    document = await read_json(request)
+    document = await read_json(request, service.settings)
     job = parse_embeddings(document, max_rows=service.settings.max_rows, embedding_size=engine.embedding_size)
     result = await execute(request, service, model, job)
     tokens = await asyncio.to_thread(lambda: sum(len(engine.tokenize(str(item.payload))) for item in job.texts))

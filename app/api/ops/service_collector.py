@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.decoding.pool import DecoderPool
 from app.service import ReadyModel, Service
 from app.version import VERSION
 
@@ -41,8 +42,22 @@ class ServiceCollector(Collector):
             yield _gauge(name, f"{help_text}.", value)
             yield _gauge(f"{name}_limit", f"{help_text}: upper limit.", most)
         yield InfoMetricFamily("medimageinsight_server", "Version of the service.", {"version": VERSION})
+        if service.decoders is not None:
+            yield from _decoder_metrics(service.decoders)
         if service.model is not None:
             yield from _model_metrics(service.model)
+
+
+def _decoder_metrics(decoders: DecoderPool) -> Iterable[Metric]:
+    yield _gauge("decoders", "Processes or threads that decode images.", decoders.size)
+    yield _gauge("decoders_busy", "Processes or threads that decode an image now.", decoders.busy)
+    yield _gauge("decode_queue", "Images that wait for a decoder.", decoders.waiting)
+    yield _gauge(
+        "decode_silent_seconds",
+        "Seconds since the start of the oldest decoding that runs; 0 if none runs.",
+        decoders.silent_s,
+    )
+    yield _counter("decoders_replaced", "Decoders that were replaced, by reason.", decoders.ends, label="reason")
 
 
 def _model_metrics(model: ReadyModel) -> Iterable[Metric]:
@@ -83,9 +98,9 @@ def _gauge(name: str, help_text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"medimageinsight_{name}", help_text, value=float(value))
 
 
-def _counter(name: str, help_text: str, values: Mapping[str, float]) -> Metric:
-    """A counter with one value per kind; the kind "" gives a counter without labels."""
-    family = CounterMetricFamily(f"medimageinsight_{name}", help_text, labels=[] if "" in values else ["kind"])
+def _counter(name: str, help_text: str, values: Mapping[str, float], label: str = "kind") -> Metric:
+    """A counter with one value per value of its label; the value "" gives a counter without labels."""
+    family = CounterMetricFamily(f"medimageinsight_{name}", help_text, labels=[] if "" in values else [label])
     for kind, value in values.items():
         family.add_metric([kind] if kind else [], value)
     return family

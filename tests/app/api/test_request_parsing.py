@@ -116,6 +116,11 @@ async def test_a_plain_text_that_is_not_utf_8(client: httpx.AsyncClient) -> None
     assert_refused(answer, 400, "invalid_request", "not UTF-8")
 
 
+async def test_a_plain_text_of_many_bytes_is_refused_before_it_is_decoded(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/embed/text", content=b"a" * 900_000, headers=raw("text/plain"))
+    assert_refused(answer, 413, "text_too_long", "Row 0, column text", "200,000", row=0, column="text")
+
+
 @pytest.mark.parametrize(
     ("document", "words", "place"),
     [

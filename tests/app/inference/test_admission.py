@@ -52,6 +52,17 @@ def test_retry_after_follows_the_rate_of_service() -> None:
     assert retry_after() == 1  # a whole number, and never 0
 
 
+@pytest.mark.parametrize("end", [ValueError, asyncio.CancelledError, TimeoutError])
+def test_retry_after_learns_nothing_from_requests_that_were_not_computed(end: type[BaseException]) -> None:
+    admission = Admission(queue_size=100, queue_bytes=1000, max_concurrent_requests=2)
+    for _ in range(30):
+        with contextlib.suppress(end), admission.reserve(100):
+            raise end
+    with admission.reserve(100), pytest.raises(QueueFull) as full, admission.reserve(50):
+        pass
+    assert full.value.retry_after_s == 50
+
+
 def test_the_bytes_in_flight_are_bounded() -> None:
     admission = Admission(queue_size=10, queue_bytes=1000, max_concurrent_requests=2)
     admission.hold_bytes(900)

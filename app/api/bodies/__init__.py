@@ -1,0 +1,1 @@
+"""Request bodies as they arrive: JSON, forms, and any other in one piece."""

@@ -1,0 +1,84 @@
+"""Forms with image files, parsed as they arrive."""
+
+import codecs
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from app.api.bodies.slices import slices
+from app.api.embed_job import check_row_count
+from app.errors import ContentTypeUnsupported, RequestInvalid, TextTooLong, TooManyRows
+from app.settings import Settings
+
+MAX_FORM_FIELDS = 16
+_CHARSETS = ("utf-8", "ascii", "iso8859-1")  # names of Python; its other codecs may need quadratic time
+_MAX_BYTES_PER_CHARACTER = 4
+
+
+async def read_form(
+    request: Request, settings: Settings, *, with_texts: bool
+) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """The image files of a form, and the names and values of its fields.
+
+    Args:
+        request: the request.
+        settings: the limits.
+        with_texts: True reads up to `max_rows` fields, all named `text`; False at most `MAX_FORM_FIELDS` of any name.
+
+    Raises:
+        RequestInvalid: the form cannot be read, has no file and no text, or a field with another name.
+        TooManyRows: the form has more files or fields than allowed.
+        TextTooLong: the value of a field is too long.
+        ContentTypeUnsupported: the form is not in UTF-8.
+    """
+    _check_charset(request)
+    max_fields = settings.max_rows if with_texts else MAX_FORM_FIELDS
+    parser = MultiPartParser(
+        request.headers,
+        slices(request.stream()),
+        max_files=settings.max_rows,
+        max_fields=max_fields,
+        max_part_size=_MAX_BYTES_PER_CHARACTER * settings.max_text_chars,  # bounds only fields
+    )
+    parser.spool_max_size = settings.max_body_bytes  # images may show patients: none is written to a disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many"):
+            raise TooManyRows(
+                f"The form has more parts than the {settings.max_rows} files and {max_fields} fields that are allowed."
+            ) from error
+        if error.message.startswith("Part exceeded"):
+            raise TextTooLong(
+                f"A field of the form has more than the {settings.max_text_chars:,} characters that are allowed."
+            ) from error
+        raise RequestInvalid("The form cannot be read as multipart/form-data with image files.") from error
+    try:
+        files, fields = _parts(form, with_texts=with_texts)
+        check_row_count(max(len(files), len(fields) if with_texts else 0), settings.max_rows)
+        return [await file.read() for file in files], fields
+    finally:
+        await form.close()
+
+
+def _check_charset(request: Request) -> None:
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8").decode("latin-1")
+    try:
+        is_known = codecs.lookup(charset).name in _CHARSETS
+    except LookupError:
+        is_known = False
+    if not is_known:
+        raise ContentTypeUnsupported("The form's charset is not UTF-8; send UTF-8.")
+
+
+def _parts(form: FormData, *, with_texts: bool) -> tuple[list[UploadFile], list[tuple[str, str]]]:
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    if with_texts and any(name != "text" for name, _ in fields):
+        raise RequestInvalid("The form has a field that is neither a file nor named text; send only these.")
+    if not files and not (with_texts and fields):
+        missing = "neither a file nor a field named text" if with_texts else "no file"
+        raise RequestInvalid(f"The form has {missing}; send one or more image files.")
+    return files, fields

@@ -1,0 +1,1 @@
+"""Tests of request bodies as they arrive."""
