@@ -6,8 +6,9 @@ ServiceError
 ├── RequestInvalid
 ├── BodyTooLarge, TooManyRows, TextTooLong
 ├── ContentTypeUnsupported
-├── RequestIdTooLong
-├── BodyTimeout
+├── HttpInvalid
+├── RequestIdTooLong, HeaderTooLarge
+├── HeaderTimeout, BodyTimeout
 ├── QueueFull
 ├── NotReady
 ├── DeadlineExceeded
@@ -76,6 +77,18 @@ class ContentTypeUnsupported(ServiceError):
 
 class RequestIdTooLong(ServiceError):
     """A request id is longer than 100 characters."""
+
+
+class HttpInvalid(ServiceError):
+    """What arrived on a connection is not a request of HTTP/1.1."""
+
+
+class HeaderTooLarge(ServiceError):
+    """The request line and the headers have more bytes or fields than allowed."""
+
+
+class HeaderTimeout(ServiceError):
+    """The headers did not arrive in time."""
 
 
 class BodyTimeout(ServiceError):

@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.decoding.pool import WALL_PER_CPU, DecoderPool
 from app.errors import NotReady
 from app.inference.admission import Admission
 from app.inference.model_loader import LoadedModel, load_in_background
 from app.inference.pipeline import Pipeline, PipelineLimits
+from app.inference.preprocessor import PreprocessingLimits
 from app.inference.watchdog import watch
 from app.remote_images.fetcher import ImageFetcher
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from model.checkpoints.release_folder import DEMO_MODEL
+from model.cpus import available_cpus
 from model.errors import MedImageInsightError
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("medimageinsight")
 
 LOADING_RETRY_S = 5
-MAX_DECODE_THREADS = 8
+MAX_DECODERS = 8
 MAX_CONCURRENT_BATCHES = 4
 GPU_BATCH_SIZE, GPU_TEXT_BATCH_TOKENS, CPU_TEXT_BATCH_TOKENS = 32, 16384, 1024
 
@@ -59,6 +63,7 @@ class Service:
         self.stopping = False
         self.admission = Admission(settings.queue_size, settings.queue_bytes, settings.max_concurrent_requests)
         self.fetcher = ImageFetcher.from_settings(settings)
+        self.decoders: DecoderPool | None = None
         self._checkpoint_sha256: asyncio.Future[str] | None = None
         self.on_ready: Callable[[], None] = lambda: None
         self.on_failure: Callable[[], None] = lambda: None
@@ -66,13 +71,18 @@ class Service:
         self._watchdog: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start to load the model and return. Later `on_ready` or, after a line in the log, `on_failure` is called."""
+        """Start the decoders and the loading of the model, and return.
+
+        Later `on_ready` or, after a line in the log, `on_failure` is called.
+        """
+        self.decoders = start_decoders(self.settings)
         load_in_background(self.settings, self._loading_done)
 
     def serve(self, loaded: LoadedModel) -> None:
         """Start the pipeline of a loaded model; the service is ready when this returns."""
+        self.decoders = self.decoders or start_decoders(self.settings)
         limits = pipeline_limits(self.settings, loaded.engine)
-        pipeline = Pipeline(loaded.engine, limits, on_batch=self.metrics.batch_computed)
+        pipeline = Pipeline(loaded.engine, self.decoders, limits, on_batch=self.metrics.batch_computed)
         pipeline.start()
         self.model = ReadyModel(loaded.engine, pipeline, loaded.imports_s)
         self._watchdog = asyncio.create_task(
@@ -103,15 +113,19 @@ class Service:
             self._watchdog.cancel()
         if self.model is not None:
             await self.model.pipeline.stop()
+        if self.decoders is not None:
+            self.decoders.stop()
         if self.fetcher is not None:
             await self.fetcher.stop()
 
     async def checkpoint_sha256(self) -> str:
-        """The sha256 of the weights file, computed on the first call."""
+        """The sha256 of the weights file, computed on the first call, and again after a failure."""
         engine = self.require_model().engine
-        if self._checkpoint_sha256 is None:
-            self._checkpoint_sha256 = asyncio.ensure_future(asyncio.to_thread(engine.release.weights_sha256))
-        return await asyncio.shield(self._checkpoint_sha256)
+        found = self._checkpoint_sha256
+        if found is None or (found.done() and (found.cancelled() or found.exception())):
+            found = asyncio.ensure_future(asyncio.to_thread(engine.release.weights_sha256))
+            self._checkpoint_sha256 = found
+        return await asyncio.shield(found)
 
     @property
     def is_demonstration(self) -> bool:
@@ -131,6 +145,8 @@ class Service:
             return "The model is being loaded."
         if (silent_s := self.model.pipeline.device.silent_s) > self.settings.device_timeout_s:
             return f"The device has not answered for {silent_s:.0f} seconds; restart the service if this persists."
+        if (silent_s := self.model.pipeline.decoders.hanging_s) > WALL_PER_CPU * self.settings.decode_timeout_s + 1:
+            return f"No decoder has answered for {silent_s:.0f} seconds; restart the service if this persists."
         return None
 
     def require_model(self) -> ReadyModel:
@@ -155,15 +171,30 @@ class Service:
         self.on_failure()
 
 
+def start_decoders(settings: Settings) -> DecoderPool:
+    """The decoders that the settings ask for; it must be called on the event loop."""
+    cpus = min(available_cpus(), MAX_DECODERS)
+    size = cpus if settings.decode_workers == "auto" else settings.decode_workers
+    if size and sys.platform != "win32":
+        return DecoderPool.of_processes(
+            size, memory_bytes=settings.decode_memory_bytes, cpu_s=settings.decode_timeout_s
+        )
+    return DecoderPool.of_threads(settings.decode_threads or cpus, cpu_s=settings.decode_timeout_s)
+
+
 def pipeline_limits(settings: Settings, engine: "EmbeddingEngine") -> PipelineLimits:
     """The limits that the settings name; a setting of 0 is replaced by a value for the device."""
     on_gpu = engine.device.type != "cpu"
     return PipelineLimits(
         max_batch_size=settings.max_batch_size or engine.images_per_forward or GPU_BATCH_SIZE,
         text_batch_tokens=settings.text_batch_tokens or (GPU_TEXT_BATCH_TOKENS if on_gpu else CPU_TEXT_BATCH_TOKENS),
-        decode_threads=settings.decode_threads or min(engine.cpus, MAX_DECODE_THREADS),
+        preprocessing=PreprocessingLimits(
+            image_size=engine.config.image.image_size,
+            max_pixels=settings.max_image_pixels,
+            max_text_chars=settings.max_text_chars,
+            text_threads=settings.decode_threads or min(engine.cpus, MAX_DECODERS),
+        ),
         text_cache_size=settings.text_cache_size,
-        max_text_chars=settings.max_text_chars,
         batch_wait_s=settings.batch_wait_ms / 1000,
         concurrent_batches=1 if on_gpu else settings.concurrent_batches or min(engine.threads, MAX_CONCURRENT_BATCHES),
     )
@@ -176,7 +207,8 @@ def _startup_facts(settings: Settings, model: ReadyModel) -> dict[str, Any]:
         "device": engine.device,
         "dtype": str(engine.dtype).removeprefix("torch."),
         "threads": engine.threads,
-        "decode_threads": limits.decode_threads,
+        "decoders": model.pipeline.decoders.size,
+        "decode_workers": settings.decode_workers,
         "max_batch_size": limits.max_batch_size,
         "text_batch_tokens": limits.text_batch_tokens,
         "concurrent_batches": limits.concurrent_batches,

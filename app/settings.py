@@ -39,7 +39,27 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, description="Threads of torch on a CPU; 0 takes every CPU that the process may use")
     decode_threads: int = Field(
-        0, ge=0, description="Threads that decode and resize images; 0 takes one per CPU, at most 8"
+        0,
+        ge=0,
+        description="Threads that decode and resize images and tokenise long texts; a server decodes images in them only "
+        "if decode_workers is 0; 0 takes one per CPU, at most 8",
+    )
+    decode_workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Processes of a server that decode and resize images; auto takes one per CPU, at most 8; 0 decodes "
+        "in decode_threads, where nothing contains a decoder that hangs or crashes",
+    )
+    decode_memory_bytes: Annotated[PositiveInt, Field(ge=64 * MIB)] = Field(
+        2048 * MIB,
+        description="Largest number of bytes that decoding one image may take in a worker process (Linux); beyond it, "
+        "the image is refused",
+    )
+    decode_timeout_s: float = Field(
+        20.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds of CPU time that decoding one image may take in a worker process; on the clock, three "
+        "times as many; beyond them, the image is refused",
     )
     max_batch_size: int = Field(
         0,
@@ -70,6 +90,13 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="File with one key per line, read again when it changes; for mounted secrets"
     )
+    metrics_key: SecretStr = Field(
+        SecretStr(""), description="Key that opens only /metrics, for Prometheus; several are separated by commas"
+    )
+    metrics_key_file: Path | None = Field(
+        None, description="File with one key per line that opens only /metrics, read again when it changes"
+    )
+    docs_open: bool = Field(False, description="Answer /docs, /redoc and the files that these pages load without a key")
     cors_origins: str = Field(
         "",
         description="Origins, separated by commas, whose pages may call the service from a browser; * allows all",
@@ -107,6 +134,13 @@ class Settings(BaseSettings):
     max_text_chars: PositiveInt = Field(
         200_000,
         description="Largest number of characters per text; tokens beyond the context length are cut off",
+    )
+    header_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds within which a new connection must send the headers of its first request, and within "
+        "which later headers must arrive after their first byte",
     )
     body_timeout_s: float = Field(60.0, gt=0, description="Seconds within which a request body must arrive")
     request_timeout_s: float = Field(
@@ -181,6 +215,11 @@ def variable_of(name: str) -> str | None:
 def value_of(variable: str) -> str:
     """The value of an environment variable, whose name may be written in any case."""
     return next(value for name, value in os.environ.items() if name.upper() == variable)
+
+
+def variables_among(names: Collection[str]) -> dict[str, str]:
+    """The environment variables that are set among `names`, for the environment of another process."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def foreign_variables(names: Collection[str]) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""Choice of the device, the dtype and the number of threads."""
+"""Choice of the device and the dtype."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from loky import cpu_count
 
 from model.errors import DeviceError, OutOfDeviceMemory
 
@@ -54,10 +53,6 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
         raise DeviceError(f"the dtype {name!r} is unknown; use auto, {', '.join(DTYPES)}")
     return DTYPES[name]
 
-
-def available_cpus() -> int:
-    """Number of CPUs that this process may use: the minimum of the machine, the CPU affinity and the cgroup's quota."""
-    return int(cpu_count())
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from torch import Tensor
 from model.checkpoints.checkpoint import load_model
 from model.checkpoints.release_folder import ReleaseFolder, find_release_folder
 from model.config import ModelConfig, read_config
-from model.devices import available_cpus, out_of_memory_named, pick_device, pick_dtype
+from model.cpus import available_cpus
+from model.devices import out_of_memory_named, pick_device, pick_dtype
 from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import EncoderFault
 from model.imaging import images
-from model.imaging.formats import ImageFile, PictureSource
 from model.imaging.preprocessing import Standardization, preprocess
 from model.imaging.rendering import AS_STORED, Rendering
 from model.normalization import unit_norm
@@ -126,24 +126,16 @@ class EmbeddingEngine:
         height, width = self.config.image.image_size
         return max(1, CPU_FORWARD_PIXELS // (height * width))
 
-    def open_image(self, data: bytes) -> ImageFile:
-        """Read and check the header of an image file, whose frames can then be checked, counted and decoded.
-
-        Raises:
-            InvalidInput: the file is not an image, is too large, or is in a format that is not accepted.
-        """
-        return images.open_image(data, max_pixels=self.max_pixels)
-
     def preprocess_image(
         self,
-        image: bytes | PictureSource,
+        image: bytes,
         standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
         rendering: Rendering = AS_STORED,
     ) -> Pixels:
         """Decode one frame of an image file and resize it to the input of the image encoder.
 
         Args:
-            image: the bytes of the file, or the opened file.
+            image: the bytes of the file.
             standardization: the first step of the Azure endpoint, a small square JPEG; None omits it. Default: a JPEG
                 of 512x512 pixels and quality 75.
             rendering: which frame is decoded, and how its values become 8-bit. Default: the usual frame and window.
@@ -154,8 +146,8 @@ class EmbeddingEngine:
         Raises:
             InvalidInput: the image is damaged, too large, or in a format that is not accepted.
         """
-        file = self.open_image(image) if isinstance(image, bytes) else image
-        return preprocess(file.decode(rendering), self.config.image.image_size, standardization)
+        picture = images.decode(image, max_pixels=self.max_pixels, rendering=rendering)
+        return preprocess(picture, self.config.image.image_size, standardization)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Convert a text to token ids, at most as many as the context length. Raises TextInvalid."""

@@ -7,12 +7,16 @@ MedImageInsightError
 ├── DeviceError                the requested device or dtype is not available
 ├── ExtraMissing               a needed extra is not installed
 ├── ManifestError              a list of images, texts and labels that cannot be used
+├── OutputError                an output file or folder that cannot be written
 ├── TrainingError              a training that cannot start, resume or continue
 │   └── TrainingInterrupted    a signal stopped it; its state is saved
 ├── InvalidInput               invalid input of a user; the message is one sentence and safe to show to anyone
 │   ├── ImageDecodeError       bytes that are not a readable image
 │   ├── ImageFormatUnsupported an image or document in a format that is not accepted
 │   ├── ImageTooLarge          more pixels or bytes than the limit
+│   ├── ImageTooCostly         decoding needs more time or memory than the limit
+│   ├── DecoderFailed          the decoder crashed on the image
+│   ├── OutOfMemory            there is no memory to decode the image now; the image is not to blame
 │   └── TextInvalid            a text that cannot be tokenised
 ├── OutOfDeviceMemory          the memory of the device is too small for the batch
 └── EncoderFault               the encoder returned something that is not an embedding (NaN, wrong shape)
@@ -49,6 +53,10 @@ class ManifestError(MedImageInsightError):
     """A list of images, texts and labels cannot be used."""
 
 
+class OutputError(MedImageInsightError):
+    """An output file or folder cannot be written."""
+
+
 class TrainingError(MedImageInsightError):
     """A training cannot start, resume or continue."""
 
@@ -71,6 +79,18 @@ class ImageFormatUnsupported(InvalidInput):
 
 class ImageTooLarge(InvalidInput):
     """The image has more pixels or bytes than the limit."""
+
+
+class ImageTooCostly(InvalidInput):
+    """Decoding the image needs more time or memory than the limit."""
+
+
+class DecoderFailed(InvalidInput):
+    """The decoder crashed on the image."""
+
+
+class OutOfMemory(InvalidInput):
+    """There is no memory to decode the image now; the image is not to blame."""
 
 
 class TextInvalid(InvalidInput):

@@ -58,3 +58,5 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         for variable in (name.upper(), PREFIX + name.upper()):
             monkeypatch.delenv(variable, raising=False)
+    # Applications in this process decode in threads, which start sooner. Servers that a test starts have processes.
+    monkeypatch.setenv("DECODE_WORKERS", "0")

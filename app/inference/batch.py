@@ -16,7 +16,7 @@ class Entry(Generic[Payload, Result]):
         payload: input of the device.
         key: equal for payloads that are deduplicated.
         size: 1 for an image, the number of tokens for a text.
-        start_tag: priority; the lowest is served first (see `app.inference.fair_queueing`).
+        start_tag: priority; the lowest is served first (see `app.fair_queueing`).
     """
 
     def __init__(self, payload: Payload, key: Hashable, size: int, start_tag: float) -> None:

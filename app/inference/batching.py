@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any, Generic
 
 from app.errors import EncodingFailed
+from app.fair_queueing import Flow
 from app.inference.batch import Batch, Payload, Result, Staged
 from app.inference.batch_runner import BatchRunner
 from app.inference.device_executor import DeviceExecutor
-from app.inference.fair_queueing import Flow
 from app.inference.queue import EntryQueue
 from app.telemetry.stage_timings import StageTimings
 

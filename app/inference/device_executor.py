@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from app.inference.fair_queueing import RoundRobinSemaphore
+from app.fair_queueing import RoundRobinSemaphore
 
 Value = TypeVar("Value")
 
@@ -32,6 +32,11 @@ class DeviceExecutor:
         """Seconds since the start of the oldest call that runs; 0 if none runs."""
         now = time.monotonic()
         return now - min(self._started_at.values(), default=now)
+
+    def excuse(self, paused_s: float) -> None:
+        """Leave seconds in which this process did not run out of the age of the calls."""
+        for call in self._started_at:
+            self._started_at[call] += paused_s
 
     @property
     def parallel_calls(self) -> int:

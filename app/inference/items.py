@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from model.imaging.framed_file import FramedFile
+from app.decoding.framed_file import FramedFile
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import AS_STORED, Rendering
 
@@ -15,7 +15,7 @@ class Item:
         row: number of the row that holds the item.
         payload: bytes or base64 of an image, or a text.
         frame: frame of the image; None takes the frame of the request's rendering.
-        file: the file of the frame, if all its frames are items; None opens the payload for this item alone.
+        file: the file of the frame, if all its frames are items.
     """
 
     row: int

@@ -11,12 +11,13 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from app.decoding.pool import DecoderPool
 from app.errors import EncodingFailed
+from app.fair_queueing import FairSemaphore, Flow
 from app.inference.batching import MicroBatcher
 from app.inference.device_executor import DeviceExecutor
-from app.inference.fair_queueing import FairSemaphore
 from app.inference.items import EmbedOptions, Item
-from app.inference.preprocessor import Pixels, PreprocessingEngine, Preprocessor, TokenIds, row_of
+from app.inference.preprocessor import Pixels, PreprocessingLimits, Preprocessor, TokenIds, row_of
 from app.telemetry.stage_timings import StageTimings
 from model.normalization import unit_norm
 
@@ -28,9 +29,10 @@ OnBatch = Callable[[str, int, float], None]
 TEXT_COALESCE_FRACTION = 0.02
 
 
-class Engine(PreprocessingEngine, Protocol):
+class Engine(Protocol):
     """The part of `model.engine.EmbeddingEngine` that the pipeline needs."""
 
+    def tokenize(self, text: str) -> TokenIds: ...
     def stage_images(self, pixels: Sequence[Pixels]) -> Any: ...
     def embed_images(self, staged: Sequence[Any], *, normalize: bool, share: int) -> Embeddings: ...
     def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool, share: int) -> Embeddings: ...
@@ -43,18 +45,16 @@ class PipelineLimits:
     Args:
         max_batch_size: images per batch.
         text_batch_tokens: tokens per batch, padding included.
-        decode_threads: threads that preprocess.
+        preprocessing: bounds and sizes of the preprocessing.
         text_cache_size: text embeddings in memory; 0 turns the cache off.
-        max_text_chars: characters per text.
         batch_wait_s: seconds that a free device waits for more entries.
         concurrent_batches: batches that run in parallel.
     """
 
     max_batch_size: int
     text_batch_tokens: int
-    decode_threads: int
+    preprocessing: PreprocessingLimits
     text_cache_size: int
-    max_text_chars: int
     batch_wait_s: float = 0.0
     concurrent_batches: int = 1
 
@@ -66,25 +66,30 @@ class Pipeline:
     share batches and the text cache.
     """
 
-    def __init__(self, engine: Engine, limits: PipelineLimits, on_batch: OnBatch = lambda *_: None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        decoders: DecoderPool,
+        limits: PipelineLimits,
+        on_batch: OnBatch = lambda *_: None,
+    ) -> None:
         """Create a pipeline; `start` begins to serve.
 
         Args:
             engine: the model on its device.
+            decoders: decode the images; they are not stopped with the pipeline.
             limits: the bounds.
             on_batch: called with the kind, the number of entries and the used share of the budget of each batch.
         """
-        self.engine, self.limits = engine, limits
+        self.engine, self.decoders, self.limits = engine, decoders, limits
         self.text_cache: LRUCache[TokenIds, Embeddings] = LRUCache(max(1, limits.text_cache_size))
         self.text_cache_hits = self.text_cache_misses = 0
         self.device = DeviceExecutor(limits.concurrent_batches)
         self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images, self.texts = self._image_batcher(on_batch), self._text_batcher(on_batch)
-        self.preprocessor = Preprocessor(engine, threads=limits.decode_threads, max_text_chars=limits.max_text_chars)
+        self.preprocessor = Preprocessor(engine.tokenize, decoders, limits.preprocessing)
         # Decoded images take most of the memory: only those of the running batches and of the next one are held.
-        self._decoded_images = FairSemaphore(
-            limits.decode_threads + (limits.concurrent_batches + 1) * limits.max_batch_size
-        )
+        self._decoded_images = FairSemaphore(decoders.size + (limits.concurrent_batches + 1) * limits.max_batch_size)
 
     def start(self) -> None:
         self.images.start()
@@ -147,17 +152,19 @@ class Pipeline:
             EncodingFailed: the device failed on an entry.
         """
         timings = timings or StageTimings()
-        data, bad_image = await self.preprocessor.unpack(images, options, timings)
+        decoding = self.preprocessor.flow()
+        bad_image = await self.preprocessor.check_headers(images, options, decoding, timings)
         token_ids, bad_text = await self.preprocessor.tokenize(texts, timings)
         timings.mark_end("decode")
         if bad_rows := [bad_row for bad_row in (bad_image, bad_text) if bad_row is not None]:
-            raise await self.preprocessor.first_bad_row(min(bad_rows, key=row_of), images, data, options)
+            first = min(bad_rows, key=row_of)
+            raise await self.preprocessor.first_bad_row(first, images, options, decoding, timings)
         decoded = [asyncio.get_running_loop().create_future() for _ in images]
         image_flow, text_flow = self.images.flow(), self.texts.flow()
         tasks = [
             *(
-                asyncio.create_task(self._embed_image(*image, options, image_flow.next_start_tag(), timings))
-                for image in zip(images, data, decoded, strict=True)
+                asyncio.create_task(self._embed_image(*image, options, decoding, image_flow.next_start_tag(), timings))
+                for image in zip(images, decoded, strict=True)
             ),
             *(
                 asyncio.create_task(self._embed_text(item, ids, text_flow.next_start_tag(len(ids)), timings))
@@ -174,15 +181,15 @@ class Pipeline:
     async def _embed_image(
         self,
         item: Item,
-        data: bytes,
         decoded: asyncio.Future[None],
         options: EmbedOptions,
+        decoding: Flow,
         start_tag: float,
         timings: StageTimings,
     ) -> Embeddings:
         async with self._decoded_images.place(start_tag):
             try:
-                pixels, key = await self.preprocessor.pixels(item, data, options)
+                pixels, key = await self.preprocessor.pixels(item, options, decoding, timings)
             finally:
                 if not decoded.done():
                     decoded.set_result(None)
@@ -201,7 +208,7 @@ class Pipeline:
                 token_ids, key=token_ids, start_tag=start_tag, size=len(token_ids), timings=timings
             )
         if self.limits.text_cache_size:
-            self.text_cache[token_ids] = vector
+            self.text_cache[token_ids] = vector.copy()  # a view would keep its whole batch in memory
         return vector
 
 

@@ -1,29 +1,28 @@
-"""Preprocessing of items in a bounded thread pool: base64, headers, pictures and tokens; and pictures to look at.
+"""Preprocessing of items: images in the pool of decoders, texts in threads.
 
 The first bad row of a request is found and named here.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.decoding.decoder import Reply, Task
+from app.decoding.framed_file import FramedFile
+from app.decoding.pool import DecoderPool
 from app.errors import RowError, TextTooLong, TooManyRows, UrlNotAllowed
-from app.inference.device_executor import Value, in_thread
+from app.fair_queueing import Flow
+from app.inference.device_executor import in_thread
 from app.inference.items import EmbedOptions, Item
 from app.telemetry.stage_timings import StageTimings
 from model.errors import InvalidInput
-from model.imaging.base64_images import decode_base64, is_url
-from model.imaging.formats import ImageFile, PictureSource
-from model.imaging.framed_file import FramedFile
-from model.imaging.preprocessing import Standardization
-from model.imaging.rendered_png import encode_png
+from model.imaging.base64_images import is_url
 from model.imaging.rendering import Rendering
 
 Pixels = NDArray[np.uint8]
@@ -31,28 +30,46 @@ TokenIds = tuple[int, ...]
 BadRow = RowError | TextTooLong
 
 SHORT_TEXT_CHARS = 500  # Tokenising so few characters takes less time than waking a thread.
+TEXT_CHUNK_CHARS = 50_000  # of the texts that a thread tokenises before it looks whether they are still wanted
 
 
-class PreprocessingEngine(Protocol):
-    """The part of `model.engine.EmbeddingEngine` that preprocessing needs."""
+@dataclass(frozen=True)
+class PreprocessingLimits:
+    """Bounds and sizes.
 
-    def open_image(self, data: bytes) -> ImageFile: ...
-    def preprocess_image(
-        self, image: bytes | PictureSource, standardization: Standardization | None, rendering: Rendering
-    ) -> Pixels: ...
-    def tokenize(self, text: str) -> TokenIds: ...
+    Args:
+        image_size: height and width of the encoder's input in pixels.
+        max_pixels: pixels of one picture, read from its header.
+        max_text_chars: characters per text.
+        text_threads: threads that tokenise.
+    """
+
+    image_size: tuple[int, int]
+    max_pixels: int
+    max_text_chars: int
+    text_threads: int
 
 
 class Preprocessor:
-    """Converts items to what the device takes. Its threads do nothing else."""
+    """Converts items to what the device takes.
 
-    def __init__(self, engine: PreprocessingEngine, *, threads: int, max_text_chars: int) -> None:
-        self._engine, self._max_text_chars = engine, max_text_chars
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._requests_with_inflated_files = asyncio.Semaphore(threads)
+    Args:
+        tokenize: converts a text to token ids; raises TextInvalid.
+        decoders: decode the images.
+        limits: bounds and sizes.
+    """
+
+    def __init__(self, tokenize: Callable[[str], TokenIds], decoders: DecoderPool, limits: PreprocessingLimits) -> None:
+        self._tokenize, self._decoders, self._limits = tokenize, decoders, limits
+        self._threads = ThreadPoolExecutor(limits.text_threads, thread_name_prefix="tokenise")
+        self._requests_with_inflated_files = asyncio.Semaphore(decoders.size)
 
     def stop(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def flow(self) -> Flow:
+        """The flow of a new request, which shares the decoders fairly with the other flows."""
+        return self._decoders.flow()
 
     @asynccontextmanager
     async def every_frame(
@@ -60,86 +77,96 @@ class Preprocessor:
     ) -> AsyncIterator[list[Item]]:
         """One item per frame of each image, in their order; its files are closed when the `with` block ends.
 
-        The first file stays open from here. The others are opened again for their first frames, because together they
-        may need more memory than there is. For the same reason, only as many requests as threads have files that
-        inflate, such as compressed volumes, open at once; the others wait here.
+        Only as many requests as there are decoders have files that inflate, such as compressed volumes; the others
+        wait here. Each decoder keeps one file open, and would otherwise inflate the same files again and again.
 
         Raises:
             RowError: the first image whose header cannot be read.
             TooManyRows: more than `max_frames` frames in total.
         """
+        flow = self.flow()
+        items: list[Item] = []
         files: list[FramedFile] = []
         total = 0
-
-        def frames(item: Item) -> list[Item]:
-            nonlocal total
-            data = _image_bytes(item)
-            file = FramedFile(data, self._engine.open_image)
-            count = file.count_frames(rendering, keep_open=not files)
-            files.append(file)
-            total += count
-            return [Item(item.row, data, frame, file) for frame in range(count)] if total <= max_frames else []
-
         try:
-            found, bad_row = await self._each(images, "image", frames, timings)
-            if bad_row is not None:
-                raise bad_row
+            for item in images:
+                files.append(file := FramedFile())
+                counted = await self._decode(item, self._task("count", rendering), flow, timings, file)
+                file.undecoded, file.inflates = counted.frame_count, counted.inflates
+                total += counted.frame_count
+                if total <= max_frames:
+                    items += [Item(item.row, item.payload, frame, file) for frame in range(counted.frame_count)]
             if total > max_frames:
                 raise TooManyRows(
                     f"The images have {total:,} frames, at most {max_frames} are allowed; choose one with params.frame."
                 )
             inflate = any(file.inflates for file in files)
             async with self._requests_with_inflated_files if inflate else nullcontext():
-                yield [item for items in found for item in items]
+                yield items
         finally:
             for file in files:
-                file.close()
+                self._decoders.forget(file)
 
-    async def unpack(
-        self, images: Sequence[Item], options: EmbedOptions, timings: StageTimings
-    ) -> tuple[list[bytes], BadRow | None]:
-        """Bytes of each image, and the first bad row.
+    async def check_headers(
+        self, images: Sequence[Item], options: EmbedOptions, flow: Flow, timings: StageTimings
+    ) -> BadRow | None:
+        """The first bad row of several images, read from their headers before any picture is decoded.
 
-        Headers of several images are all read before any picture is decoded.
+        Decoding a single image reads its header soon enough.
         """
-
-        def unpack(item: Item) -> bytes:
-            data = _image_bytes(item)
-            if len(images) > 1 and item.file is None:  # `every_frame` has read the headers of the others
-                self._engine.open_image(data).check(options.rendering_of(item))
-            return data
-
-        return await self._each(images, "image", unpack, timings)
+        for item in images:
+            try:
+                _require_data(item)
+                if len(images) > 1 and item.file is None:  # `every_frame` has read the headers of the others
+                    await self._decode(item, self._task("check", options.rendering_of(item)), flow, timings)
+            except RowError as error:
+                return error
+        return None
 
     async def tokenize(self, texts: Sequence[Item], timings: StageTimings) -> tuple[list[TokenIds], BadRow | None]:
-        """Token ids of each text, and the first bad row. Short texts are tokenised on the event loop."""
+        """Token ids of the texts up to the first bad row, and that row. Short texts are tokenised on the event loop."""
+        tokens: list[TokenIds] = []
+        bad_row: BadRow | None = None
 
-        def tokenize(item: Item) -> TokenIds:
-            text = str(item.payload)
-            if len(text) > self._max_text_chars:
-                raise TextTooLong(
-                    f"Row {item.row}, column text: the text has {len(text):,} characters, "
-                    f"at most {self._max_text_chars:,} are allowed.",
-                    row=item.row,
-                    column="text",
-                )
-            return self._engine.tokenize(text)
+        def tokenize(chunk: Sequence[Item]) -> BadRow | None:
+            timings.mark_end_once("wait")
+            for item in chunk:
+                try:
+                    tokens.append(self._tokens_of(item))
+                except InvalidInput as error:
+                    return _row_error(item, "text", error)
+                except TextTooLong as error:
+                    return error
+            return None
 
-        is_short = sum(len(str(item.payload)) for item in texts) <= SHORT_TEXT_CHARS
-        return await self._each(texts, "text", tokenize, timings, in_pool=not is_short)
+        if sum(len(str(item.payload)) for item in texts) <= SHORT_TEXT_CHARS:
+            return tokens, tokenize(texts)
+        for chunk in _chunks(texts, TEXT_CHUNK_CHARS):
+            bad_row = await in_thread(self._threads, lambda chunk=chunk: tokenize(chunk))  # type: ignore[misc]
+            if bad_row is not None:
+                break
+        return tokens, bad_row
 
-    async def pixels(self, item: Item, data: bytes, options: EmbedOptions) -> tuple[Pixels, bytes]:
+    async def pixels(self, item: Item, options: EmbedOptions, flow: Flow, timings: StageTimings) -> tuple[Pixels, str]:
         """The encoder's input (H, W, 3) for one image, and its hash, by which equal images are deduplicated.
 
         Raises:
             RowError: the image cannot be decoded.
         """
-
-        def decode() -> tuple[Pixels, bytes]:
-            pixels = self._preprocess(item, data, options)
-            return pixels, hashlib.blake2b(pixels.data).digest()
-
-        return await self._in_pool(item, decode)
+        task = Task(
+            "pixels",
+            self._limits.max_pixels,
+            options.rendering_of(item),
+            options.standardization,
+            self._limits.image_size,
+        )
+        reply = await self._decode(item, task, flow, timings, item.file)
+        if item.file is not None:
+            item.file.add_decoded(reply.picture_pixels)
+            if item.file.undecoded <= 0:
+                self._decoders.forget(item.file)
+        pixels = np.frombuffer(reply.data, np.uint8).reshape((*self._limits.image_size, 3))
+        return pixels, reply.digest
 
     async def render(self, item: Item, options: EmbedOptions, timings: StageTimings) -> tuple[bytes, int]:
         """A PNG file of what the encoder gets of one image before its resize, and the image's number of frames.
@@ -147,86 +174,82 @@ class Preprocessor:
         Raises:
             RowError: the image cannot be decoded.
         """
-
-        def render() -> tuple[bytes, int]:
-            timings.mark_end_once("wait")
-            file = self._engine.open_image(_image_bytes(item))
-            frame_count = file.frame_count(options.rendering)
-            timings.mark_end("decode")
-            png = encode_png(file.decode(options.rendering), options.standardization)
-            timings.mark_end("preprocess")
-            return png, frame_count
-
-        return await self._in_pool(item, render)
+        task = Task("picture", self._limits.max_pixels, options.rendering, options.standardization)
+        reply = await self._decode(item, task, self.flow(), timings)
+        timings.mark_end("preprocess")
+        return reply.data, reply.frame_count
 
     async def first_bad_row(
-        self, bad_row: BadRow, images: Sequence[Item], data: Sequence[bytes], options: EmbedOptions
+        self, bad_row: BadRow, images: Sequence[Item], options: EmbedOptions, flow: Flow, timings: StageTimings
     ) -> BadRow:
         """The first image before `bad_row` that cannot be decoded, otherwise `bad_row`."""
-        for item, image in zip(images, data, strict=False):
+        for item in images:
             if item.row >= row_of(bad_row):
                 break
             try:
-                await in_thread(self._pool, partial(self._preprocess, item, image, options))
-            except InvalidInput as error:
-                return _row_error(item, "image", error)
+                await self.pixels(item, options, flow, timings)
+            except RowError as error:
+                return error
         return bad_row
 
-    def _preprocess(self, item: Item, data: bytes, options: EmbedOptions) -> Pixels:
-        source = data if item.file is None else item.file
-        return self._engine.preprocess_image(source, options.standardization, options.rendering_of(item))
+    def _task(self, kind: Literal["check", "count"], rendering: Rendering) -> Task:
+        return Task(kind, self._limits.max_pixels, rendering)
 
-    async def _in_pool(self, item: Item, function: Callable[[], Value]) -> Value:
-        """Run a function on an image in the pool. Raises RowError if it raises InvalidInput."""
+    async def _decode(
+        self, item: Item, task: Task, flow: Flow, timings: StageTimings, file: FramedFile | None = None
+    ) -> Reply:
+        """Perform a task on an image. Raises RowError if the image is refused."""
+        _require_data(item)
         try:
-            return await in_thread(self._pool, function)
+            if file is not None:
+                file.check_decoded()
+            return await self._decoders.perform(
+                task,
+                item.payload,
+                start_tag=flow.next_start_tag(),
+                file=file,
+                on_start=lambda: timings.mark_end_once("wait"),
+            )
         except InvalidInput as error:
             raise _row_error(item, "image", error) from None
 
-    async def _each(
-        self,
-        items: Sequence[Item],
-        column: str,
-        function: Callable[[Item], Value],
-        timings: StageTimings,
-        *,
-        in_pool: bool = True,
-    ) -> tuple[list[Value], BadRow | None]:
-        """Apply a function to the items up to the first bad row, which is returned as well.
+    def _tokens_of(self, item: Item) -> TokenIds:
+        text = str(item.payload)
+        if len(text) > self._limits.max_text_chars:
+            raise TextTooLong(
+                f"Row {item.row}, column text: the text has {len(text):,} characters, "
+                f"at most {self._limits.max_text_chars:,} are allowed.",
+                row=item.row,
+                column="text",
+            )
+        return self._tokenize(text)
 
-        With `in_pool` all calls run in one thread of the pool, otherwise on the event loop.
-        """
 
-        def apply() -> tuple[list[Value], BadRow | None]:
-            timings.mark_end_once("wait")
-            results: list[Value] = []
-            for item in items:
-                try:
-                    results.append(function(item))
-                except InvalidInput as error:
-                    return results, _row_error(item, column, error)
-                except TextTooLong as error:
-                    return results, error
-            return results, None
-
-        if not items:
-            return [], None
-        return await in_thread(self._pool, apply) if in_pool else apply()
+def _chunks(texts: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The texts in groups of about `size` characters."""
+    chunk: list[Item] = []
+    chars = 0
+    for item in texts:
+        chunk.append(item)
+        chars += len(str(item.payload))
+        if chars >= size:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
 
 
 def _row_error(item: Item, column: str, error: InvalidInput) -> RowError:
-    """The error of an item, without tracebacks: their frames would keep the opened file in memory."""
+    """The error of an item, without tracebacks: their frames would keep the image in memory."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return RowError(item.row, column, error)
 
 
-def _image_bytes(item: Item) -> bytes:
-    """The bytes of an image. A URL is still one only if the service fetches none."""
-    if isinstance(item.payload, bytes):
-        return item.payload
-    if is_url(item.payload):
-        raise UrlNotAllowed("the image is a URL and fetching is off (the operator can set URL_ALLOWLIST); send base64")
-    return decode_base64(item.payload)
+def _require_data(item: Item) -> None:
+    """Raise RowError for an image that is a URL. It is still one only if the service fetches none."""
+    if isinstance(item.payload, str) and is_url(item.payload):
+        refusal = "the image is a URL and fetching is off (the operator can set URL_ALLOWLIST); send base64"
+        raise RowError(item.row, "image", UrlNotAllowed(refusal))
 
 
 def row_of(bad_row: BadRow) -> int:

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic
 
+from app.fair_queueing import Flow, VirtualTime
 from app.inference.batch import Batch, Entry, Payload, Result, Staged
-from app.inference.fair_queueing import Flow, VirtualTime
 
 
 class EntryQueue(Generic[Payload, Staged, Result]):

@@ -25,8 +25,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.errors import BodyTooLarge, RowError, UrlNotAllowed, UrlNotFetched
+from app.fair_queueing import FairSemaphore, Flow, VirtualTime
 from app.inference.admission import HeldBytes
-from app.inference.fair_queueing import FairSemaphore, Flow, VirtualTime
 from app.inference.items import Item
 from app.remote_images.addresses import Address, is_public, resolve_host
 from app.remote_images.allowlist import AllowList, Target

@@ -6,8 +6,8 @@ STAGES = ("read", "wait", "decode", "preprocess", "queue", "device", "serialise"
 """Stages in the order of a request. Each stage starts where the previous one ends, and ends as follows:
 
 - read: the body is read and parsed, and images given by URL are fetched;
-- wait: a thread starts to decode the first item;
-- decode: every base64 string and image header is read, and every text is tokenised;
+- wait: a decoder or a thread starts with the first item;
+- decode: the headers of several images are read, and every text is tokenised;
 - preprocess: the last image is decoded and resized;
 - queue: the device starts the batch with the last entry of the request;
 - device: the device finishes that batch;

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from PIL import Image
 
-from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge, InvalidInput
+from model.errors import ImageDecodeError, ImageFormatUnsupported, InvalidInput, OutOfMemory
 from model.imaging.formats import ImageFile, Reader, recognise
 from model.imaging.raster import reader as raster_reader
 from model.imaging.rendering import AS_STORED, Rendering
@@ -42,6 +42,7 @@ def open_image(data: bytes, *, max_pixels: int) -> ImageFile:
             a DICOM file without a picture.
         ImageTooLarge: the header announces more than `max_pixels` in one picture or in one TIFF tile, or more than
             `model.imaging.limits.MAX_VOLUME_BYTES` in a compressed volume.
+        OutOfMemory: there is too little memory.
     """
     return _GuardedFile(_guarded(lambda: _reader_of(data).open_file(data, max_pixels=max_pixels)))
 
@@ -124,7 +125,7 @@ def _guarded(function: Callable[[], Value]) -> Value:
     except InvalidInput:
         raise
     except MemoryError as error:
-        raise ImageTooLarge("the image needs more memory than is free; send a smaller image") from error
+        raise OutOfMemory("the image needs more memory than is free; send it again later") from error
     except Exception as error:
         logger.warning(
             "an image is refused because of an unforeseen %s in %s; please report this line, with the file if you may",

@@ -2,16 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
+from unittest import mock
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.decoding.pool import DecoderPool
+from app.decoding.workers import ProcessWorker, ThreadWorker
 from app.errors import NotReady
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
-from app.service import Service, pipeline_limits
+from app.service import Service, pipeline_limits, start_decoders
 from app.settings import Settings
+from model.cpus import available_cpus
 from model.engine import EmbeddingEngine
 from model.errors import CheckpointError
 from tests.support.held_engine import HeldEngine
@@ -83,20 +88,21 @@ async def test_the_ready_line_names_what_serves(engine: EmbeddingEngine, caplog:
     service.serve(LoadedModel(engine, imports_s=1.234))
     await service.stop()
     (line,) = [line for line in caplog.messages if line.startswith("ready: ")]
-    for fact in ("model=2024.09.27", "device=cpu", "dtype=float32", "threads=", "decode_threads=3", "queue_size=2000"):
+    for fact in ("model=2024.09.27", "device=cpu", "dtype=float32", "threads=", "decoders=3", "queue_size=2000"):
         assert fact in line
 
 
 def test_0_becomes_what_suits_the_device(engine: EmbeddingEngine) -> None:
     limits = pipeline_limits(Settings(), engine)
     assert (limits.max_batch_size, limits.text_batch_tokens) == (engine.images_per_forward, 1024)
-    assert 1 <= limits.decode_threads <= 8
+    assert 1 <= limits.preprocessing.text_threads <= 8
+    assert limits.preprocessing.image_size == engine.config.image.image_size
 
 
 def test_a_setting_that_is_not_0_is_taken(engine: EmbeddingEngine) -> None:
     settings = Settings(max_batch_size=5, text_batch_tokens=77, decode_threads=9, batch_wait_ms=250, text_cache_size=0)
     limits = pipeline_limits(settings, engine)
-    assert (limits.max_batch_size, limits.text_batch_tokens, limits.decode_threads) == (5, 77, 9)
+    assert (limits.max_batch_size, limits.text_batch_tokens, limits.preprocessing.text_threads) == (5, 77, 9)
     assert (limits.batch_wait_s, limits.text_cache_size) == (0.25, 0)
 
 
@@ -116,3 +122,34 @@ async def test_a_device_that_does_not_answer_is_not_ready(engine: EmbeddingEngin
             assert_refused(await waiting, 503, "encoding_failed", "The device does not answer")
         await until(lambda: app.state.service.why_not_ready is None)
         assert (await client.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("workers", "kind", "size"), [("auto", ProcessWorker, None), (3, ProcessWorker, 3), (0, ThreadWorker, 5)]
+)
+async def test_images_are_decoded_in_processes_unless_none_are_wanted(
+    workers: int | Literal["auto"], kind: type, size: int | None
+) -> None:
+    decoders = start_decoders(Settings(decode_workers=workers, decode_threads=5))
+    assert all(isinstance(worker, kind) for worker in decoders._free)
+    assert decoders.size == (size or min(8, available_cpus()))
+    decoders.stop()
+
+
+async def test_decoders_that_all_hang_are_not_ready(engine: EmbeddingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(Settings(decode_timeout_s=0.01))
+    service.serve(LoadedModel(engine, imports_s=0.0))
+    assert service.why_not_ready is None
+    monkeypatch.setattr(DecoderPool, "hanging_s", 40.0)
+    assert service.why_not_ready == "No decoder has answered for 40 seconds; restart the service if this persists."
+    await service.stop()
+
+
+async def test_a_failed_hash_of_the_weights_is_tried_again(engine: EmbeddingEngine) -> None:
+    service = Service(Settings())
+    service.serve(LoadedModel(engine, imports_s=0.0))
+    with mock.patch.object(type(engine.release), "weights_sha256", side_effect=[OSError, "right"]):
+        with pytest.raises(OSError):  # noqa: PT011 (without a message)
+            await service.checkpoint_sha256()
+        assert [await service.checkpoint_sha256() for _ in range(2)] == ["right"] * 2
+    await service.stop()

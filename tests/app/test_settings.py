@@ -20,12 +20,18 @@ OTHERS: dict[str, tuple[str, object]] = {
     "dtype": ("bfloat16", "bfloat16"),
     "threads": ("3", 3),
     "decode_threads": ("3", 3),
+    "decode_workers": ("3", 3),
+    "decode_memory_bytes": ("100000000", 100_000_000),
+    "decode_timeout_s": ("2.5", 2.5),
     "max_batch_size": ("16", 16),
     "text_batch_tokens": ("4096", 4096),
     "concurrent_batches": ("3", 3),
     "batch_wait_ms": ("2.5", 2.5),
     "api_keys": ("one,two", SecretStr("one,two")),
     "api_keys_file": ("/run/secrets/keys", Path("/run/secrets/keys")),
+    "metrics_key": ("scraper", SecretStr("scraper")),
+    "metrics_key_file": ("/run/secrets/metrics_key", Path("/run/secrets/metrics_key")),
+    "docs_open": ("true", True),
     "cors_origins": ("https://viewer.example", "https://viewer.example"),
     "url_allowlist": ("images.example.org", "images.example.org"),
     "url_timeout_s": ("2.5", 2.5),
@@ -48,6 +54,12 @@ OTHERS: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "debug"),
 }
 NAMES = list(Settings.model_fields)
+SECRETS = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+
+
+@pytest.fixture(autouse=True)
+def _unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DECODE_WORKERS")
 
 
 @pytest.fixture
@@ -88,7 +100,7 @@ def test_the_prefixed_variable_wins(name: str, served: list[Settings], monkeypat
     assert getattr(served[0], name) == value
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SECRETS])
 def test_a_setting_is_a_flag_which_wins_over_the_environment(
     name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +111,21 @@ def test_a_setting_is_a_flag_which_wins_over_the_environment(
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 0, result.output
     assert getattr(served[0], name) == value
+
+
+def test_the_secrets_are_the_keys() -> None:
+    assert SECRETS == ["api_keys", "metrics_key"]
+
+
+@pytest.mark.parametrize("form", ["{} {}", "{}={}"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_no_flag_because_command_lines_are_public(name: str, form: str, served: list[Settings]) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    result = CliRunner().invoke(main, ["serve", *form.format(flag, "hush").split()])
+    assert (result.exit_code, served) == (2, [])
+    assert f"Error: {flag}: every user of this machine can read a command line; " in result.output
+    assert f"{PREFIX}{name.upper()}, or name a file by {flag}-file" in result.output
+    assert "hush" not in result.output
 
 
 def test_a_boolean_flag_can_be_turned_off(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +141,9 @@ def test_the_flags_of_serve_are_the_settings() -> None:
 def test_the_help_of_serve_names_every_setting() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for name in NAMES:
-        assert f"--{name.replace('_', '-')}" in text
-        assert f"[{PREFIX}{name.upper()};" in " ".join(text.split())
+        assert f"--{name.replace('_', '-')}" in text or name in SECRETS
+        shown = f"{PREFIX}{name.upper()} " if name in SECRETS else f"[{PREFIX}{name.upper()};"
+        assert shown in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

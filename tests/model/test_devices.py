@@ -1,15 +1,12 @@
 """Choice of the device and the dtype, number of CPUs, and errors of memory."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
-from model.devices import DTYPES, available_cpus, out_of_memory_named, pick_device, pick_dtype
+from model.devices import DTYPES, out_of_memory_named, pick_device, pick_dtype
 from model.errors import DeviceError, OutOfDeviceMemory
 
 needs_no_gpu = pytest.mark.skipif(
@@ -62,19 +59,6 @@ def test_an_unknown_dtype_is_refused(name: str) -> None:
 
 def test_auto_is_float32_on_mps() -> None:
     assert pick_dtype("auto", torch.device("mps")) == torch.float32
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
-def test_cpus_are_those_that_the_process_may_use() -> None:
-    program = (
-        "import os\n"
-        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from model.devices import available_cpus\n"
-        "print(available_cpus())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
-    assert int(done.stdout) == 1
-    assert 1 <= available_cpus() <= len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(

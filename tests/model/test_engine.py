@@ -24,7 +24,7 @@ from model.errors import (
     InvalidInput,
 )
 from model.imaging.preprocessing import Standardization, preprocess
-from model.imaging.rendering import AS_STORED, Rendering
+from model.imaging.rendering import Rendering
 from tests.conftest import IMAGES
 from tests.support.tiny import write_release
 
@@ -245,32 +245,19 @@ def test_preprocessing_and_tokenising_from_several_threads(engine: EmbeddingEngi
         (b"chest x-ray", ImageDecodeError),
         (b"%PDF-1.7", ImageFormatUnsupported),
         (saved(Image.new("1", (200, 101))), ImageTooLarge),
+        (saved(Image.fromarray(noise(0, 64, 64)))[:-2000], ImageDecodeError),
     ],
 )
-def test_opening_and_preprocessing_refuse_a_file_with_the_same_sentence(
-    tiny_release: Path, data: bytes, error: type[InvalidInput]
-) -> None:
+def test_a_file_that_cannot_be_read_is_refused(tiny_release: Path, data: bytes, error: type[InvalidInput]) -> None:
     engine = EmbeddingEngine.load(tiny_release, device="cpu", max_pixels=200 * 100)
-    engine.open_image(saved(Image.new("1", (200, 100))))
-    sentences = set()
-    for read in (engine.open_image, engine.preprocess_image):
-        with pytest.raises(error) as raised:
-            read(data)
-        sentences.add(str(raised.value))
-    assert len(sentences) == 1
+    engine.preprocess_image(saved(Image.new("1", (200, 100))))
+    with pytest.raises(error):
+        engine.preprocess_image(data)
 
 
-def test_opening_reads_no_pixels(tiny: EmbeddingEngine) -> None:
-    damaged = tiny.open_image(saved(Image.fromarray(noise(0, 64, 64)))[:-2000])
-    damaged.check(AS_STORED)
-    with pytest.raises(ImageDecodeError, match=r"the PNG image is .*cut short"):
-        tiny.preprocess_image(damaged)
-
-
-def test_an_opened_file_gives_the_pixels_of_each_frame(tiny: EmbeddingEngine) -> None:
+def test_the_frame_is_chosen_by_the_rendering(tiny: EmbeddingEngine) -> None:
     first, second = (Image.fromarray(noise(seed, 64, 64)) for seed in range(2))
-    file = tiny.open_image(saved(first, "TIFF", save_all=True, append_images=[second]))
-    assert file.frame_count(AS_STORED) == 2
+    file = saved(first, "TIFF", save_all=True, append_images=[second])
     for frame, image in enumerate((first, second)):
         pixels = tiny.preprocess_image(file, None, Rendering(frame=frame))
         assert np.array_equal(pixels, np.asarray(image))

@@ -13,9 +13,7 @@ from PIL import Image
 from model.data.manifest import Manifest, read_manifest
 from model.engine import EmbeddingEngine
 from model.imaging import images
-from model.imaging.formats import PictureSource
 from model.imaging.preprocessing import preprocess
-from model.imaging.rendering import AS_STORED
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 WORDS = [*COLOURS, "no"]
@@ -27,11 +25,8 @@ class ColourEngine(EmbeddingEngine):
     def __init__(self) -> None:
         self.cpus, self.logit_scale, self.embedded = 2, 3.0, 0
 
-    def preprocess_image(
-        self, image: bytes | PictureSource, standardization: object = None, rendering: object = None
-    ) -> Any:
-        file = images.open_image(image, max_pixels=10_000) if isinstance(image, bytes) else image
-        return preprocess(file.decode(AS_STORED), (4, 4), None)
+    def preprocess_image(self, image: bytes, standardization: object = None, rendering: object = None) -> Any:
+        return preprocess(images.decode(image, max_pixels=10_000), (4, 4), None)
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         return tuple(WORDS.index(word) for word in text.split() if word in WORDS)

@@ -8,8 +8,9 @@ from pathlib import Path
 TIMEOUT_S = 60
 ROOT = Path(__file__).parents[2]
 SCRIPT = str(Path(sys.executable).with_name("medimageinsight"))
-# The script is installed once; this makes it import the checkout that the tests are in.
-CHECKOUT = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")])}
+# The script is installed once; this makes it import the checkout that the tests are in. Unlike the applications in the
+# process of the tests, it decodes in processes.
+CHECKOUT = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")]), "DECODE_WORKERS": "auto"}
 
 
 def run_script(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -6,72 +6,71 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from app.decoding.decoder import Payload, Reply, Task
+from app.decoding.pool import DecoderPool
+from app.decoding.workers import ThreadWorker
 from app.errors import EncodingFailed, RowError, TextTooLong
 from app.inference.items import EmbedOptions, Item
 from app.inference.pipeline import Embeddings, Pipeline, PipelineLimits
-from app.inference.preprocessor import Pixels, TokenIds
+from app.inference.preprocessor import Pixels, PreprocessingLimits, TokenIds
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
-from model.imaging.formats import PictureSource
-from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import Rendering
 from tests.support.patience import PATIENCE_S, until
 
-LIMITS = PipelineLimits(max_batch_size=4, text_batch_tokens=64, decode_threads=2, text_cache_size=10, max_text_chars=20)
+DECODERS = 2
+LIMITS = PipelineLimits(
+    max_batch_size=4,
+    text_batch_tokens=64,
+    preprocessing=PreprocessingLimits((1, 1), max_pixels=1000, max_text_chars=20, text_threads=2),
+    text_cache_size=10,
+)
 PLAIN = EmbedOptions(normalize=False)
 
 
-class NumberFile:
-    """An image file of one frame for each of its bytes."""
+class ArithmeticDecoder:
+    """Decodes the bytes of a number, "huge", "damaged", "slowly damaged" or "confused"."""
 
-    inflates = False
+    def __init__(self) -> None:
+        self.decoded = 0
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def perform(self, task: Task, payload: Payload | None) -> Reply:
+        if payload == b"huge":
+            raise ImageTooLarge("the image is huge")
+        if task.kind == "check":
+            return Reply()
+        if payload == b"slowly damaged":
+            time.sleep(0.1)
+        if payload in (b"damaged", b"slowly damaged"):
+            raise ImageDecodeError("the image is damaged")
+        if payload == b"confused":
+            raise StopIteration
+        assert payload is not None
+        self.decoded += 1
+        data = bytes([int(payload)] * 3)
+        return Reply(data, digest=data.hex())
 
-    def frame_count(self, rendering: Rendering) -> int:
-        return len(self.data)
-
-    def check(self, rendering: Rendering) -> None:
+    def forget(self) -> None:
         pass
-
-    def decode(self, rendering: Rendering) -> Image.Image:
-        raise NotImplementedError
 
 
 class ArithmeticEngine:
-    """An engine whose images are the bytes of a number, "huge", "damaged", "slowly damaged" or "confused"."""
+    """An engine that gives back the numbers which its images and texts are."""
 
     def __init__(self) -> None:
         self.free = threading.Event()
         self.free.set()
-        self.decoded = self.images = self.texts = 0
+        self.images = self.texts = 0
         self.batch_s = 0.0
+        self.decoder = ArithmeticDecoder()
 
-    def open_image(self, data: bytes) -> NumberFile:
-        if data == b"huge":
-            raise ImageTooLarge("the image is huge")
-        return NumberFile(data)
-
-    def preprocess_image(
-        self, image: bytes | PictureSource, standardization: Standardization | None, rendering: Rendering
-    ) -> Pixels:
-        file = self.open_image(image) if isinstance(image, bytes) else image
-        assert isinstance(file, NumberFile)
-        data = file.data
-        if data == b"slowly damaged":
-            time.sleep(0.1)
-        if data.endswith(b"damaged"):
-            raise ImageDecodeError("the image is damaged")
-        if data == b"confused":
-            raise StopIteration
-        self.decoded += 1
-        return np.full((1, 1, 3), int(data), dtype=np.uint8)
+    @property
+    def decoded(self) -> int:
+        return self.decoder.decoded
 
     def tokenize(self, text: str) -> TokenIds:
         if text == "invalid":
@@ -95,14 +94,16 @@ class ArithmeticEngine:
 
 
 @asynccontextmanager
-async def running(engine: ArithmeticEngine, **limits: Any) -> AsyncIterator[Pipeline]:
-    pipeline = Pipeline(engine, PipelineLimits(**vars(LIMITS) | limits))
+async def running(engine: ArithmeticEngine, decoders: int = DECODERS, **limits: Any) -> AsyncIterator[Pipeline]:
+    pool = DecoderPool([ThreadWorker(engine.decoder) for _ in range(decoders)], cpu_s=PATIENCE_S)
+    pipeline = Pipeline(engine, pool, replace(LIMITS, **limits))
     pipeline.start()
     try:
         yield pipeline
     finally:
         engine.free.set()
         await pipeline.stop()
+        pool.stop()
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ async def test_the_first_bad_row_is_named(
     engine: ArithmeticEngine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with running(engine, decode_threads=3) as pipeline:
+    async with running(engine, decoders=3) as pipeline:
         with pytest.raises(RowError) as bad:
             await pipeline.embed(
                 images(*(bad_images.get(number, number) for number in range(10))),
@@ -185,7 +186,7 @@ async def test_only_so_many_decoded_images_wait_for_the_device(engine: Arithmeti
     async with running(engine) as pipeline:
         engine.free.clear()
         requests = [asyncio.create_task(pipeline.embed(images(*range(50)), [], PLAIN)) for _ in range(4)]
-        most = LIMITS.decode_threads + 2 * LIMITS.max_batch_size
+        most = DECODERS + 2 * LIMITS.max_batch_size
         await until(lambda: engine.decoded == most)
         await asyncio.sleep(0.05)
         assert engine.decoded == most
@@ -228,7 +229,7 @@ async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: Arithmet
     async with running(engine) as pipeline:
         engine.free.clear()
         request = asyncio.create_task(pipeline.embed(images(*range(200)), texts(*range(200)), PLAIN))
-        await until(lambda: engine.decoded == LIMITS.decode_threads + 2 * LIMITS.max_batch_size)
+        await until(lambda: engine.decoded == DECODERS + 2 * LIMITS.max_batch_size)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
@@ -238,7 +239,7 @@ async def test_what_is_queued_of_a_cancelled_request_is_dropped(engine: Arithmet
         assert pipeline.images.dropped > 0
     assert engine.images <= 2 * LIMITS.max_batch_size
     assert engine.texts <= 2 * LIMITS.text_batch_tokens // 3
-    assert engine.decoded <= LIMITS.decode_threads + 2 * LIMITS.max_batch_size + 1
+    assert engine.decoded <= DECODERS + 2 * LIMITS.max_batch_size + 1
 
 
 async def test_text_embeddings_are_cached(engine: ArithmeticEngine) -> None:

@@ -1,6 +1,9 @@
 """A device that hangs: the requests in flight are answered, and the process ends so that it can be restarted."""
 
 import asyncio
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +14,7 @@ from app.inference.watchdog import watch
 from tests.support.patience import PATIENCE_S, until
 from tests.support.samples import TEXT, assert_refused, table
 from tests.support.servers.server_process import started
+from tests.support.servers.server_process import until as wait_until
 from tests.support.servers.serving import wait_until_ready
 
 
@@ -18,7 +22,8 @@ class Watched:
     """The part of a pipeline that the watchdog uses."""
 
     def __init__(self) -> None:
-        self.device = SimpleNamespace(silent_s=0.0)
+        self.device = SimpleNamespace(silent_s=0.0, excuse=lambda paused_s: None)
+        self.decoders = SimpleNamespace(cpu_s=20.0, end_overdue=lambda paused_s: None)
         self.given_up: list[str] = []
         self.ended = False
 
@@ -59,3 +64,22 @@ def test_the_process_ends_with_1_when_the_device_hangs_for_too_long(small_releas
             assert_refused(client.get("/health/ready"), 503, "not_ready", "The device has not answered for")
             assert client.get("/health/live").status_code == 200
         assert server.ended() == 1
+
+
+def test_a_pause_of_the_whole_process_is_no_fault_of_the_device(small_release: Path) -> None:
+    settings = {"device_timeout_s": 2, "unhealthy_exit_s": 0}
+    with started(small_release, module="tests.support.servers.slow_server", **settings) as server:
+        wait_until_ready(server.url)
+
+        def ask(number: int) -> int:
+            body = table(["text"], [[f"{number} {words}"] for words in range(200)])
+            return httpx.post(f"{server.url}/embed", json=body, timeout=PATIENCE_S).status_code
+
+        with ThreadPoolExecutor() as senders:
+            answers = [senders.submit(ask, number) for number in range(4)]
+            wait_until(lambda: server.in_flight() == len(answers))
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(4)
+            server.process.send_signal(signal.SIGCONT)
+            assert [answer.result() for answer in answers] == [200] * len(answers)
+        assert httpx.get(f"{server.url}/health/ready").status_code == 200

@@ -20,7 +20,7 @@ from app.main import create_app
 from app.settings import Settings
 from model.engine import EmbeddingEngine
 from model.errors import OutOfDeviceMemory
-from model.imaging.images import decode
+from model.imaging.images import open_image
 from model.imaging.preprocessing import preprocess
 from tests.support.samples import assert_close, assert_refused, encoded, png, table, text_vector, vectors
 
@@ -73,8 +73,8 @@ def faults_everywhere(engine: EmbeddingEngine, faults: Faults) -> Iterator[None]
         "_checked": faults.failing("normalise", engine._checked, ZeroDivisionError),
     }
     functions: dict[str, Callable[..., Any]] = {
-        "model.engine.images.decode": faults.failing("decode", decode, OSError),
-        "model.engine.preprocess": faults.failing("preprocess", preprocess, StopIteration),
+        "app.decoding.decoder.open_image": faults.failing("decode", open_image, OSError),
+        "app.decoding.decoder.preprocess": faults.failing("preprocess", preprocess, StopIteration),
         "app.api.responses.embedding_response": faults.failing("serialise", embedding_response, TypeError),
     }
     with ExitStack() as patches:

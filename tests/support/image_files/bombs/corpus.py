@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import cycle
 
-from model.imaging.framed_file import FramedFile
+from app.decoding.framed_file import FramedFile
 from model.imaging.images import open_image
 from model.imaging.rendering import AS_STORED, Rendering, Window
 from tests.support.image_files.bombs.dicom import DICOM_BOMBS
@@ -37,11 +37,13 @@ ENTRIES = {
 
 
 def _decode_every_frame(data: bytes) -> None:
-    file = FramedFile(data, lambda data: open_image(data, max_pixels=MAX_PIXELS))
-    count = file.count_frames(AS_STORED, keep_open=True)
-    if count <= MAX_FRAMES:
-        for number in range(count):
-            file.decode(Rendering(frame=number))
+    file = open_image(data, max_pixels=MAX_PIXELS)
+    count = file.frame_count(AS_STORED)
+    frames = FramedFile(count)
+    for number in range(count if count <= MAX_FRAMES else 0):
+        frames.check_decoded()
+        picture = file.decode(Rendering(frame=number))
+        frames.add_decoded(picture.width * picture.height)
 
 
 _RENDERINGS = {

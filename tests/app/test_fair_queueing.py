@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.inference.fair_queueing import FairSemaphore, Flow, RoundRobinSemaphore, VirtualTime
+from app.fair_queueing import FairSemaphore, Flow, RoundRobinSemaphore, VirtualTime
 
 
 def test_a_small_request_goes_before_what_a_large_one_has_left() -> None:

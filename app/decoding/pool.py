@@ -1,0 +1,270 @@
+"""Pool of workers: order of the tasks, choice of the worker, limits of time, and replacement of workers that ended."""
+
+import asyncio
+import bisect
+import collections
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from app.decoding.decoder import Decoder, Payload, Reply, Task
+from app.decoding.fork_client import PROGRAM, ForkClient
+from app.decoding.workers import ProcessWorker, ThreadWorker, Worker, WorkerEnded
+from app.errors import NotReady
+from app.fair_queueing import Flow, VirtualTime
+from model.errors import DecoderFailed, ImageTooCostly, InvalidInput, OutOfMemory
+
+logger = logging.getLogger("medimageinsight")
+
+WALL_PER_CPU = 3
+"""Seconds of the clock that an image may take, per second of CPU time: other processes may use the CPUs."""
+ENDS = ("crashed", "killed", "time", "memory", "cancelled")
+"""Why a worker is replaced."""
+STOPPING = "The service is stopping."
+
+
+@dataclass(order=True)
+class _Waiting:
+    start_tag: float
+    number: int
+    file: object | None = field(compare=False)
+    granted: "asyncio.Future[Worker]" = field(compare=False)
+
+
+class DecoderPool:
+    """Gives each task to a worker. It must be used on the event loop.
+
+    Args:
+        workers: processes or threads.
+        cpu_s: seconds of CPU time per image, to which the workers keep themselves; after `WALL_PER_CPU` times as many
+            seconds of the clock, a worker is ended.
+        on_stop: called after the workers are stopped.
+
+    Attributes:
+        size: number of workers.
+        ends: number of workers that were replaced, per reason in `ENDS`.
+    """
+
+    def __init__(self, workers: Sequence[Worker], *, cpu_s: float, on_stop: Callable[[], None] = lambda: None) -> None:
+        self.size, self._on_stop = len(workers), on_stop
+        self.cpu_s = cpu_s
+        self.ends: collections.Counter[str] = collections.Counter(dict.fromkeys(ENDS, 0))
+        self._free = list(workers)
+        self._busy: dict[Worker, float] = {}  # since when, by time.monotonic
+        self._overtime: set[Worker] = set()
+        self._keep_too_long: set[Worker] = set()
+        self._waiting: list[_Waiting] = []
+        self._numbers = count()
+        self._time = VirtualTime()
+        self._stopped = False
+
+    @classmethod
+    def of_processes(cls, size: int, *, memory_bytes: int, cpu_s: float, program: str = PROGRAM) -> "DecoderPool":
+        """A pool of processes, which start now.
+
+        Args:
+            size: number of processes.
+            memory_bytes: memory that an image may take.
+            cpu_s: seconds of CPU time that an image may take.
+            program: module of the fork server.
+        """
+        client = ForkClient(memory_bytes=memory_bytes, cpu_s=cpu_s, program=program)
+        return cls([ProcessWorker(client) for _ in range(size)], cpu_s=cpu_s, on_stop=client.stop)
+
+    @classmethod
+    def of_threads(cls, size: int, *, cpu_s: float) -> "DecoderPool":
+        """A pool of threads, which can neither be limited nor ended."""
+        return cls([ThreadWorker(Decoder()) for _ in range(size)], cpu_s=cpu_s)
+
+    @property
+    def busy(self) -> int:
+        """Number of workers that perform a task."""
+        return len(self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """Number of tasks that wait for a worker."""
+        return len(self._waiting)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the start of the oldest task that is performed; 0 if there is none."""
+        now = time.monotonic()
+        return now - min(self._busy.values(), default=now)
+
+    @property
+    def hanging_s(self) -> float:
+        """Seconds for which every worker has been busy with one task; 0 if one is free."""
+        return 0.0 if self._free or not self._busy else time.monotonic() - max(self._busy.values())
+
+    def flow(self) -> Flow:
+        """The flow of a new request, which shares the workers fairly with the other flows."""
+        return Flow(self._time)
+
+    async def perform(
+        self,
+        task: Task,
+        payload: Payload,
+        *,
+        start_tag: float,
+        file: object | None = None,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> Reply:
+        """Perform a task as soon as a worker is free. If this is cancelled, the worker is ended.
+
+        Args:
+            task: what is asked.
+            payload: the image.
+            start_tag: from the request's `flow`; the lowest is served first.
+            file: a key; a worker keeps the file open, and later tasks with the same key go to it if it is free.
+            on_start: called when a worker begins.
+
+        Raises:
+            InvalidInput: the image is refused. ImageTooCostly and DecoderFailed: its worker had to be ended.
+            NotReady: the pool is stopped.
+        """
+        worker = await self._take(start_tag, file)
+        on_start()
+        is_open = file is not None and worker.kept is file
+        try:
+            reply = await worker.perform(replace(task, keep_open=file is not None), None if is_open else payload)
+        except (ImageTooCostly, OutOfMemory):
+            self._replace(worker, "memory")
+            raise
+        except WorkerEnded as ended:
+            if self._stopped:
+                raise NotReady(STOPPING) from None
+            raise self._reason(worker, ended.status) from None
+        except InvalidInput:
+            self._release(worker)
+            raise
+        except asyncio.CancelledError:
+            self._replace(worker, "cancelled")
+            raise
+        except BaseException:
+            self._replace(worker, "crashed")
+            raise
+        worker.kept = worker.kept if file is None else file
+        self._release(worker)
+        return reply
+
+    def forget(self, file: object) -> None:
+        """Close a file wherever it is kept open, in a busy worker after its task."""
+        for worker in self._free:
+            if worker.kept is file:
+                worker.forget()
+        self._keep_too_long |= {worker for worker in self._busy if worker.kept is file}
+
+    def end_overdue(self, paused_s: float = 0.0) -> None:
+        """End the workers whose task takes too long.
+
+        Args:
+            paused_s: seconds for which this process did not run, which do not count.
+        """
+        for worker in self._busy:
+            self._busy[worker] += paused_s
+        overdue = time.monotonic() - WALL_PER_CPU * self.cpu_s
+        for worker, began in self._busy.items():
+            if began < overdue and worker not in self._overtime:
+                self._overtime.add(worker)
+                worker.kill()
+
+    def stop(self) -> None:
+        """End the workers; tasks that wait, or come later, get NotReady."""
+        self._stopped = True
+        for waiting in self._waiting:
+            if not waiting.granted.done():
+                waiting.granted.set_exception(NotReady(STOPPING))
+        for worker in [*self._free, *self._busy]:
+            worker.stop()
+        self._on_stop()
+
+    async def _take(self, start_tag: float, file: object | None) -> Worker:
+        if self._stopped:
+            raise NotReady(STOPPING)
+        granted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        bisect.insort(self._waiting, _Waiting(start_tag, next(self._numbers), file, granted))
+        self._assign()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._release(granted.result())  # granted and cancelled in the same iteration of the event loop
+            raise
+
+    def _assign(self) -> None:
+        """Give free workers to the tasks that wait, the lowest start tag first."""
+        for ended in [worker for worker in self._free if worker.has_ended]:
+            self.ends["killed"] += 1
+            self._free.remove(ended)
+            ended.abandon(self._free.append)
+        left: list[_Waiting] = []
+        for number, waiting in enumerate(self._waiting):
+            if not self._free:
+                left += self._waiting[number:]
+                break
+            if waiting.granted.done():
+                continue
+            worker = self._suited(waiting.file)
+            if worker is None:
+                left.append(waiting)
+                continue
+            self._free.remove(worker)
+            self._busy[worker] = time.monotonic()
+            self._time.advance(waiting.start_tag)
+            waiting.granted.set_result(worker)
+        self._waiting = left
+
+    def _suited(self, file: object | None) -> Worker | None:
+        """The free worker for a task: one that has its file open, or one with no open file, or any.
+
+        A task whose file is open in a busy worker only waits for that, rather than displace the file of another.
+        """
+        if file is not None:
+            for worker in self._free:
+                if worker.kept is file:
+                    return worker
+        for worker in self._free:
+            if worker.kept is None:
+                return worker
+        if file is not None and any(worker.kept is file for worker in self._busy):
+            return None
+        return self._free[0]
+
+    def _release(self, worker: Worker) -> None:
+        del self._busy[worker]
+        if worker in self._keep_too_long:
+            self._keep_too_long.discard(worker)
+            worker.forget()
+        self._free.append(worker)
+        self._assign()
+
+    def _replace(self, worker: Worker, reason: str) -> None:
+        self.ends[reason] += 1
+        self._overtime.discard(worker)
+        self._keep_too_long.discard(worker)
+
+        def replaced(by: Worker) -> None:
+            self._busy[by] = self._busy.pop(worker)
+            self._release(by)
+
+        if not self._stopped:
+            worker.abandon(replaced)
+
+    def _reason(self, worker: Worker, status: int) -> InvalidInput:
+        """Replace a worker that ended; the error of its image."""
+        if worker in self._overtime or status == -signal.SIGPROF:
+            self._replace(worker, "time")
+            return ImageTooCostly(
+                f"decoding the image takes more than the {self.cpu_s:g} seconds that are allowed; send a smaller image"
+            )
+        if status == -signal.SIGKILL:
+            logger.error("a decoder worker was killed, perhaps because the system had no memory left; it is replaced")
+            self._replace(worker, "killed")
+            return OutOfMemory("the decoder of the image was ended from outside; send the image again later")
+        logger.error("a decoder worker ended with status %d; it is replaced, and its image is refused", status)
+        self._replace(worker, "crashed")
+        return DecoderFailed("the image cannot be decoded, because its decoder crashed on it")

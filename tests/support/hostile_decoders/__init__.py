@@ -1,0 +1,1 @@
+"""Decoders that crash, hang and hoard when an image asks them to."""
