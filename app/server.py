@@ -8,12 +8,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
+from app.connections.connection import Connection
+from app.connections.listening import accept_last, listen, place
+from app.connections.open_connections import OpenConnections
 from app.errors import KeysUnusable
 from app.main import create_app
 from app.remote_images.allowlist import AllowListInvalid
@@ -23,8 +29,8 @@ from app.telemetry.logging_setup import set_up_logging
 
 logger = logging.getLogger("medimageinsight")
 EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2
-BACKLOG = 2048  # connections that wait to be accepted; the default of uvicorn
-CLOSING_S = 2  # for closing the connections after the last request in flight
+KEEP_ALIVE_S = 5  # that a connection may be idle between two requests
+CLOSING_S = 2.0  # for the answers after the last request in flight, and again for the clients to read them
 
 
 class DrainingServer(uvicorn.Server):
@@ -33,17 +39,30 @@ class DrainingServer(uvicorn.Server):
     A second signal ends the process at once.
 
     Args:
-        config: the configuration of uvicorn.
+        app: the application.
         service: the service whose requests are drained.
-        drain_timeout_s: seconds that the requests in flight get.
 
     Attributes:
         status: exit status of the process; 1 if requests in flight were given up.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float) -> None:
-        super().__init__(config)
-        self._service, self._drain_timeout_s = service, drain_timeout_s
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        settings = service.settings
+        self._open = OpenConnections()
+        self._new_connection = partial(Connection, self._open, settings.header_timeout_s)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=cast("type[asyncio.Protocol]", self._new_connection),
+                ws="none",
+                log_config=None,
+                log_level=settings.log_level,
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                server_header=False,
+            )
+        )
+        self._service, self._drain_timeout_s = service, settings.drain_timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
         self.status = EXIT_OK
@@ -62,7 +81,43 @@ class DrainingServer(uvicorn.Server):
         else:
             self._loop.call_soon_threadsafe(self._start_draining)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new connections, answer those that exist, and let their clients read the answers."""
+        accepted = [connection for listening in sockets or [] for connection in accept_last(listening)]
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        await self._serve_accepted(accepted)
+        self._open.stopping = True
+        for connection in self._connections():
+            connection.shutdown()
+        await self._closed()
+        for task in list(self.server_state.tasks):
+            task.cancel()  # middleware answers it with 503
+        await self._closed()
+        await self.lifespan.shutdown()
+
+    async def _serve_accepted(self, accepted: list[socket.socket]) -> None:
+        make = partial(self._new_connection, self.config, self.server_state, self.lifespan.state)
+        for connection in accepted:
+            with suppress(OSError):  # its client has left
+                await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+
+    def _connections(self) -> list[Connection]:
+        return cast("list[Connection]", list(self.server_state.connections))
+
+    async def _closed(self) -> None:
+        """Wait until all connections are closed, at most `CLOSING_S`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110, as uvicorn does
+                    await asyncio.sleep(0.02)
+
     def _start_draining(self) -> None:
+        self._open.stopping = True
+        for connection in self._connections():
+            connection.close_after_answer()
         self._draining = asyncio.ensure_future(self._drain())
 
     async def _drain(self) -> None:
@@ -92,20 +147,7 @@ def run(settings: Settings) -> int:
         click.echo(f"medimageinsight: {error}", err=True)
         return EXIT_BAD_START
     service: Service = app.state.service
-    server = DrainingServer(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            log_level=settings.log_level,
-            access_log=False,
-            timeout_graceful_shutdown=CLOSING_S,
-            server_header=False,
-        ),
-        service,
-        settings.drain_timeout_s,
-    )
+    server = DrainingServer(app, service)
     _on_stop_signal(server.handle_exit)
     # The half million objects that exist by now live as long as the process. Without the freeze, the garbage collector
     # visits them several times per minute under load, and stops every request for 150 ms.
@@ -113,14 +155,14 @@ def run(settings: Settings) -> int:
     service.on_failure = lambda: setattr(server, "should_exit", True)
     service.on_unhealthy = lambda: end(EXIT_UNCLEAN)
     try:
-        listening = _listen(settings)
+        listening = listen(settings.host, settings.port)
     except OSError as error:
-        place = f"{settings.host}:{settings.port}"
+        address = place(settings.host, settings.port)
         click.echo(
-            f"medimageinsight: cannot listen on {place}: {error.strerror}; choose another --host or --port", err=True
+            f"medimageinsight: cannot listen on {address}: {error.strerror}; choose another --host or --port", err=True
         )
         return EXIT_BAD_START
-    logger.info("listening on http://%s:%d; the model is being loaded", *listening.getsockname()[:2])
+    logger.info("listening on http://%s; the model is being loaded", place(*listening.getsockname()[:2]))
     if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
         logger.warning(
             "no API keys are set: every client that reaches %s is answered; API_KEYS or API_KEYS_FILE sets keys",
@@ -137,20 +179,6 @@ def end(status: int) -> NoReturn:
     """
     logging.shutdown()
     os._exit(status)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """A socket that accepts connections: a port that cannot be had is reported before the model is loaded.
-
-    Raises:
-        OSError: the address or the port cannot be used.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((settings.host, settings.port))
-    listening.listen(BACKLOG)
-    return listening
 
 
 def _on_stop_signal(handle: Callable[[int, FrameType | None], object]) -> None:

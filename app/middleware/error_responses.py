@@ -11,6 +11,8 @@ from app.middleware.request_context import RequestContext
 
 Respond = Callable[[Exception, str], ASGIApp]
 """Turns an exception and the request id into a response."""
+REFUSAL = "medimageinsight.refusal"
+"""Extension of the scope of a request that the server could not read: its entry `error` is the answer."""
 
 
 class ErrorResponses:
@@ -35,7 +37,7 @@ class ErrorResponses:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_note)
+            await self._answer(scope, receive, send_and_note)
         except ClientDisconnect:
             return  # the client left before its body was complete
         except asyncio.CancelledError:  # uvicorn cancels what is still in flight at the end of a shutdown
@@ -46,3 +48,8 @@ class ErrorResponses:
             if is_started:
                 raise RuntimeError("a response broke off") from None
             await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if refusal := scope.get("extensions", {}).get(REFUSAL):
+            raise refusal["error"]
+        await self._app(scope, receive, send)

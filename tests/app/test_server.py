@@ -180,6 +180,7 @@ def test_a_missing_model_is_reported_soon() -> None:
     [
         ("127.0.0.1", None, "Address already in use"),
         ("192.0.2.1", 0, "Cannot assign requested address"),
+        ("2001:db8::1", 0, "Cannot assign requested address"),
         ("x86_64-conda-linux-gnu", 0, "Name or service not known|Temporary failure in name resolution"),
     ],
 )
@@ -194,7 +195,8 @@ def test_an_address_that_is_not_available_is_one_sentence_and_status_2(
         else:
             done = run_script("serve", "--host", host, "--port", str(port))
     assert done.returncode == 2
-    sentence = f"medimageinsight: cannot listen on {host}:{port}: ({reason}); choose another --host or --port\n"
+    place = re.escape(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    sentence = f"medimageinsight: cannot listen on {place}: ({reason}); choose another --host or --port\n"
     assert re.fullmatch(sentence, done.stderr)
 
 
@@ -213,3 +215,10 @@ def test_a_host_that_conda_exports_is_ignored_with_one_warning(small_release: Pa
     assert "MEDIMAGEINSIGHT_HOST" in first
     assert "listening on http://127.0.0.1:" in second
     assert "HOST" not in second + rest
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs the loopback address ::1")
+def test_an_address_of_version_6_is_written_as_in_a_url(small_release: Path) -> None:
+    with started(small_release, host="::1") as server:
+        assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
+        assert httpx.get(f"{server.url}/health/live").status_code == 200

@@ -2,6 +2,7 @@
 
 import struct
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -63,6 +64,16 @@ def finely_coded(
     return whole[:start] + segment + whole[end:]
 
 
+def codestream_of_layers(count: int) -> bytes:
+    """A JPEG 2000 codestream of 16 x 16 pixels, in precincts of one pixel and many layers (ITU-T T.800, A.6.1)."""
+    whole = black_codestream(16)
+    start = whole.index(b"\xff\x52")
+    coding = b"\1\0" + struct.pack(">H", count) + b"\0" + b"\0\0\0\0\1" + b"\0"
+    quantisation = b"\xff\x5c\0\4\x40\x40"
+    tile = whole[whole.index(b"\xff\x90") :]
+    return whole[:start] + b"\xff\x52" + struct.pack(">H", 2 + len(coding)) + coding + quantisation + tile
+
+
 def deep_components(count: int, side: int) -> bytes:
     """A JPEG 2000 codestream of more components than colours and alpha, of 16 bits each."""
     whole = resized(many_components(count), side)
@@ -84,6 +95,31 @@ def many_codings(count: int) -> bytes:
     head = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 32, 4, 4, 0, 1)
     segments = (_COD + struct.pack(">H", 16) + head + number.to_bytes(4, "big") for number in range(count))
     return whole[:start] + b"".join(segments) + whole[end:]
+
+
+def jpeg_of_scans(count: int, side: int) -> bytes:
+    """A progressive JPEG of one grey, in whole scans, of which the last one is repeated."""
+    whole = saved(Image.new("L", (side, side), 60), "JPEG", progressive=True)
+    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last_scan * (count - whole.count(b"\xff\xda")) + whole[-2:]
+
+
+def jpeg_claiming(side: int, mode: str = "RGB", **options: Any) -> bytes:
+    """A JPEG of 64 x 64 pixels that claims another size; libjpeg takes what it lacks for grey."""
+    whole = saved(Image.new(mode, (64, 64)), "JPEG", **options)
+    place = max(whole.find(b"\xff\xc0"), whole.find(b"\xff\xc2")) + 5
+    return whole[:place] + struct.pack(">HH", side, side) + whole[place + 4 :]
+
+
+def jpeg_of_exif_segments(count: int) -> bytes:
+    """A JPEG with one directory of EXIF, of entries that share long values, cut into many segments."""
+    entries = [struct.pack(">HHII", 0x11A, 5, 1, 8)]
+    entries += [struct.pack(">HHII", 40_000 + number, 1, 30_000, 8) for number in range(2700)]
+    body = b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + b"".join(entries) + bytes(4)
+    step = -(-len(body) // count)
+    parts = (b"Exif\0\0" + body[start : start + step] for start in range(0, len(body), step))
+    whole = saved(Image.new("L", (8, 8)), "JPEG")
+    return whole[:2] + b"".join(jpeg_segment(0xE1, part) for part in parts) + whole[2:]
 
 
 def jpeg_segment(marker: int, body: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from pydicom.encaps import encapsulate
@@ -10,11 +11,14 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from tests.support.image_files.bombs.codestreams import (
     black_codestream,
+    codestream_of_layers,
     finely_coded,
+    jpeg_claiming,
     jpeg_of_many_scans,
     many_components,
     many_tiles,
 )
+from tests.support.image_files.bombs.raster import lying_jp2
 from tests.support.image_files.dicom import ct
 
 SMALL = np.zeros((8, 8), np.uint8)
@@ -99,9 +103,9 @@ def deflated(data_set: bytes) -> bytes:
     return head + packer.compress(data_set) + packer.flush()
 
 
-def data_set(extra: bytes = b"") -> bytes:
+def data_set(extra: bytes = b"", **elements: Any) -> bytes:
     """The data set of a small file, with further elements."""
-    return b"\x08\0\x16\0UI" + with_elements(extra).split(b"\x08\0\x16\0UI", 1)[1]
+    return b"\x08\0\x16\0UI" + with_elements(extra, **elements).split(b"\x08\0\x16\0UI", 1)[1]
 
 
 def with_fragments(fragments: bytes, offsets: bytes = b"", frames: int = 1) -> bytes:
@@ -112,10 +116,21 @@ def with_fragments(fragments: bytes, offsets: bytes = b"", frames: int = 1) -> b
     return head + pixels
 
 
-def with_codestreams(frame: bytes, frames: int, syntax: str = JPEG2000Lossless, side: int = 8000) -> bytes:
+def with_codestreams(frame: bytes, frames: int, syntax: str = JPEG2000Lossless, side: int = 8000, **more: Any) -> bytes:
     """A file of compressed frames that are all the same."""
-    elements = {"TransferSyntaxUID": syntax, "NumberOfFrames": frames, "Rows": side, "Columns": side}
+    elements = {"TransferSyntaxUID": syntax, "NumberOfFrames": frames, "Rows": side, "Columns": side, **more}
     return ct(SMALL, **elements, PixelData=encapsulate([frame] * frames))
+
+
+def run_lengths(size: int, side: int) -> bytes:
+    """A file of one run-length encoded frame of `size` bytes, which expand to 64 times as many (PS3.5 G.3.2)."""
+    return with_codestreams(struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * (size // 2), 1, RLELossless, side)
+
+
+def deflated_pixels(size: int, **elements: Any) -> bytes:
+    """A deflated file whose pixel data has `size` zeros."""
+    whole = data_set(**elements)
+    return deflated(whole[: whole.rindex(PIXEL_DATA)] + element(0x7FE0_0010, b"OW", bytes(size)))
 
 
 def defined(elements: bytes) -> bytes:
@@ -212,6 +227,19 @@ DICOM_BOMBS: dict[str, Callable[[], bytes]] = {
     "an RLE frame of many segments": lambda: ct(
         SMALL, TransferSyntaxUID=RLELossless, PixelData=encapsulate([struct.pack("<16I", 0xFFFF_FFFF, *[64] * 15)])
     ),
+    "a deflated sequence of a million items": lambda: deflated(
+        data_set(sequence(PRIVATE, 8_000_000) + item(0) * 1_000_000)
+    ),
+    "4 MB of runs": lambda: run_lengths(4_000_000, 8000),
+    "4 MB of runs in a frame of 4 x 4": lambda: run_lengths(4_000_000, 4),
+    "a JP2 frame whose box says another size": lambda: with_codestreams(lying_jp2(12_000, 8), 1, side=8),
+    "64 million pixels of JPEG in colour": lambda: with_codestreams(
+        jpeg_claiming(8000), 1, JPEGBaseline8Bit, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422"
+    ),
+    "deflated 64 million pixels of YBR": lambda: deflated_pixels(
+        3 * 64_000_000, Rows=8000, Columns=8000, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL"
+    ),
+    "a thousand frames of a million packets": lambda: with_codestreams(codestream_of_layers(4000), 1000, side=16),
     "three JPEG 2000 frames of 64 million pixels": lambda: with_codestreams(black_codestream(8000), 3),
     "a JPEG 2000 frame of 65,000 tiles": lambda: with_codestreams(many_tiles(255), 1, side=255),
     "a JPEG 2000 frame of a million code blocks": lambda: with_codestreams(finely_coded(4000, block=0), 1, side=4000),

@@ -10,10 +10,13 @@ from tests.support.image_files.bombs.codestreams import (
     black_codestream,
     deep_components,
     finely_coded,
+    jpeg_claiming,
+    jpeg_of_exif_segments,
     jpeg_of_many_scans,
     jpeg_of_many_scans_behind_comments,
     jpeg_of_many_segments,
     jpeg_of_many_tables,
+    jpeg_of_scans,
     many_codings,
     many_components,
     many_tile_parts,
@@ -87,6 +90,11 @@ def jp2(codestream: bytes, side: int, components: int = 1) -> bytes:
     return sized(head, place, struct.pack(">IIH", side, side, components)) + box(b"jp2c", codestream)
 
 
+def lying_jp2(side: int, said: int) -> bytes:
+    """A JP2 file whose header box says another size than its codestream."""
+    return jp2(black_codestream(8).replace(struct.pack(">II", 8, 8), struct.pack(">II", side, side)), said)
+
+
 def avif(side: int | None = None, extra: bytes = b"") -> bytes:
     """An AVIF file that claims another size, or has further boxes behind its first one."""
     whole = saved(Image.new("RGB", (16, 16)), "AVIF")
@@ -136,6 +144,10 @@ RASTER_BOMBS: dict[str, dict[str, Callable[[], bytes]]] = {
         ),
         "2,000 scans": jpeg_of_many_scans,
         "2,000 scans behind 20,000 comments": jpeg_of_many_scans_behind_comments,
+        "96 scans of 64 million pixels": lambda: jpeg_of_scans(96, 8000),
+        "64 million pixels without their data": lambda: jpeg_claiming(8000),
+        "64 million pixels of progressive colours": lambda: jpeg_claiming(8000, progressive=True, subsampling=0),
+        "EXIF in 500 segments": lambda: jpeg_of_exif_segments(500),
         "a million comments": jpeg_of_many_segments,
         "60,000 tables": jpeg_of_many_tables,
         "a million bytes of filling": lambda: small("JPEG")[:2] + b"\xff" * 4_000_000 + small("JPEG")[2:],
@@ -156,6 +168,7 @@ RASTER_BOMBS: dict[str, dict[str, Callable[[], bytes]]] = {
     },
     "WebP": {
         "268 million pixels": lambda: b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\x3f\0" * 2 + b"VP8 \0\0\0\0",
+        "64 million pixels": lambda: saved(Image.new("RGB", (8000, 8000)), "WEBP", lossless=True, method=0),
         "half a million chunks": lambda: webp(WEBP_EXTENDED + b"XXXX\0\0\0\0" * 500_000),
         "100,000 frames": lambda: webp(
             WEBP_EXTENDED + b"ANIM\6\0\0\0\0\0\0\0\0\0" + (b"ANMF\x18\0\0\0" + bytes(16) + b"VP8L\0\0\0\0") * 100_000
@@ -168,6 +181,7 @@ RASTER_BOMBS: dict[str, dict[str, Callable[[], bytes]]] = {
         ),
         "4 billion pixels in its codestream only": lambda: jp2(resized(black_codestream(8), 65535), 8),
         "64 million black pixels": lambda: jp2(black_codestream(8000), 8000),
+        "64 million black pixels in colour": lambda: jp2(deep_components(3, 8000), 8000, 3),
         "65,000 tiles": lambda: jp2(many_tiles(255), 255),
         "4 million code blocks": lambda: finely_coded(8000, block=0),
         "4 million code blocks in a tile": lambda: finely_coded(8000, block=0, is_in_tile=True),

@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from tests.support.image_files.bombs.codestreams import black_codestream, jpeg_of_many_scans
+from tests.support.image_files.bombs.codestreams import (
+    black_codestream,
+    codestream_of_layers,
+    jpeg_of_many_scans,
+    jpeg_of_scans,
+)
 from tests.support.image_files.bombs.raster import PNG_HEAD_BYTES, chunk
 from tests.support.image_files.raster import TiffPage, tiff, tiled_tiff
 from tests.support.samples import saved
@@ -31,7 +36,7 @@ def picture_tags(width: int = 8, length: int = 8, **tags: int) -> list[Tag]:
     values = {
         WIDTH: width,
         LENGTH: length,
-        BITS: 8,
+        BITS: tags.get("bits", 8),
         COMPRESSION: tags.get("compression", NONE),
         PHOTOMETRIC: 1,
         STRIP_OFFSETS: 8,
@@ -56,9 +61,10 @@ def pages(count: int, tags: Sequence[Tag], strip: bytes = bytes(64), last: int =
     return file(b"".join(directory(tags, place) for place in places), strip)
 
 
-def one(strip: bytes, compression: int, side: int = 8) -> bytes:
+def one(strip: bytes, compression: int, side: int = 8, bits: int = 8) -> bytes:
     """A TIFF of one compressed strip."""
-    return file(directory(picture_tags(side, side, compression=compression, strip_bytes=len(strip))), strip)
+    tags = picture_tags(side, side, compression=compression, strip_bytes=len(strip), bits=bits)
+    return file(directory(tags), strip)
 
 
 def with_tag(number: int, kind: int, count: int, values: bytes) -> bytes:
@@ -85,8 +91,10 @@ def many_tiles(side: int) -> bytes:
     return file(directory(sorted(tags)), bytes(256)) + struct.pack("<I", 256) * count
 
 
-def shared_tiles(tile: bytes, compression: int, across: int, tables: bytes = b"", shift: int = 0) -> bytes:
-    """A grey TIFF of `across` x `across` tiles of 16 x 16 pixels, which lie at the same place.
+def shared_tiles(
+    tile: bytes, compression: int, across: int, tables: bytes = b"", shift: int = 0, side: int = TILE_SIDE
+) -> bytes:
+    """A grey TIFF of `across` x `across` tiles, which lie at the same place.
 
     Args:
         tile: the compressed tile.
@@ -94,10 +102,11 @@ def shared_tiles(tile: bytes, compression: int, across: int, tables: bytes = b""
         across: number of tiles in a row, and of rows.
         tables: JPEG tables of all tiles.
         shift: number of bytes by which each tile ends before the one in front of it.
+        side: of a tile, in pixels.
     """
-    side, count = TILE_SIDE * across, across**2
-    tags = {WIDTH: side, LENGTH: side, BITS: 8, COMPRESSION: compression, PHOTOMETRIC: 1, SAMPLES: 1}
-    tags |= {322: TILE_SIDE, 323: TILE_SIDE}
+    count = across**2
+    tags = {WIDTH: side * across, LENGTH: side * across, BITS: 8, COMPRESSION: compression, PHOTOMETRIC: 1, SAMPLES: 1}
+    tags |= {322: side, 323: side}
     places = {TILE_OFFSETS: [8] * count, 325: [len(tile) - shift * number for number in range(count)]}
     return tiff([TiffPage({**tags, **places}, [tile], {JPEG_TABLES: tables} if tables else {})])
 
@@ -117,6 +126,12 @@ def pages_of_shared_strips(count: int, rows: int) -> bytes:
     return pages(count, tags, strip) + b"".join(struct.pack("<I", value) * rows for value in lists.values())
 
 
+def pages_of_shared_tile(count: int, tile: bytes) -> bytes:
+    """Pages of one JPEG 2000 strip of 16 x 16 pixels, which they share."""
+    tags = picture_tags(TILE_SIDE, TILE_SIDE, compression=JPEG2000, strip_bytes=len(tile))
+    return pages(count, tags, tile)
+
+
 def png_of_texts(count: int) -> bytes:
     """A PNG of 16 x 16 pixels whose texts unpack to 8 MB each."""
     whole = saved(Image.new("L", (TILE_SIDE, TILE_SIDE)), "PNG")
@@ -127,16 +142,6 @@ def jpeg_of_comments(count: int) -> bytes:
     """A JPEG of 16 x 16 pixels without its end marker, with many comments."""
     whole = saved(Image.new("L", (TILE_SIDE, TILE_SIDE)), "JPEG")
     return whole[:2] + b"\xff\xfe\0\2" * count + whole[2:-2]
-
-
-def codestream_of_layers(count: int) -> bytes:
-    """A JPEG 2000 codestream of 16 x 16 pixels, in precincts of one pixel and many layers (ITU-T T.800, A.6.1)."""
-    whole = black_codestream(TILE_SIDE)
-    start = whole.index(b"\xff\x52")
-    coding = b"\1\0" + struct.pack(">H", count) + b"\0" + b"\0\0\0\0\1" + b"\0"
-    quantisation = b"\xff\x5c\0\4\x40\x40"
-    tile = whole[whole.index(b"\xff\x90") :]
-    return whole[:start] + b"\xff\x52" + struct.pack(">H", 2 + len(coding)) + coding + quantisation + tile
 
 
 def big_tiff(count: int) -> bytes:
@@ -204,5 +209,10 @@ TIFF_BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "100 tiles of 4 MB that overlap": lambda: shared_tiles(zeros(256) + bytes(4_000_000), DEFLATE, 10, shift=1),
     "a thousand pages that share 100,000 strips": lambda: pages_of_shared_strips(1000, 100_000),
+    "a thousand pages that share a JPEG 2000 of a million packets": lambda: pages_of_shared_tile(
+        1000, codestream_of_layers(4000)
+    ),
+    "64 million pixels of 64 bits": lambda: one(zeros(8 * 64_000_000), DEFLATE, 8000, bits=64),
+    "16 tiles that are JPEGs of 90 scans": lambda: shared_tiles(jpeg_of_scans(90, 2000), JPEG, 4, side=2000),
     "65,535 samples per pixel": lambda: file(directory(picture_tags(8000, 8000, samples=65535))),
 }

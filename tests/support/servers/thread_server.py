@@ -1,0 +1,54 @@
+"""The server of the command `serve` in a thread of the tests, with an engine that is loaded already."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from app.connections.listening import listen
+from app.inference.model_loader import LoadedModel
+from app.main import create_app
+from app.server import DrainingServer
+from app.service import Service
+from app.settings import Settings
+from model.engine import EmbeddingEngine
+from tests.support.servers.raw_http import Client
+
+
+class ThreadServer:
+    """A server on a free port of loopback."""
+
+    def __init__(self, engine: EmbeddingEngine, **settings: Any) -> None:
+        self._listening = listen("127.0.0.1", 0)
+        self.address: tuple[str, int] = self._listening.getsockname()
+        self.url = "http://{}:{}".format(*self.address)
+        app = create_app(Settings(**settings), LoadedModel(engine, imports_s=0.0))
+        self.service: Service = app.state.service
+        self.server = DrainingServer(app, self.service)
+        self._thread = threading.Thread(target=self.server.run, args=([self._listening],))
+        self._thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def connect(self) -> Client:
+        return Client(self.address)
+
+    def signal(self) -> None:
+        """Act as on the first SIGTERM."""
+        self.server.handle_exit(signal.SIGTERM, None)
+
+    def ended(self) -> None:
+        self._thread.join()
+
+
+@contextmanager
+def serving_in_thread(engine: EmbeddingEngine, **settings: Any) -> Iterator[ThreadServer]:
+    server = ThreadServer(engine, **settings)
+    try:
+        yield server
+    finally:
+        if not server.service.stopping:  # a second signal would end the tests
+            server.signal()
+        server.ended()
