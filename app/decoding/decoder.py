@@ -80,21 +80,10 @@ class Decoder:
             InvalidInput: the image is damaged, too large, or in a format that is not accepted.
         """
         file = self._open(task, payload)
-        if task.kind == "check":
-            file.check(task.rendering)
-            return Reply()
-        if task.kind == "count":
-            return Reply(frame_count=file.frame_count(task.rendering), inflates=file.inflates)
-        frame_count = file.frame_count(task.rendering) if task.kind == "picture" else 0
-        picture = file.decode(task.rendering)
-        size = picture.width * picture.height
-        if task.kind == "picture":
-            data = encode_png(picture, task.standardization)
-            digest = ""
-        else:
-            data = preprocess(picture, task.image_size, task.standardization).tobytes()
-            digest = hashlib.blake2b(data).hexdigest()
-        return Reply(data, frame_count, file.inflates, size, digest)
+        reply = _reply(file, task)
+        if task.keep_open:
+            self._kept = file
+        return reply
 
     def forget(self) -> None:
         """Close the file that was kept open."""
@@ -106,9 +95,21 @@ class Decoder:
                 raise RuntimeError("no file is kept open")
             return self._kept
         if task.keep_open:
-            self._kept = None
+            self._kept = None  # two files may need more memory than there is
         data = decode_base64(payload) if isinstance(payload, str) else payload
-        file = open_image(data, max_pixels=task.max_pixels)
-        if task.keep_open:
-            self._kept = file
-        return file
+        return open_image(data, max_pixels=task.max_pixels)
+
+
+def _reply(file: ImageFile, task: Task) -> Reply:
+    if task.kind == "check":
+        file.check(task.rendering)
+        return Reply()
+    if task.kind == "count":
+        return Reply(frame_count=file.frame_count(task.rendering), inflates=file.inflates)
+    frame_count = file.frame_count(task.rendering) if task.kind == "picture" else 0
+    picture = file.decode(task.rendering)
+    size = picture.width * picture.height
+    if task.kind == "picture":
+        return Reply(encode_png(picture, task.standardization), frame_count, file.inflates, size)
+    data = preprocess(picture, task.image_size, task.standardization).tobytes()
+    return Reply(data, frame_count, file.inflates, size, hashlib.blake2b(data).hexdigest())

@@ -129,6 +129,8 @@ class DecoderPool:
         worker = await self._take(start_tag, file)
         on_start()
         is_open = file is not None and worker.kept is file
+        if file is not None and not is_open:
+            worker.kept = None  # the worker closes its file before it opens another one
         try:
             reply = await worker.perform(replace(task, keep_open=file is not None), None if is_open else payload)
         except (ImageTooCostly, OutOfMemory):

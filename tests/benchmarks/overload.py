@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from tests.benchmarks.support import inputs, release
 from tests.benchmarks.support.machine import GB, print_head, print_table, verdict
-from tests.benchmarks.support.process_watch import ProcessWatch
+from tests.benchmarks.support.process_tree import TreeWatch
 from tests.benchmarks.support.servers import HOST, Server, ServerCommand, end_on_sigterm, our_command
 
 DIFFERENT_IMAGES = 24
@@ -107,13 +107,13 @@ def measure(server: Server, seconds: float, clients: int) -> None:
     url = f"http://{HOST}:{server.port}"
     requests = bodies()
     right = asyncio.run(vectors(url, requests))
-    with ProcessWatch(server.process.pid) as idle:
+    with TreeWatch(server.process.pid) as idle:
         time.sleep(1)
-    with ProcessWatch(server.process.pid) as calm:
+    with TreeWatch(server.process.pid) as calm:
         at_capacity, calm_s = asyncio.run(load(url, requests, right, clients=2, rate=0, seconds=seconds / 4))
     capacity = at_capacity.statuses["200"] / calm_s
     print(f"capacity: {capacity:.1f} requests per second; offered: {FACTOR * capacity:.1f}", flush=True)
-    with ProcessWatch(server.process.pid, f"{clients} clients", seconds) as busy:
+    with TreeWatch(server.process.pid, f"{clients} clients", seconds) as busy:
         overloaded, busy_s = asyncio.run(
             load(url, requests, right, clients=clients, rate=FACTOR * capacity, seconds=seconds)
         )

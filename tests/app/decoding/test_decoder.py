@@ -67,6 +67,15 @@ def test_a_file_that_is_kept_open_is_not_sent_again() -> None:
         decoder.perform(Task("check", MAX_PIXELS), None)
 
 
+def test_a_file_that_is_refused_is_not_kept_open() -> None:
+    decoder = Decoder()
+    decoder.perform(Task("count", MAX_PIXELS, keep_open=True), tiff_of_pages(10))
+    with pytest.raises(ImageDecodeError):
+        decoder.perform(Task("pixels", MAX_PIXELS, Rendering(5), None, (1, 1), keep_open=True), tiff_of_pages(20))
+    with pytest.raises(RuntimeError, match="no file is kept open"):
+        decoder.perform(Task("check", MAX_PIXELS), None)
+
+
 def test_base64_that_is_none_is_refused() -> None:
     with pytest.raises(ImageDecodeError, match="not valid base64"):
         Decoder().perform(Task("check", MAX_PIXELS), "no base64 \ud800")

@@ -135,6 +135,20 @@ async def test_a_file_does_not_displace_the_open_file_of_another_request() -> No
     assert asking.seen()[0][-1] is None
 
 
+async def test_a_file_that_was_displaced_by_a_refused_one_is_sent_again() -> None:
+    asking, mine = Asking(), object()
+    busy = await asking.ask("image")
+    await asking.ask("mine", file=mine)
+    await asking.end(1)
+    refused = await asking.ask("refused", file=object())
+    await asking.end(1, ImageDecodeError("damaged"))
+    with pytest.raises(ImageDecodeError):
+        await refused
+    await asking.ask("mine", file=mine)
+    assert asking.seen() == [["image"], ["mine", "refused", "mine"]]
+    busy.cancel()
+
+
 async def test_a_busy_worker_closes_a_forgotten_file_after_its_task() -> None:
     asking, file = Asking(), object()
     await asking.ask("file", file=file)
@@ -272,8 +286,7 @@ async def test_a_fork_server_that_was_killed_is_started_again() -> None:
         server = psutil.Process(await process_of(pool)).parent()
         assert server is not None
         server.kill()
-        while server.is_running():
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.is_running())
         while True:  # until the pool has noticed, and a new one has started
             try:
                 assert psutil.Process(await process_of(pool)).parent() != server

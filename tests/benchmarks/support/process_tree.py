@@ -10,7 +10,7 @@ from typing import Self
 import psutil
 from tqdm import tqdm
 
-PERIOD_S = 1.0
+PERIOD_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TreeSample:
 
 @dataclass
 class TreeWatch:
-    """Samples a process tree once per second from a thread for the duration of the `with` block (only on Linux).
+    """Samples a process tree every `PERIOD_S` from a thread for the duration of the `with` block (only on Linux).
 
     A progress bar of `seconds` is shown with a `label`. `samples` is only appended to.
     """
@@ -39,6 +39,10 @@ class TreeWatch:
     label: str = ""
     seconds: float = 0.0
     samples: list[TreeSample] = field(default_factory=list)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(sample.pss_bytes for sample in self.samples)
 
     def __enter__(self) -> Self:
         self._ended = threading.Event()
