@@ -3,6 +3,8 @@
 from model.errors import ImageTooLarge
 
 MAX_PIXELS = 89_478_485  # Pillow's default limit against decompression bombs: Image.open warns above it
+DECODED_BYTES_PER_PIXEL = 4  # of the limit of pixels: RGBA of 8 bits, grey of 32 bits, grey JPEG 2000
+LEAST_DECODED_BYTES = 2**26  # allowed whatever the limit of pixels: a low one refuses no deep picture that is small
 MAX_VOLUME_BYTES = 256 * 2**20  # uncompressed
 MAX_FRAMES_PIXELS = 2**29  # of all frames of a file that are decoded for one request: a hundred of 2000x2500 pixels
 MAX_TIFF_PAGES = 50_000  # in one file
@@ -11,6 +13,23 @@ MAX_TIFF_PAGES = 50_000  # in one file
 def too_many_pixels(max_pixels: int) -> ImageTooLarge:
     """The error for a picture of more than `max_pixels`."""
     return ImageTooLarge(f"the image has more than {max_pixels:,} pixels, which is the limit; send a smaller image")
+
+
+def check_decoded_bytes(decoded_bytes: float, max_pixels: int) -> None:
+    """Raise ImageTooLarge if the decoder of a picture would hold too many bytes.
+
+    The limit is `DECODED_BYTES_PER_PIXEL` for each allowed pixel, and at least `LEAST_DECODED_BYTES`.
+
+    Args:
+        decoded_bytes: samples per pixel, times bytes per sample as the decoder holds them, times pixels.
+        max_pixels: limit for one picture.
+    """
+    limit = max(DECODED_BYTES_PER_PIXEL * max_pixels, LEAST_DECODED_BYTES)
+    if decoded_bytes > limit:
+        raise ImageTooLarge(
+            f"the image takes more than {limit:,} bytes while it is decoded, which is the limit; send a smaller image, "
+            "or one of fewer bits or colours"
+        )
 
 
 def volume_too_large() -> ImageTooLarge:

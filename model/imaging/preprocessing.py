@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+# Increase it whenever the pixels of any image change: by decoding, windowing, standardisation or resizing. Embeddings
+# that are kept on disk are then computed anew. `tests/model/imaging/test_preprocessing_version.py` fails until then.
+PREPROCESSING_VERSION = 1
 DEFAULT_SIZE = 512  # pixels
 DEFAULT_JPEG_QUALITY = 75
 

@@ -1,6 +1,6 @@
 """Values of any range to the 256 greys of a screen. `model.imaging.dicom.windowing` has what only DICOM has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,43 +17,52 @@ Pixels = NDArray[np.uint8]
 Curve = Callable[[Values], NDArray[np.float64]]  # values to greys: 0 is black, 255 is white, others are clipped
 
 
-def apply_window(values: Values, window: Window) -> Pixels:
-    """Map values linearly to greys: the window's lower bound is black (0), its upper bound white (255).
+def linear(window: Window) -> Curve:
+    """The curve under which the window's lower bound is black (0) and its upper bound white (255).
 
-    This is the VOI LUT function LINEAR_EXACT of DICOM (PS3.3 C.11.2.1.3.2). NaN becomes black.
+    This is the VOI LUT function LINEAR_EXACT of DICOM (PS3.3 C.11.2.1.3.2).
     """
     low = window.center - window.width / 2
-    return map_to_greys(values, lambda block: (block.astype(np.float64) - low) * (255.0 / window.width))
+    return lambda values: (values.astype(np.float64) - low) * (255.0 / window.width)
 
 
 def map_to_greys(values: Values, curve: Curve) -> Pixels:
     """Apply a curve to all values, clip its result to 0 to 255, and round it. NaN becomes black."""
-    flat, greys = values.ravel(), np.empty(values.size, dtype=np.uint8)
-    for start in range(0, flat.size, _BLOCK_VALUES):
-        block = slice(start, start + _BLOCK_VALUES)
-        greys[block] = np.rint(np.nan_to_num(np.clip(curve(flat[block]), 0, 255)))
-    return greys.reshape(values.shape)
+    greys = np.empty(values.shape, dtype=np.uint8)
+    for rows in blocks_of_rows(values):
+        greys[rows] = np.rint(np.nan_to_num(np.clip(curve(values[rows]), 0, 255)))
+    return greys
+
+
+def blocks_of_rows(values: Values) -> Iterator[slice]:
+    """The rows of (H, W, ...) values in blocks of about a million values."""
+    step = max(1, _BLOCK_VALUES * len(values) // max(1, values.size))
+    return (slice(start, start + step) for start in range(0, len(values), step))
 
 
 def percentile_window(values: Values, rescale: Callable[[Values], Values] = lambda bounds: bounds) -> Window:
     """The window between the 0.5 and the 99.5 percentile of the finite values.
 
-    Where these are equal, the window lies between the smallest and the largest value. Where all values are equal, it
-    lies above them, so that they become black.
+    The percentiles of integers are rounded. Where they are equal, the window lies between the smallest and the largest
+    value. Where all values are equal, it lies above them, so that they become black.
 
     Args:
         values: an array of any shape; NaN and infinite values do not count.
         rescale: applied to the two bounds; must be monotonic. Default: unchanged.
     """
-    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
+    if values.dtype.kind == "f":
+        return reordering_window(values[np.isfinite(values)], rescale)
+    return reordering_window(values.flatten(), lambda bounds: rescale(np.rint(bounds).astype(values.dtype)))
+
+
+def reordering_window(values: Values, rescale: Callable[[Values], Values] = lambda bounds: bounds) -> Window:
+    """As `percentile_window`, without rounding or a copy: the values must be finite, and their order changes."""
     if not values.size:
         return Window(0.5, 1.0)
     low = high = 0.0
     for percentiles in (PERCENTILES, (0, 100)):
-        bounds = np.percentile(values, percentiles)
-        if values.dtype.kind != "f":
-            bounds = np.rint(bounds).astype(values.dtype)
-        low, high = sorted(float(bound) for bound in rescale(bounds))
+        bounds = rescale(np.percentile(values, percentiles, overwrite_input=True))
+        low, high = sorted(float(bound) for bound in bounds)
         if high > low:
             return Window((low + high) / 2, high - low)
     return Window(low + 0.5, 1.0)

@@ -1,12 +1,14 @@
 """Marker segments of JPEG (ITU-T T.81, annex B) and JPEG-LS (T.87, annex C)."""
 
+import math
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 START_OF_SCAN = b"\xff\xda"  # table B.1, as all markers here
-MAX_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scans, and each one visits all pixels
+MAX_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scans
+MAX_SCAN_PIXELS = 2**30  # of all scans, each of which visits all pixels: a dozen scans of 89 million pixels
 PROGRESSIVE, LOSSLESS, LS = 0xC2, 0xC3, 0xF7  # markers of frame headers
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {LS}
 SCAN = 0xDA  # marker of a scan header
@@ -57,6 +59,26 @@ def count_scans(data: bytes) -> int:
     rest = places[-1][2] if places else 0
     is_whole = bool(places) and places[-1][0] == _END[1]
     return sum(marker == SCAN for marker, *_ in places) + (0 if is_whole else data.count(START_OF_SCAN, rest))
+
+
+def cost(data: bytes, frame: FrameHeader) -> float:
+    """What it costs to decode the scans, in shares of what one picture may cost: above 1, it costs too much.
+
+    The cost is infinite if there are more than `MAX_SCANS`.
+    """
+    scans = count_scans(data)
+    return math.inf if scans > MAX_SCANS else scans * frame.width * frame.height / MAX_SCAN_PIXELS
+
+
+def coefficient_bytes(data: bytes, frame: FrameHeader) -> float:
+    """What libjpeg holds beside the picture: 16 bits per coefficient, but none if the first scan has all of them."""
+    scan = next((body for marker, body in segments(data) if marker == SCAN), b"")
+    if frame.marker != PROGRESSIVE and scan[:1] == bytes([len(frame.components)]):
+        return 0.0
+    factors = [(sampling >> 4, sampling & 15) for sampling in frame.sampling]
+    across, down = (max(1, *sides) for sides in zip(*factors, (1, 1), strict=True))
+    samples: float = sum(horizontal * vertical for horizontal, vertical in factors) / (across * down)
+    return 2 * samples * frame.width * frame.height
 
 
 def _places(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """The headers of a JPEG 2000 codestream (ITU-T T.800, annex A), and what it costs to decode it."""
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class ImageSize:
     components: tuple[Component, ...]
 
     @property
+    def decoded_bytes(self) -> int:
+        """What OpenJPEG holds: 32 bits for each sample."""
+        return 4 * len(self.components) * self.width * self.height
+
+    @property
     def tiles(self) -> int:
         """The number of all tiles."""
         return self.tiles_across * self.tiles_down
@@ -101,24 +107,21 @@ def read_coding(codestream: bytes) -> Coding | None:
     return None
 
 
-def is_too_costly(codestream: bytes, times: int = 1) -> bool:
-    """Whether a codestream has too many tiles, code blocks, or packets in all layers: OpenJPEG allocates each of them.
+def cost(codestream: bytes) -> float:
+    """What it costs to decode a codestream, in shares of what one picture may cost: above 1, it costs too much.
 
-    The counts are those that the most expensive segment (COD or COC) would give if it applied to all components of all
-    tiles. False if the bytes are not a codestream.
-
-    Args:
-        codestream: its bytes.
-        times: how often it is decoded, since the tiles of a TIFF may share one.
+    OpenJPEG allocates each tile, each code block, and each packet in all layers. The counts are those that the most
+    expensive segment (COD or COC) would give if it applied to all components of all tiles. The cost is infinite if
+    there are too many segments, and 0 if the bytes are not a codestream.
     """
     size = read_size(codestream)
     if size is None:
-        return False
+        return 0.0
     codings: set[bytes] = set()
     layers, start_of_coc = 1, 2 + (len(size.components) > 256)  # A.6.2
     for number, (marker, body) in enumerate(_segments(codestream)):
         if number >= _MAX_SEGMENTS or len(codings) > _MAX_CODINGS:
-            return True
+            return math.inf
         start = {_COD: 5, _COC: start_of_coc}.get(marker, len(body))
         if len(body) < start + 5:
             continue
@@ -127,7 +130,7 @@ def is_too_costly(codestream: bytes, times: int = 1) -> bool:
         codings.add(body[start : start + 5 + _MAX_LEVELS + 1])
     counts = [_count_parts(size, coding) for coding in codings]
     blocks, packets = (max((count[place] for count in counts), default=0) for place in (0, 1))
-    return size.tiles * times > MAX_TILES or blocks * times > MAX_BLOCKS or packets * layers * times > MAX_PACKETS
+    return max(size.tiles / MAX_TILES, blocks / MAX_BLOCKS, packets * layers / MAX_PACKETS)
 
 
 def lacks_tiles(codestream: bytes) -> bool:

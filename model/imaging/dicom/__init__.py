@@ -2,6 +2,7 @@
 
 reader.py               entry point: open_file
 parsing.py              the elements of a file, read within limits
+streams.py              the bytes of a file, inflated as they are read
 elements.py             values of elements, whatever their writers made of them
 sequences.py            items of sequences
 header.py               the elements that rendering needs, the SOP class, the transfer syntax

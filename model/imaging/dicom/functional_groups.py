@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from model.errors import ImageDecodeError
-from model.imaging.dicom.parsing import MAX_READS, StepLimit, tags
+from model.imaging.dicom.parsing import tags
 from model.imaging.dicom.sequences import Items
+from model.imaging.dicom.streams import MAX_READS, StepLimit
 
 MAX_FRAME_READS = 500  # for about 200 elements of a frame; those of the standard are about 60
 # Pixel Value Transformation, and Frame VOI LUT with or without tables (PS3.3 C.7.6.16.2.9, .10 and .10b).

@@ -5,7 +5,7 @@ from typing import Any
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.dicom.elements import number, numbers, required_integer, required_text
-from model.imaging.limits import too_many_pixels
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 
 _PALETTE = "PALETTE COLOR"
 _ONE_SAMPLE = frozenset({"MONOCHROME1", "MONOCHROME2", _PALETTE})
@@ -71,7 +71,7 @@ def read_image_pixel(dataset: Any, keyword: str, max_pixels: int) -> ImagePixel:
     Raises:
         ImageDecodeError: an element is missing or unreadable, or two contradict each other.
         ImageFormatUnsupported: the pixel data has a layout or colours that are not read.
-        ImageTooLarge: a frame has more than `max_pixels`.
+        ImageTooLarge: a frame has more than `max_pixels`, or too many bytes.
     """
     rows, columns = (_positive(dataset, name) for name in ("Rows", "Columns"))
     if rows * columns > max_pixels:
@@ -92,8 +92,10 @@ def read_image_pixel(dataset: Any, keyword: str, max_pixels: int) -> ImagePixel:
     planar = int(number(dataset, "PlanarConfiguration", 0) == 1)
     if keyword in _FLOAT_BITS:
         bits = _FLOAT_BITS[keyword]
+        check_decoded_bytes(rows * columns * samples * bits / 8, max_pixels)
         return ImagePixel(keyword, rows, columns, samples, photometric, planar, bits, bits, 0, is_signed=True)
     allocated, stored, lowest = _bits(dataset)
+    check_decoded_bytes(rows * columns * samples * allocated / 8, max_pixels)
     if allocated == 1 and samples == 3:
         raise ImageFormatUnsupported("the DICOM file has colours of one bit (BitsAllocated 1); send it with 8 bits")
     is_signed = required_integer(dataset, "PixelRepresentation") == 1

@@ -7,7 +7,8 @@ from pydicom.filereader import read_dataset
 from pydicom.sequence import Sequence
 
 from model.imaging.dicom.elements import unreadable
-from model.imaging.dicom.parsing import BoundedStream, StepLimit, guarded, tags
+from model.imaging.dicom.parsing import guarded, tags
+from model.imaging.dicom.streams import BoundedStream, StepLimit
 
 _UNDEFINED_LENGTH, _HEADER_BYTES = 0xFFFFFFFF, 8  # tag and length of an item
 _DELIMITERS = {True: b"\xfe\xff\xdd\xe0", False: b"\xff\xfe\xe0\xdd"}  # behind the last item, by little endian or not
@@ -28,7 +29,7 @@ class Items:
     Args:
         element: the sequence as it is in a data set; None has no items.
         keywords: the elements that are read of an item; default: all.
-        limit: the steps that reading may take; default: `model.imaging.dicom.parsing.MAX_READS`.
+        limit: the steps that reading may take; default: `model.imaging.dicom.streams.MAX_READS`.
     """
 
     def __init__(self, element: Any, keywords: tuple[str, ...] = (), limit: StepLimit | None = None) -> None:

@@ -9,5 +9,6 @@ embedded_sizes.py     sizes in the headers of pictures inside other files
 depth.py              values of any type to 8 bits
 deep_colours.py       samples of more than 8 bits, grey or RGB, to a picture
 damage.py             errors of the libraries to errors of this package
+quiet_libraries.py    no lines of the libraries in the log
 imagecodecs_extra.py  whether the extra `tiff` is installed
 """

@@ -27,5 +27,6 @@ def deep_picture(values: NDArray[Any], bits: int) -> Image.Image:
         return Image.fromarray(upper_8_bits(grey, bits) if bits <= 8 else scale_to_8_bits(grey))
     colours = np.ascontiguousarray(pixels[..., :3])
     if colours.dtype.kind == "i":
-        colours = (colours.astype(np.int32) + 2 ** (bits - 1)).astype(np.uint16)
+        unsigned = colours.view(colours.dtype.str.replace("i", "u"))
+        colours = unsigned + unsigned.dtype.type(2 ** (bits - 1))  # wraps around
     return Image.fromarray(upper_8_bits(colours, bits))

@@ -2,13 +2,13 @@
 
 import io
 
-import numpy as np
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.codestreams import jpeg
 from model.imaging.formats import not_accepted
-from model.imaging.limits import too_many_pixels
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
+from model.imaging.raster.damage import are_equal
 from model.imaging.raster.deep_colours import deep_picture
 from model.imaging.raster.imagecodecs_extra import EXTRA, has_imagecodecs
 
@@ -45,8 +45,12 @@ def read_header(data: bytes, max_pixels: int) -> jpeg.FrameHeader:
         raise ImageDecodeError(f"the JPEG image is damaged: it must have 1 to {_MOST_COMPONENTS} components")
     if frame.width * frame.height > max_pixels:
         raise too_many_pixels(max_pixels)
-    if jpeg.count_scans(data) > jpeg.MAX_SCANS:
-        raise ImageDecodeError(f"the JPEG image has more than {jpeg.MAX_SCANS} scans; save it again with fewer scans")
+    deep_bytes = 2 * len(frame.components) * frame.width * frame.height if is_deep(frame) else 0
+    check_decoded_bytes(max(deep_bytes, jpeg.coefficient_bytes(data, frame)), max_pixels)
+    if jpeg.cost(data, frame) > 1:
+        raise ImageDecodeError(
+            f"the JPEG image has more than {jpeg.MAX_SCANS} scans, or too many for its size; save it again with fewer"
+        )
     if is_deep(frame) and len(frame.components) == _MOST_COMPONENTS:  # CMYK or YCCK
         raise ImageFormatUnsupported(
             "the image is a JPEG of four colours and of more than 8 bits per sample, or lossless, which is not read"
@@ -80,6 +84,6 @@ def decode_without_end(data: bytes) -> Image.Image:
     if jpeg.has_all_scans(whole):
         plain, noisy = (Image.open(io.BytesIO(whole + end), formats=("JPEG",)) for end in jpeg.ENDS)
         plain.load()
-        if np.array_equal(np.asarray(plain), np.asarray(noisy)):
+        if are_equal(plain, noisy):
             return plain
     raise ImageDecodeError("the JPEG image is cut short: the end of its data is missing")

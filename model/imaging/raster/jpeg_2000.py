@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
-from model.imaging.codestreams.jpeg_2000 import LIMITS, Component, ImageSize, is_too_costly, lacks_tiles, read_size
-from model.imaging.limits import too_many_pixels
+from model.imaging.codestreams.jpeg_2000 import LIMITS, Component, ImageSize, cost, lacks_tiles, read_size
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 from model.imaging.raster.deep_colours import deep_picture
 from model.imaging.raster.depth import upper_8_bits
 from model.imaging.raster.embedded_sizes import boxes, jpeg_2000_codestream
@@ -48,7 +48,7 @@ def read_header(data: bytes, max_pixels: int) -> Codestream:
         ImageDecodeError: the codestream is missing, or lacks tiles, or the box around it announces another size.
         ImageFormatUnsupported: samples of more than 16 bits, or deeper ones than Pillow reads without the extra; more
             than four components; colours that are not read.
-        ImageTooLarge: it has more than `max_pixels`, or `is_too_costly`.
+        ImageTooLarge: it has more than `max_pixels`, or costs too much.
     """
     stream = jpeg_2000_codestream(data)
     size = read_size(stream)
@@ -56,7 +56,8 @@ def read_header(data: bytes, max_pixels: int) -> Codestream:
         raise ImageDecodeError("the JPEG 2000 image is damaged or cut short: it lacks the header of its codestream")
     header = dict(reversed(list(boxes(data)))).get(b"jp2h", b"")
     _check_size(size, header, max_pixels)
-    if is_too_costly(stream):
+    check_decoded_bytes(size.decoded_bytes, max_pixels)
+    if cost(stream) > 1:
         raise ImageTooLarge(
             f"the JPEG 2000 image has more than {LIMITS}; save it again with larger tiles and code blocks"
         )

@@ -3,20 +3,22 @@
 import io
 from collections.abc import Callable
 
-import numpy as np
 from PIL import Image, features
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
 from model.imaging.formats import ImageFile, raster_name, refused_name, unreadable
-from model.imaging.limits import too_many_pixels
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 from model.imaging.raster import jpeg, jpeg_2000, png
 from model.imaging.raster.damage import damage_of
-from model.imaging.raster.depth import is_deep, scale_to_8_bits
+from model.imaging.raster.depth import is_deep, scale_picture
+from model.imaging.raster.quiet_libraries import silence_libraries
 from model.imaging.raster.tiff.directory import read_layout
 from model.imaging.raster.tiff.file import TiffFile
 from model.imaging.rendering import Rendering
 
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "JPEG2000", "AVIF")
+# Bytes per pixel: their libraries hold two canvases in RGBA. What Pillow holds of the other formats is at most 4.
+_CANVAS_BYTES = {"WEBP": 8, "AVIF": 8}
 
 
 def open_file(data: bytes, *, max_pixels: int) -> ImageFile:
@@ -33,6 +35,7 @@ def open_file(data: bytes, *, max_pixels: int) -> ImageFile:
     """
     if not data:
         raise ImageDecodeError("the image is empty")
+    silence_libraries()
     if layout := read_layout(data):
         return TiffFile(data, layout, max_pixels)
     if raster_name(data) is None and refused_name(data) is None:
@@ -89,7 +92,7 @@ class PictureFile:
         self.check(rendering)
         with damage_of(self._kind, self._max_pixels):
             image = self._load()
-            return Image.fromarray(scale_to_8_bits(np.asarray(image))) if is_deep(image) else image
+            return Image.fromarray(scale_picture(image)) if is_deep(image) else image
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -103,6 +106,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise unreadable(data) from error
     if image.width * image.height > max_pixels:
         raise too_many_pixels(max_pixels)
+    check_decoded_bytes(_CANVAS_BYTES.get(image.format or "", 0) * image.width * image.height, max_pixels)
     return image
 
 

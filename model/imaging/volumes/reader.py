@@ -1,7 +1,7 @@
 """Reader of volumes. A format's module says how a file becomes a `Volume`; only the requested slice is rendered."""
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ from PIL import Image
 from model.imaging.frames import frame_index
 from model.imaging.rendering import Rendering, Window
 from model.imaging.volumes.slices import Volume, read_slice, slice_numbers
-from model.imaging.windowing import apply_window, percentile_window
+from model.imaging.windowing import Curve, Values, linear, map_to_greys, reordering_window
 
 
 class VolumeFile:
@@ -62,10 +62,9 @@ class VolumeFile:
 
         values = read_slice(self._volume, self._choose_slice(rendering), rendering)
         if self._volume.colour_axis is not None:
-            return Image.fromarray(values)
+            return Image.fromarray(np.ascontiguousarray(values))
         with np.errstate(over="ignore", invalid="ignore"):  # infinite values become black or white
-            floats = _as_floats(values, self._volume, rendering.window)
-            return Image.fromarray(apply_window(floats, rendering.window or percentile_window(floats)))
+            return Image.fromarray(map_to_greys(values, _curve(values, self._volume, rendering.window)))
 
     def _choose_slice(self, rendering: Rendering) -> int:
         numbers = slice_numbers(self._volume, rendering, self._max_pixels)
@@ -73,17 +72,37 @@ class VolumeFile:
         return numbers[frame_index(rendering.frame, count, default=count // 2, source=f"{self._kind} volume")]
 
 
-def _as_floats(values: Any, volume: Volume, window: Window | None) -> Any:
-    """Stored values to (H, W) float32 or float64, which keep all differences between them.
+def _curve(values: Values, volume: Volume, window: Window | None) -> Curve:
+    """The function from stored values to greys, which is called for some values at a time."""
+    if window is None:
+        return _percentile_curve(values, volume.slope)
+    greys = linear(window)
+    return lambda block: greys(block.astype(np.float64) * volume.slope + volume.intercept)
 
-    Without a window, only these differences count. Then 64-bit integers are counted from the smallest one, because
-    float64 has 53 bits, and floats whose differences may overflow are divided by 4.
+
+def _percentile_curve(values: Values, slope: float) -> Curve:
+    """The curve of the window between the percentiles, for which only the sign of the slope counts.
+
+    64-bit integers are counted from the smallest one, because float64 has 53 bits, and floats whose differences may
+    overflow are divided by 4.
     """
-    intercept = 0.0 if window is None else volume.intercept
-    if window is None and values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-        values = values.astype(np.uint64) - values.min().astype(np.uint64)
-    floats = values.astype(np.promote_types(values.dtype, np.float32))
-    if (volume.slope, intercept) != (1, 0):
-        floats = floats.astype(np.float64) * volume.slope + intercept
-    largest = max(np.fmax.reduce(floats, axis=None), -np.fmin.reduce(floats, axis=None))
-    return floats / 4 if window is None and largest > np.finfo(floats.dtype).max / 4 else floats
+    sign = math.copysign(1, slope)
+
+    def curve(counted: Values) -> Curve:
+        return linear(reordering_window(counted.ravel("K"), lambda bounds: bounds * sign))
+
+    if values.dtype.kind == "f":
+        finite = values[np.isfinite(values)]
+        if max(finite.max(initial=0), -finite.min(initial=0)) <= np.finfo(finite.dtype).max / 4:
+            greys = curve(finite)
+            return lambda block: greys(block * sign)
+        quarter = curve(np.divide(finite, 4, out=finite))
+        return lambda block: quarter(block * (sign / 4))
+    if values.dtype.itemsize < 8:
+        greys = curve(values.flatten())
+        return lambda block: greys(block.astype(np.float64) * sign)
+    least = values.min().astype(np.uint64)
+    counted = values.astype(np.uint64)
+    counted -= least  # wraps around, so that signed differences are right
+    greys = curve(counted)
+    return lambda block: greys((block.astype(np.uint64) - least).astype(np.float64) * sign)

@@ -12,7 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from model.imaging.limits import too_many_pixels
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 from model.imaging.rendering import Rendering
 from model.imaging.volumes.stored_values import StoredValues
 
@@ -64,14 +64,17 @@ def slice_numbers(volume: Volume, rendering: Rendering, max_pixels: int) -> rang
     across, _ = _plane(volume, rendering)
     directions, signs = volume.orientation
     axis = directions.index(across)
-    if math.prod(volume.shape) // volume.shape[axis] > max_pixels:
+    pixels = math.prod(volume.shape) // volume.shape[axis]
+    if pixels > max_pixels:
         raise too_many_pixels(max_pixels)
+    samples = 1 if volume.colour_axis is None else volume.values.sizes[volume.colour_axis]
+    check_decoded_bytes(pixels * samples * volume.values.kind.itemsize, max_pixels)
     numbers = range(volume.shape[axis])
     return numbers[::-1] if signs[axis] < 0 and not volume.is_stack else numbers
 
 
 def read_slice(volume: Volume, number: int, rendering: Rendering) -> Any:
-    """Read a slice and turn it as the display convention says.
+    """Read a slice and turn it as the display convention says; no value is copied.
 
     Returns:
         (H, W) as stored, without slope and intercept, or (H, W, 3) uint8 for RGB.
@@ -86,7 +89,7 @@ def read_slice(volume: Volume, number: int, rendering: Rendering) -> Any:
     stored = [volume.axes[axis] for axis in axes]
     values = volume.values.read([*stored, *colours], {volume.axes[directions.index(across)]: number})
     turned = tuple(place for place, axis in enumerate(axes) if signs[axis] > 0)
-    return np.ascontiguousarray(np.flip(values, turned)[..., *([slice(3)] if colours else [])])
+    return np.flip(values, turned)[..., *([slice(3)] if colours else [])]
 
 
 def _plane(volume: Volume, rendering: Rendering) -> tuple[int, tuple[int, int]]:

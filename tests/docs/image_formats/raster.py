@@ -12,7 +12,7 @@ from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.images import check, decode, frame_count
 from model.imaging.preprocessing import Standardization, preprocess
 from tests.docs.image_formats.rows import MAX_PIXELS, grey, row, shown
-from tests.support.image_files.bombs.codestreams import finely_coded
+from tests.support.image_files.bombs.codestreams import finely_coded, jpeg_of_scans
 from tests.support.image_files.bombs.raster import chunk, with_chunks
 from tests.support.image_files.bombs.tiff import pages, picture_tags
 from tests.support.samples import picture, png, saved
@@ -89,6 +89,14 @@ def deep_ink_is_refused() -> None:
     ):
         with pytest.raises(ImageFormatUnsupported, match="colours"):
             shown(bytes(data))
+
+
+@row("JPEG of very many scans")
+def a_costly_jpeg_is_refused() -> None:
+    for data in (jpeg_of_scans(101, 16), jpeg_of_scans(17, 8000)):
+        with pytest.raises(ImageDecodeError, match="more than 100 scans, or too many for its size"):
+            check(data, max_pixels=64_000_000)
+    check(jpeg_of_scans(16, 8000), max_pixels=64_000_000)
 
 
 @row("JPEG 2000 that lacks a tile")

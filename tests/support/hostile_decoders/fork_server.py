@@ -1,4 +1,4 @@
-"""A fork server whose workers obey what images ask for: `python -m tests.support.hostile_decoders.fork_server MEMORY_BYTES CPU_S`.
+"""A fork server whose workers obey what images ask for: `python -m PROGRAM MEMORY_BYTES CPU_S`.
 
 An image that begins with one of `ORDERS` makes its decoder do that. Other images are decoded.
 """
@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.decoding import decoder, fork_server
+from app.decoding.messages import SIZES
 from model.errors import ImageDecodeError
 from model.imaging.formats import ImageFile
 from model.imaging.images import open_image
@@ -44,16 +45,38 @@ def _tell() -> None:
     )
 
 
+def _babble() -> None:
+    os.write(_connection(), b"no reply at all, and a long one")
+    time.sleep(3600)
+
+
+def _lie() -> None:
+    header = json.dumps({"log": 7}).encode()
+    os.write(_connection(), SIZES.pack(len(header), 0) + header)
+    time.sleep(3600)
+
+
+def _connection() -> int:
+    """The descriptor of this worker's connection to the service, its only socket."""
+    return next(
+        int(descriptor.name)
+        for descriptor in Path("/proc/self/fd").iterdir()
+        if os.path.exists(descriptor) and str(descriptor.readlink()).startswith("socket:")  # noqa: PTH110
+    )
+
+
 ORDERS: dict[bytes, Callable[[], None]] = {
     b"sleep": _sleep,
     b"spin": _spin,
     b"abort": os.abort,
     b"exit": lambda: os._exit(3),
     b"hoard": _hoard,
+    b"babble": _babble,
+    b"lie": _lie,
     b"tell": _tell,
 }
-"""Begin of an image, and what its decoder does: sleep, compute without end, crash, end, allocate without end, or refuse
-the image with a message in JSON: its process id, the names of its environment and its open files."""
+"""Begin of an image, and what its decoder does: sleep, compute without end, crash, end, allocate without end, send what
+is no reply, or refuse the image with a message in JSON: its process id, its environment's names and its open files."""
 
 
 def open_hostile_image(data: bytes, *, max_pixels: int) -> ImageFile:

@@ -1,6 +1,6 @@
 """Colours of PALETTE COLOR and of supplemental palettes (PS3.3 C.7.6.3.1.5, C.7.6.19, C.7.9). Alpha is ignored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from model.imaging.dicom import elements
 from model.imaging.dicom.lookup_tables.segments import read_segmented_table
 from model.imaging.dicom.lookup_tables.tables import LookupTable, read_table
-from model.imaging.windowing import Pixels, Values, map_to_greys
+from model.imaging.windowing import Pixels, Values, blocks_of_rows
 
 _COLOURS = ("Red", "Green", "Blue")
 
@@ -40,7 +40,11 @@ class Palette:
         if table.entries.itemsize > 1 and widest > 255:
             declared = table.descriptor.bits
             bits = declared if 8 < declared < 16 and widest < 2**declared else 16
-        return map_to_greys(stored, lambda values: (table(values) >> (bits - 8)).astype(np.float64))
+        upper = replace(table, entries=(table.entries >> (bits - 8)).astype(np.uint8))
+        pixels = np.empty(stored.shape, dtype=np.uint8)
+        for rows in blocks_of_rows(stored):
+            pixels[rows] = upper(stored[rows])
+        return pixels
 
 
 def read_palette(dataset: Any, *, signed: bool) -> Palette:

@@ -32,6 +32,7 @@ class Codestream:
         is_signed: whether the decoder gives signed samples; only JPEG 2000 can say so.
         is_lossy: whether the samples may differ from those that were encoded.
         is_rgb: whether the decoded samples are RGB (True) or YCbCr (False); None if the codestream does not say.
+        cost: what it costs to decode, in shares of what one picture may cost.
     """
 
     kind: Kind
@@ -43,6 +44,13 @@ class Codestream:
     is_signed: bool
     is_lossy: bool
     is_rgb: bool | None
+    cost: float
+
+    @property
+    def decoded_bytes(self) -> int:
+        """What the decoder holds: 32 bits per coefficient or sample, except in JPEG-LS and lossless JPEG."""
+        sample_bytes = 4 if self.kind == "JPEG 2000" or (self.kind == "JPEG" and self.is_lossy) else 2
+        return sample_bytes * self.rows * self.columns * self.samples
 
 
 def read_codestream(frame: bytes) -> Codestream:
@@ -80,7 +88,8 @@ def _read_jpeg2000(data: bytes) -> Codestream:
         raise ImageFormatUnsupported(
             "the JPEG 2000 frame of the DICOM file has components of different sizes or depths; send it uncompressed"
         )
-    if jpeg_2000.is_too_costly(data):
+    cost = jpeg_2000.cost(data)
+    if cost > 1:
         raise ImageTooLarge(
             f"the JPEG 2000 frame of the DICOM file has more than {jpeg_2000.LIMITS}; send it uncompressed"
         )
@@ -88,16 +97,19 @@ def _read_jpeg2000(data: bytes) -> Codestream:
         raise ImageDecodeError("the JPEG 2000 frame of the DICOM file is damaged: it lacks some of its tiles")
     return Codestream("JPEG 2000", data, size.height, size.width, len(size.components), first.bits,
                       is_signed=first.is_signed, is_lossy=not coding.is_reversible,
-                      is_rgb=True if coding.mixes_components else None)  # fmt: skip
+                      is_rgb=True if coding.mixes_components else None, cost=cost)  # fmt: skip
 
 
 def _read_jpeg(data: bytes) -> Codestream:
     """JPEG or JPEG-LS."""
-    if jpeg.count_scans(data) > jpeg.MAX_SCANS:
-        raise ImageFormatUnsupported(f"the compressed frame of the DICOM file has more than {jpeg.MAX_SCANS} scans")
     segments, frame = list(jpeg.segments(data)), jpeg.read_frame(data)
     if frame is None or segments[-1][0] != jpeg.SCAN:
         raise _damaged("JPEG")
+    cost = jpeg.cost(data, frame)
+    if cost > 1:
+        raise ImageFormatUnsupported(
+            f"the compressed frame of the DICOM file has more than {jpeg.MAX_SCANS} scans, or too many for its size"
+        )
     is_ls, scan = frame.marker == jpeg.LS, segments[-1][1]
     is_dct = not is_ls and frame.marker not in _LOSSLESS_FRAMES
     if frame.marker in _SEQUENTIAL_DCT_FRAMES:
@@ -108,7 +120,7 @@ def _read_jpeg(data: bytes) -> Codestream:
     return Codestream("JPEG-LS" if is_ls else "JPEG", data, frame.height, frame.width, len(frame.components),
                       frame.bits, is_signed=False,
                       is_lossy=near > 0 if is_ls else is_dct,
-                      is_rgb=is_rgb if is_dct else is_rgb or None)  # fmt: skip
+                      is_rgb=is_rgb if is_dct else is_rgb or None, cost=cost)  # fmt: skip
 
 
 def _jpeg_colours(segments: list[tuple[int, bytes]], frame: jpeg.FrameHeader) -> bool | None:

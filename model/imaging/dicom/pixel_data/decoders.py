@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.pixels import get_decoder
-from pydicom.uid import JPEG2000, UID, JPEGLossless, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000, UID, JPEGLossless, JPEGLSLossless
 
 from model.errors import ImageDecodeError
 from model.imaging.codestreams import jpeg
@@ -20,7 +20,6 @@ _PLUGINS = {
     "JPEG-LS": (JPEGLSLossless, "pyjpegls"),
     "JPEG 2000": (JPEG2000, "pylibjpeg"),
 }
-_RLE_HEADER_BYTES, _RLE_MOST_BYTES = 64, 2  # per value in a segment: a run of one value takes two
 _USED = frozenset({"pydicom", "pylibjpeg", "pyjpegls"})
 _UNCHANGED = {"YBR_PARTIAL_422": "YBR_FULL_422"}  # pydicom knows only one name of this layout
 
@@ -38,29 +37,13 @@ def decode_native(value: memoryview, syntax: UID, image: ImagePixel, *, index: i
     """Frame `index` of uncompressed pixel data of 8 bits or more.
 
     Returns:
-        (H, W) or (H, W, 3), all bits of the containers, unsigned or floating point. Colours are not converted.
+        (H, W) or (H, W, 3), all bits of the containers, unsigned or floating point. Colours are not converted. It is a
+        view of the value where that is possible.
 
     Raises:
         ImageDecodeError: pydicom cannot read it.
     """
-    return _decode(value, syntax, image, "", index=index, number_of_frames=frame_count)
-
-
-def decode_run_lengths(frame: bytes, image: ImagePixel) -> Values:
-    """A run-length encoded frame (PS3.5 annex G), as `decode_native`.
-
-    Bytes behind those that its size can need are left out: pydicom would expand them all.
-
-    Raises:
-        ImageDecodeError: it is damaged.
-    """
-    packed = image
-    if image.bits_allocated == 1:
-        packed = replace(image, rows=1, columns=-(-image.rows * image.columns // 8), bits_allocated=8)
-    segments = packed.samples * packed.bits_allocated // 8
-    most_bytes = _RLE_HEADER_BYTES + segments * (_RLE_MOST_BYTES * packed.rows * packed.columns + 2)
-    values = _decode_frame(frame[:most_bytes], RLELossless, "pydicom", packed)
-    return values if packed is image else unpack_bits(memoryview(values.tobytes()), 0, image)
+    return _decode(value, syntax, image, "", index=index, number_of_frames=frame_count, view_only=True)
 
 
 def decode_codestream(codestream: Codestream, image: ImagePixel) -> Values:
@@ -118,6 +101,8 @@ def _decode(data: bytes | memoryview, syntax: UID, image: ImagePixel, plugin: st
             pixel_representation=0,
             **options,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # the decoders raise almost anything for hostile bytes
         raise ImageDecodeError("the pixel data of the DICOM file is damaged and cannot be decoded") from error
     return np.asarray(values.astype(values.dtype.newbyteorder("="), copy=False))

@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported
+from model.imaging.codestreams.costs import FileCost
 from model.imaging.dicom.image_pixel import ImagePixel
 from model.imaging.dicom.parsing import ParsedFile, PixelElement
 from model.imaging.dicom.pixel_data import stored_values
@@ -15,11 +16,11 @@ from model.imaging.dicom.pixel_data.codestream import Codestream, read_codestrea
 from model.imaging.dicom.pixel_data.decoders import (
     decode_codestream,
     decode_native,
-    decode_run_lengths,
     unpack_bits,
 )
 from model.imaging.dicom.pixel_data.encapsulation import EncapsulatedFrames, fewer_frames, is_encapsulated
-from model.imaging.limits import too_many_pixels
+from model.imaging.dicom.pixel_data.run_lengths import decode_run_lengths
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 from model.imaging.windowing import Values
 
 _MAX_PADDING = 15  # pixels that a JPEG encoder adds on the right or below, to fill blocks of up to 16x16 pixels
@@ -64,7 +65,8 @@ class PixelData:
         extended_offsets: Sequence[int],
         max_pixels: int,
     ) -> None:
-        self._data, self._syntax, self._element, self._image = file.data, file.syntax, element, image
+        self._file, self._syntax, self._element, self._image = file, file.syntax, element, image
+        self._cost = FileCost()
         self._frame_count, self._extended_offsets, self._max_pixels = frame_count, extended_offsets, max_pixels
 
     def frame(self, index: int) -> Frame:
@@ -92,7 +94,7 @@ class PixelData:
 
     @cached_property
     def _compressed_frames(self) -> EncapsulatedFrames:
-        return EncapsulatedFrames(self._data, self._element.start, self._frame_count, self._extended_offsets)
+        return EncapsulatedFrames(self._file.load(), self._element.start, self._frame_count, self._extended_offsets)
 
     @cached_property
     def _native_value(self) -> tuple[memoryview, UID]:
@@ -101,7 +103,7 @@ class PixelData:
         In a big endian file, VR OW swaps the bytes of 16-bit words, whatever the size of a sample (PS3.5 6.2 and 7.3).
         """
         start = self._element.start
-        value = memoryview(self._data)[start : start + (self._element.length or 0)]
+        value = memoryview(self._file.load())[start : start + (self._element.length or 0)]
         if self._syntax.is_little_endian or self._element.vr != "OW":
             return value, self._syntax
         words = np.frombuffer(value[: len(value) // 2 * 2], dtype=np.uint16)
@@ -118,8 +120,7 @@ class PixelData:
             else:
                 frame_bits = frame_bits * 2 // 3
         surplus_bits = len(value) * 8 - self._frame_count * frame_bits
-        start = self._element.start
-        if not 0 <= surplus_bits < _MAX_SURPLUS_BITS and is_encapsulated(self._data[start : start + _HEAD_BYTES]):
+        if not 0 <= surplus_bits < _MAX_SURPLUS_BITS and is_encapsulated(value[:_HEAD_BYTES].tobytes()):
             raise _compressed_against_syntax()
         if len(value) * 8 < (index + 1) * frame_bits:
             raise _cut_short(len(value) * 8 // frame_bits)
@@ -133,6 +134,8 @@ class PixelData:
         image = self._image
         if codestream.rows * codestream.columns > self._max_pixels:
             raise too_many_pixels(self._max_pixels)
+        check_decoded_bytes(codestream.decoded_bytes, self._max_pixels)
+        self._cost.add(codestream.cost)
         if codestream.samples != image.samples:
             raise _contradiction("they differ in SamplesPerPixel")
         surplus = {"Rows": codestream.rows - image.rows, "Columns": codestream.columns - image.columns}

@@ -5,10 +5,15 @@ from pydicom.pixels import convert_color_space
 
 from model.imaging.dicom.image_pixel import ImagePixel
 from model.imaging.dicom.pixel_data.codestream import Codestream
-from model.imaging.windowing import Pixels, Values
+from model.imaging.windowing import Pixels, Values, blocks_of_rows
 
 # Luminance and colour differences of YBR_PARTIAL (PS3.3 C.7.6.3.1.2): lowest luminance, and the two ranges.
 _PARTIAL_BLACK, _PARTIAL_LUMINANCES, _PARTIAL_DIFFERENCES, _NO_COLOUR = 16, 219, 224, 128
+_LEVELS = np.arange(256)
+_FULL_LUMINANCES = np.rint((_LEVELS - _PARTIAL_BLACK) * (255 / _PARTIAL_LUMINANCES)).clip(0, 255).astype(np.uint8)
+_FULL_DIFFERENCES = (
+    np.rint((_LEVELS - _NO_COLOUR) * (255 / _PARTIAL_DIFFERENCES) + _NO_COLOUR).clip(0, 255).astype(np.uint8)
+)
 
 
 def from_header(raw: Values, image: ImagePixel) -> Values:
@@ -56,15 +61,24 @@ def _select_bits(raw: Values, bits: int, lowest: int, *, is_signed: bool) -> Val
 
 
 def _to_rgb(samples: Values, bits: int, is_ybr: bool, is_partial: bool) -> Pixels:
-    """8-bit RGB from three samples of `bits` bits."""
+    """8-bit RGB from three samples of `bits` bits. Some rows at a time, as the arithmetic is in floating point."""
+    if bits == 8 and samples.dtype == np.uint8 and not is_ybr:
+        return samples
+    pixels = np.empty(samples.shape, dtype=np.uint8)
+    for rows in blocks_of_rows(samples):
+        pixels[rows] = _rows_to_rgb(samples[rows], bits, is_ybr, is_partial)
+    return pixels
+
+
+def _rows_to_rgb(samples: Values, bits: int, is_ybr: bool, is_partial: bool) -> Pixels:
     if bits > 8:
         samples = samples >> (bits - 8)
     elif bits < 8:
         samples = (samples.astype(np.uint16) * 255 + 2 ** (bits - 1)) // (2**bits - 1)
     colours = samples.astype(np.uint8)
     if is_partial:
-        scale = np.array([255 / _PARTIAL_LUMINANCES, 255 / _PARTIAL_DIFFERENCES, 255 / _PARTIAL_DIFFERENCES])
-        black = np.array([_PARTIAL_BLACK, _NO_COLOUR, _NO_COLOUR])
-        full = (colours - black) * scale + np.array([0, _NO_COLOUR, _NO_COLOUR])
-        colours = np.clip(np.rint(full), 0, 255).astype(np.uint8)
+        full = np.empty_like(colours)
+        full[..., 0] = _FULL_LUMINANCES[colours[..., 0]]
+        full[..., 1:] = _FULL_DIFFERENCES[colours[..., 1:]]
+        colours = full
     return np.asarray(convert_color_space(colours, "YBR_FULL", "RGB")) if is_ybr else colours

@@ -3,21 +3,20 @@
 import io
 import threading
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.codestreams import jpeg
+from model.imaging.codestreams.costs import FileCost
 from model.imaging.frames import frame_index
-from model.imaging.raster.damage import damage_of
-from model.imaging.raster.depth import is_deep, scale_to_8_bits
+from model.imaging.raster.damage import are_equal, damage_of
+from model.imaging.raster.depth import is_deep, scale_picture
 from model.imaging.raster.tiff import compressions
 from model.imaging.raster.tiff import values as tiff_values
 from model.imaging.raster.tiff.directory import Layout, page_offsets, read_directory
 from model.imaging.raster.tiff.page import (
     BLACK_IS_ZERO,
     FLOAT,
-    MAX_PAGE_BYTES,
     SIGNED,
     UNSIGNED,
     WHITE_IS_ZERO,
@@ -29,6 +28,7 @@ from model.imaging.raster.tiff.single_page import copy_page
 from model.imaging.rendering import Rendering
 
 MAX_FILE_VALUES = 1_250_000  # of the tags of all pages that are decoded
+MAX_FILE_BYTES = 2**29  # of the tiles and strips of all pages that are decoded
 _PLAIN_ALPHA = {"La": "LA", "RGBa": "RGBA"}  # from colours multiplied by alpha, which have no further conversion
 _PILLOW_DEEP_GREY = ((UNSIGNED, 12), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32))  # sample format and bits per sample
 
@@ -80,7 +80,7 @@ class TiffFile:
 
     def __init__(self, data: bytes, layout: Layout, max_pixels: int) -> None:
         self._data, self._layout, self._max_pixels = data, layout, max_pixels
-        self._lock = threading.Lock()
+        self._lock, self._cost = threading.Lock(), FileCost()
         self._values = self._bytes = 0  # of the tags, and of the tiles and strips, of all pages that were decoded
         self._offsets, self._damage = page_offsets(data, layout)
         if not self._offsets:
@@ -124,7 +124,7 @@ class TiffFile:
             # As for a JPEG file: libjpeg replaces missing data silently, but then not twice by the same.
             if all(map(jpeg.has_all_scans, distinct(segments))):
                 plain, noisy = (self._decode(page, _with_end(segments, end)) for end in jpeg.ENDS)
-                if np.array_equal(np.asarray(plain), np.asarray(noisy)):
+                if are_equal(plain, noisy):
                     return plain
             raise ImageDecodeError("the TIFF image is cut short: a JPEG tile or strip lacks the end of its data")
 
@@ -140,19 +140,20 @@ class TiffFile:
             return image.convert(_PLAIN_ALPHA[image.mode])
         if not is_deep(image):
             return image
-        pixels = scale_to_8_bits(np.asarray(image))
+        pixels = scale_picture(image)
         # Pillow inverts images whose zero is white only if they have 8 bits or fewer.
         return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels)
 
     def _counted(self, rendering: Rendering) -> tuple[Page, list[bytes]]:
         """A page to decode, and its tiles or strips. Pages may share both, so that a small file has many large ones."""
-        if self._values > MAX_FILE_VALUES or self._bytes > max(MAX_OVERLAP * len(self._data), MAX_PAGE_BYTES):
+        if self._values > MAX_FILE_VALUES or self._bytes > max(MAX_OVERLAP * len(self._data), MAX_FILE_BYTES):
             raise ImageTooLarge(
                 "the pages of the TIFF image have together more tiles, strips or bytes than are read for one request; "
                 "choose one with params.frame"
             )
         page = self._page(rendering)
         segments = read_segments(self._data, page)
+        self._cost.add(tiff_values.check_cost(page, segments))
         with self._lock:
             self._values += sum(map(len, page.directory.numbers.values()))
             self._bytes += bytes_to_read(page, segments)

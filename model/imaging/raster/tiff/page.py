@@ -4,16 +4,15 @@ import math
 from dataclasses import dataclass
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
-from model.imaging.limits import too_many_pixels
+from model.imaging.limits import check_decoded_bytes, too_many_pixels
 from model.imaging.raster.tiff import directory as tags
-from model.imaging.raster.tiff.compressions import OLD_STYLE_JPEG, WITHOUT_PREDICTOR, name
+from model.imaging.raster.tiff.compressions import JPEG_2000, OLD_STYLE_JPEG, WITHOUT_PREDICTOR, name
 from model.imaging.raster.tiff.directory import Directory
 
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4  # SampleFormat
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8  # PhotometricInterpretation
 MAX_SAMPLES = 512  # per pixel; hyperspectral pictures have 224
 MAX_SEGMENTS = 100_000  # tiles or strips of one page
-MAX_PAGE_BYTES = 2**29  # uncompressed
 _MAX_SIDE = 2**31 - 1
 
 
@@ -101,8 +100,9 @@ def read_page(directory: Directory, max_pixels: int) -> Page:
         raise ImageFormatUnsupported(f"the TIFF image has a predictor, which {name(page.compression)} does not have")
     if page.segments > MAX_SEGMENTS:
         raise ImageTooLarge(f"the TIFF image has more than {MAX_SEGMENTS:,} tiles or strips in one page")
-    if page.rows * page.columns * tile[1] * page.row_bytes * page.planes > MAX_PAGE_BYTES:
-        raise ImageTooLarge(f"the TIFF image has more than {MAX_PAGE_BYTES:,} bytes uncompressed in one page")
+    decoded_bytes = page.rows * page.columns * tile[1] * page.row_bytes * page.planes
+    # OpenJPEG holds 32 bits for each sample.
+    check_decoded_bytes(decoded_bytes * (4 if page.compression in JPEG_2000 else 1), max_pixels)
     return page
 
 

@@ -1,6 +1,7 @@
 """Pages of a TIFF that Pillow does not read, or reads wrongly: read by tifffile, most of them with imagecodecs."""
 
 import io
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.codestreams import jpeg, jpeg_2000
 from model.imaging.raster import embedded_sizes
-from model.imaging.raster.depth import scale_to_8_bits, upper_8_bits
+from model.imaging.raster.depth import by_rows, scale_to_8_bits, upper_8_bits
 from model.imaging.raster.imagecodecs_extra import EXTRA, has_imagecodecs
 from model.imaging.raster.tiff import compressions
 from model.imaging.raster.tiff import directory as tags
@@ -27,6 +28,7 @@ from model.imaging.raster.tiff.page import (
     Page,
 )
 from model.imaging.raster.tiff.segments import distinct
+from model.imaging.windowing import blocks_of_rows
 
 _WHOLE_BYTES = (8, 16, 32, 64)
 # Of 24 bits, libtiff and tifffile disagree about the order of the bytes.
@@ -84,8 +86,7 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
     """Check the pictures inside the tiles: their own headers must not announce more than the tile.
 
     Raises:
-        ImageDecodeError: a tile is damaged, or larger than the page says, or is a JPEG of too many scans.
-        ImageTooLarge: a tile is a JPEG 2000 of too many parts.
+        ImageDecodeError: a tile is damaged, or larger than the page says.
     """
     name = compressions.name(page.compression)
     size_of = next((sizes for numbers, sizes in _SIZES if page.compression in numbers), None)
@@ -99,23 +100,37 @@ def check_segments(page: Page, segments: list[bytes]) -> None:
             raise ImageDecodeError(
                 f"the TIFF image has a tile or strip whose {name} header contradicts the page's size"
             )
-        if page.compression in compressions.JPEG_2000:
-            _check_jpeg_2000(embedded_sizes.jpeg_2000_codestream(segment), page.segments)
+        if page.compression in compressions.JPEG_2000 and jpeg_2000.lacks_tiles(
+            embedded_sizes.jpeg_2000_codestream(segment)
+        ):
+            raise ImageDecodeError("the TIFF image has a tile or strip of JPEG 2000 that lacks some of its own tiles")
 
 
-def _check_jpeg_2000(codestream: bytes, segments: int) -> None:
-    if jpeg_2000.is_too_costly(codestream, segments):
+def check_cost(page: Page, segments: list[bytes]) -> float:
+    """What it costs to decode the tiles of a page, in shares of what one picture may cost. Tiles may share a picture.
+
+    Raises:
+        ImageTooLarge: they are JPEGs of too many scans, or JPEG 2000 of too many parts.
+    """
+    counts = Counter(map(id, segments))
+    cost = sum(counts[id(segment)] * _cost_of(page, segment) for segment in distinct(segments))
+    if cost > 1:
+        what = "tiles, code blocks or packets" if page.compression in compressions.JPEG_2000 else "scans"
         raise ImageTooLarge(
-            "the TIFF image has JPEG 2000 pictures of too many tiles, code blocks or packets; save it with fewer"
+            f"the TIFF image has {compressions.name(page.compression)} pictures of too many {what}; save it with fewer"
         )
-    if jpeg_2000.lacks_tiles(codestream):
-        raise ImageDecodeError("the TIFF image has a tile or strip of JPEG 2000 that lacks some of its own tiles")
+    return cost
+
+
+def _cost_of(page: Page, segment: bytes) -> float:
+    if page.compression in compressions.JPEG_2000:
+        return jpeg_2000.cost(embedded_sizes.jpeg_2000_codestream(segment))
+    frame = jpeg.read_frame(segment) if page.compression in compressions.JPEGS else None
+    return 0.0 if frame is None else jpeg.cost(segment, frame)
 
 
 def _has_too_much(page: Page, segment: bytes) -> bool:
     """Whether a tile has more components or work than the page announces."""
-    if page.compression in compressions.JPEGS:
-        return jpeg.count_scans(segment) > jpeg.MAX_SCANS
     if page.compression in compressions.JPEG_2000:
         components = embedded_sizes.jpeg_2000_components(segment)
         has_signs = page.sample_format == SIGNED
@@ -181,7 +196,7 @@ def _as_stored(values: NDArray[Any], page: Page, is_ycbcr: bool) -> Image.Image:
     if page.photometric in (RGB, YCBCR) and page.samples >= 3:
         colours = _colours(values[..., :3], page)
         if is_ycbcr:
-            return Image.fromarray(colours, "YCbCr").convert("RGB")
+            colours = by_rows(colours, lambda rows: np.asarray(Image.fromarray(rows, "YCbCr").convert("RGB")))
         return Image.fromarray(colours)
     grey = np.ascontiguousarray(values[..., 0])
     is_shallow = page.sample_format == UNSIGNED and page.bits <= 8
@@ -191,15 +206,15 @@ def _as_stored(values: NDArray[Any], page: Page, is_ycbcr: bool) -> Image.Image:
 
 def _colours(values: NDArray[Any], page: Page) -> NDArray[np.uint8]:
     if page.sample_format == UNSIGNED and page.bits <= _COLOUR_BITS:
-        return upper_8_bits(np.ascontiguousarray(values), page.bits)
+        return upper_8_bits(values, page.bits)
     if page.sample_format == FLOAT and _is_between_0_and_1(values):
-        return np.rint(np.nan_to_num(values.astype(np.float32)) * 255).astype(np.uint8)
+        return by_rows(values, lambda rows: np.rint(rows.astype(np.float32) * 255).astype(np.uint8))
     return scale_to_8_bits(np.ascontiguousarray(values))
 
 
 def _is_between_0_and_1(values: NDArray[Any]) -> bool:
-    finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.size == values.size and finite.min() >= 0 and finite.max() <= 1)
+    blocks = (values[rows] for rows in blocks_of_rows(values))
+    return all(block.min() >= 0 and block.max() <= 1 for block in blocks)  # False for NaN
 
 
 def _from_palette(indices: NDArray[Any], page: Page) -> Image.Image:

@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 
 from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.dicom.functional_groups import MAX_FRAME_READS, FunctionalGroups
-from model.imaging.dicom.parsing import MAX_READS, BoundedStream
+from model.imaging.dicom.streams import MAX_READS, BoundedStream
 from model.imaging.images import open_image
 from model.imaging.rendering import Rendering, Window
 from tests.support.image_files.bombs.dicom import (

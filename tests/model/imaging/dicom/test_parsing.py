@@ -16,13 +16,20 @@ from pydicom.uid import (
 )
 
 from model.errors import ImageDecodeError, ImageTooLarge
-from model.imaging.dicom.parsing import MAX_READS, parse
+from model.imaging.dicom.parsing import parse
+from model.imaging.dicom.streams import MAX_READS, Deflated
 from tests.support.image_files.dicom import HOUNSFIELD, ct, greys
 
 PIXEL_DATA = b"\xe0\x7f\x10\0"
 UNDEFINED = b"\xff\xff\xff\xff"
 ITEM = b"\xfe\xff\x00\xe0"
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
+
+
+def _data_set(deflated: bytes) -> bytes:
+    """The inflated data set of a deflated file."""
+    start = 132 + 12 + struct.unpack("<I", deflated[140:144])[0]
+    return zlib.decompress(deflated[start:], -zlib.MAX_WBITS)
 
 
 def with_elements(elements: bytes, **changes: object) -> bytes:
@@ -37,7 +44,7 @@ def test_the_elements_are_found_in_every_encoding(syntax: UID) -> None:
     parsed = parse(ct(HOUNSFIELD, TransferSyntaxUID=syntax), ("Rows", "Columns"))
     assert (parsed.syntax, parsed.dataset.Rows, parsed.dataset.Columns) == (syntax, 1, 6)
     assert parsed.pixels is not None
-    value = parsed.data[parsed.pixels.start :][: parsed.pixels.length]
+    value = parsed.load()[parsed.pixels.start :][: parsed.pixels.length]
     assert np.frombuffer(value, "<i2").tolist() == HOUNSFIELD[0].tolist()
 
 
@@ -71,9 +78,31 @@ def test_a_deflated_file_that_inflates_beyond_the_limit_is_refused() -> None:
     whole = ct(HOUNSFIELD, TransferSyntaxUID=DeflatedExplicitVRLittleEndian)
     start = 132 + 12 + struct.unpack("<I", whole[140:144])[0]
     deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    bomb = whole[:start] + deflater.compress(bytes(300 * 2**20)) + deflater.flush()
+    head = _data_set(whole)[: -len(HOUNSFIELD.tobytes()) - 4]
+    length = 300 * 2**20
+    bomb = whole[:start] + deflater.compress(head + struct.pack("<I", length) + bytes(length)) + deflater.flush()
+    parsed = parse(bomb, ("Rows",))
+    assert parsed.pixels is not None
+    assert parsed.pixels.length == length
     with pytest.raises(ImageTooLarge, match="inflates to more than 256 MiB"):
         greys(bomb)
+
+
+def test_a_deflated_file_is_inflated_up_to_its_pixel_data_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Counted(Deflated):
+        def read(self) -> bytes:
+            piece = super().read()
+            read.append(len(piece))
+            return piece
+
+    monkeypatch.setattr("model.imaging.dicom.streams.Deflated", Counted)
+    frames = np.zeros((100, 500, 500), np.uint16)
+    parsed = parse(ct(frames, TransferSyntaxUID=DeflatedExplicitVRLittleEndian), ("Rows",))
+    assert sum(read) < 5_000_000
+    assert len(parsed.load()) == sum(read) > frames.nbytes
+    assert parsed.load() is parsed.load()
 
 
 def test_a_deflated_file_with_damaged_data_is_refused_by_that_reason() -> None:

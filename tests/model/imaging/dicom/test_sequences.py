@@ -11,8 +11,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from model.errors import ImageDecodeError, ImageTooLarge
-from model.imaging.dicom.parsing import StepLimit, parse
+from model.imaging.dicom.parsing import parse
 from model.imaging.dicom.sequences import Items, item
+from model.imaging.dicom.streams import StepLimit
 from tests.support.image_files.dicom import HOUNSFIELD, ct
 from tests.support.image_files.dicom_elements import header
 

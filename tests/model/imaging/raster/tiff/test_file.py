@@ -93,7 +93,7 @@ def test_pages_that_share_long_lists_of_strips_are_refused_after_some_of_them(mo
 
 
 def test_pages_that_share_a_large_strip_are_refused_after_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.imaging.raster.tiff.file.MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr("model.imaging.raster.tiff.file.MAX_FILE_BYTES", 1)
     strip = zlib.compress(bytes(64)) + bytes(100_000)
     file = open_image(pages(20, picture_tags(compression=8, strip_bytes=len(strip)), strip), max_pixels=MAX_PIXELS)
     for frame in range(3):

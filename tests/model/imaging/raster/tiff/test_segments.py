@@ -12,8 +12,9 @@ from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, ImageTooLarge
 from model.imaging.images import decode
+from tests.support.image_files.bombs.codestreams import codestream_of_layers
 from tests.support.image_files.bombs.raster import chunk
-from tests.support.image_files.bombs.tiff import codestream_of_layers, shared_tiles
+from tests.support.image_files.bombs.tiff import shared_tiles
 from tests.support.image_files.raster import TiffPage, tiff
 from tests.support.samples import saved
 
