@@ -145,6 +145,8 @@ class Service:
             return "The model is being loaded."
         if (silent_s := self.model.pipeline.device.silent_s) > self.settings.device_timeout_s:
             return f"The device has not answered for {silent_s:.0f} seconds; restart the service if this persists."
+        if self.model.pipeline.decoders.is_broken:
+            return "The processes that decode images have ended and are being started again; the log says why."
         if (silent_s := self.model.pipeline.decoders.hanging_s) > WALL_PER_CPU * self.settings.decode_timeout_s + 1:
             return f"No decoder has answered for {silent_s:.0f} seconds; restart the service if this persists."
         return None

@@ -41,18 +41,18 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         0,
         ge=0,
-        description="Threads that decode and resize images and tokenise long texts; a server decodes images in them only "
-        "if decode_workers is 0; 0 takes one per CPU, at most 8",
+        description="Threads that decode and resize images and tokenise long texts; a server decodes images in them "
+        "only if decode_workers is 0; 0 takes one per CPU, at most 8",
     )
     decode_workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
         description="Processes of a server that decode and resize images; auto takes one per CPU, at most 8; 0 decodes "
         "in decode_threads, where nothing contains a decoder that hangs or crashes",
     )
-    decode_memory_bytes: Annotated[PositiveInt, Field(ge=64 * MIB)] = Field(
+    decode_memory_bytes: PositiveInt = Field(
         2048 * MIB,
-        description="Largest number of bytes that decoding one image may take in a worker process (Linux); beyond it, "
-        "the image is refused",
+        description="Largest number of bytes that decoding one image may take in a worker process (Linux), at least "
+        "16 max_image_pixels + 2 max_body_bytes; beyond it, the image is refused",
     )
     decode_timeout_s: float = Field(
         20.0,
@@ -203,7 +203,17 @@ class Settings(BaseSettings):
                 f"max_body_bytes ({self.max_body_bytes}) is larger than queue_bytes ({self.queue_bytes}): "
                 "such requests could never be admitted"
             )
+        if self.decode_workers != 0 and self.decode_memory_bytes < self.least_decode_memory_bytes:
+            raise ValueError(
+                f"decode_memory_bytes ({self.decode_memory_bytes}) is less than the {self.least_decode_memory_bytes} "
+                "that max_image_pixels and max_body_bytes need: allowed images would be refused"
+            )
         return self
+
+    @property
+    def least_decode_memory_bytes(self) -> int:
+        """Bytes that the largest allowed image may need: decoders hold up to 16 bytes per pixel, beside the file."""
+        return 16 * self.max_image_pixels + 2 * self.max_body_bytes
 
 
 def variable_of(name: str) -> str | None:

@@ -7,21 +7,25 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 
-from app.decoding.fork_server import ENDED, FORK, KILL, REQUEST
+from app.decoding.messages import ENDED, FORK, KILL, REPORT, REQUEST
 from app.settings import variables_among
 
 logger = logging.getLogger("medimageinsight")
 
 PROGRAM = "app.decoding.fork_server"
-RESTART_S = 1.0  # least time between two starts of a fork server that ends
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # between two starts of a fork server that ends; they double
+REAP_S = 1.0  # after the end of the fork server, which its workers do not outlive
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
 """The environment of the workers: it holds neither keys nor settings."""
 
 SET_VARIABLES = {
-    "OPENBLAS_NUM_THREADS": "1",  # a fork copies no other thread, and the workers are the parallelism
+    # A fork copies no other thread, and the workers are the parallelism.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
     # glibc returns buffers of pictures to the system after each image otherwise, which costs a third of the time.
     "MALLOC_MMAP_THRESHOLD_": str(16 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
@@ -41,19 +45,22 @@ class ForkClient:
         self._command = [sys.executable, "-P", "-m", program, str(memory_bytes), str(cpu_s)]
         self._numbers = count()
         self._ended: dict[int, asyncio.Future[int]] = {}
+        self._processes: dict[int, int] = {}  # process ids of the workers, by number
         self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started_at = -RESTART_S
+        self._server: subprocess.Popen[bytes] | None = None
+        self._started_at, self._pause_s = -LONGEST_PAUSE_S, SHORTEST_PAUSE_S
 
     def fork(self, connection: socket.socket, file: int) -> "ForkedProcess":
         """A new worker, to which tasks can be sent at once, even while the fork server still starts.
+
+        If there is no fork server, and it is too soon to start another one, the worker has ended already.
 
         Args:
             connection: the worker's end of its connection, which is closed here.
             file: descriptor of the file in memory for images and pixels.
         """
         loop = asyncio.get_running_loop()
-        if self._control is None and loop.time() - self._started_at >= RESTART_S:
+        if self._control is None and loop.time() - self._started_at >= self._pause_s:
             self._start(loop)
         number = next(self._numbers)
         ended = self._ended[number] = loop.create_future()
@@ -73,47 +80,58 @@ class ForkClient:
                 self._control.send(REQUEST.pack(KILL, number))
 
     def stop(self) -> None:
-        """End the fork server, which ends the workers."""
-        if self._process is not None:
-            self._disconnect()
-            self._process.kill()  # the system ends the workers with it
-            self._process.wait()
-            self._process = None
+        """End the fork server, with which the system ends the workers."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+        self._disconnect()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s) if loop.time() - self._started_at < 120 else 1.0
         self._started_at = loop.time()
-        self._control, remote = socket.socketpair()
-        self._control.setblocking(False)
         variables = variables_among(KEPT_VARIABLES) | SET_VARIABLES
         variables["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
-        with remote:
-            self._process = subprocess.Popen(  # noqa: S603 (this interpreter, and numbers)
-                self._command,
-                stdin=remote.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=variables,
-            )
-        loop.add_reader(self._control, self._hear, self._control)
+        with ExitStack() as opened:
+            try:
+                control, remote = map(opened.enter_context, socket.socketpair())
+                self._server = subprocess.Popen(  # noqa: S603 (this interpreter, and numbers)
+                    self._command,
+                    stdin=remote.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=variables,
+                    process_group=0,  # Ctrl-C is for the service, which drains
+                )
+            except OSError as error:
+                logger.error("the decoder workers cannot be started: %s", error.strerror)
+                return
+            opened.pop_all()
+        remote.close()
+        control.setblocking(False)
+        self._control = control
+        loop.add_reader(control, self._hear, control)
 
     def _hear(self, control: socket.socket) -> None:
-        """Learn which workers have ended."""
+        """Learn which workers have started or ended, or that the fork server has ended."""
         try:
-            message = control.recv(ENDED.size, socket.MSG_WAITALL)
+            report = control.recv(REPORT.size, socket.MSG_WAITALL)
         except BlockingIOError:
             return
         except OSError:
-            message = b""
-        if message:
-            self._has_ended(*ENDED.unpack(message))
+            report = b""
+        if report:
+            what, number, value = REPORT.unpack(report)
+            if what == ENDED:
+                self._has_ended(number, value)
+            else:
+                self._processes[number] = value
             return
         logger.error("the process that starts the decoder workers has ended; it is started again")
+        asyncio.get_running_loop().call_later(REAP_S, _reap, self._server, list(self._processes.values()))
         self._disconnect()
-        if self._process is not None:
-            self._process.poll()
-        for number in list(self._ended):
-            self._has_ended(number, -signal.SIGKILL)
 
     def _has_ended(self, number: int, status: int) -> None:
+        self._processes.pop(number, None)
         ended = self._ended.pop(number, None)
         if ended is not None and not ended.done():
             ended.set_result(status)
@@ -123,6 +141,8 @@ class ForkClient:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
             self._control = None
+        for number in list(self._ended):
+            self._has_ended(number, -signal.SIGKILL)
 
 
 class ForkedProcess:
@@ -137,3 +157,12 @@ class ForkedProcess:
 
     def kill(self) -> None:
         self._client.kill(self._number)
+
+
+def _reap(server: subprocess.Popen[bytes] | None, workers: list[int]) -> None:
+    """Let the system forget a fork server that has ended; and its workers, if this is a container's first process."""
+    if server is not None:
+        server.poll()
+    for process in workers:
+        with suppress(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)

@@ -3,8 +3,7 @@
 It has imported every reader, so that a fork takes milliseconds and shares its memory. It has no threads, no sockets
 but the one to the service, and none of the service's keys. It ends its workers, then itself, when the service ends.
 
-The socket is its standard input. The service sends `REQUEST` with FORK, and a socket and a file for the new worker, or
-with KILL. It sends `ENDED` for each worker that has ended.
+The socket to the service is its standard input; `app.decoding.messages` describes what passes through it.
 """
 
 import gc
@@ -13,18 +12,14 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 from contextlib import suppress
 
 from PIL import Image
 
+from app.decoding.messages import ENDED, FORK, REPORT, REQUEST, STARTED
 from app.decoding.worker_process import Connection, Limits, run
 from model.imaging.formats import FORMATS
-
-REQUEST = struct.Struct("!cQ")  # what to do, and the number of the worker
-ENDED = struct.Struct("!Qi")  # the number of the worker, and its exit status: that of a signal is negative
-FORK, KILL = b"f", b"k"
 
 
 def main() -> None:
@@ -98,11 +93,12 @@ class ForkServer:
         try:
             process = os.fork()
         except OSError:
-            self._report(number, -signal.SIGKILL)
+            self._report(ENDED, number, -signal.SIGKILL)
         else:
             if process == 0:
                 self._become_worker(Connection(socket.socket(fileno=connection), file), parent)
             self._numbers[process] = number
+            self._report(STARTED, number, process)
         os.close(connection)
         os.close(file)
 
@@ -123,11 +119,11 @@ class ForkServer:
             process, status = os.waitpid(-1, os.WNOHANG)
             if process == 0:
                 return
-            self._report(self._numbers.pop(process), os.waitstatus_to_exitcode(status))
+            self._report(ENDED, self._numbers.pop(process), os.waitstatus_to_exitcode(status))
 
-    def _report(self, number: int, status: int) -> None:
+    def _report(self, what: bytes, number: int, value: int) -> None:
         with suppress(ConnectionError):
-            self._control.sendall(ENDED.pack(number, status))
+            self._control.sendall(REPORT.pack(what, number, value))
 
 
 if __name__ == "__main__":

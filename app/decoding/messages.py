@@ -23,6 +23,13 @@ SIZES = struct.Struct("!IQ")
 
 MAX_HEADER_BYTES = 65_536
 MAX_REPLY_BYTES = 4 * MAX_PIXELS + 2**20  # of a PNG file that cannot be compressed
+REQUEST = struct.Struct("!cQ")
+"""What the service asks of the fork server: FORK, with a socket and a file, or KILL; and the number of the worker."""
+
+REPORT = struct.Struct("!cQi")
+"""What the fork server reports: STARTED, with a worker's number and process id, or ENDED, with its exit status."""
+
+FORK, KILL, STARTED, ENDED = b"f", b"k", b"s", b"e"
 FORGET = {"kind": "forget"}
 """Header of the message that closes the kept file; it has no reply."""
 
@@ -71,16 +78,23 @@ def refusal_header(error: InvalidInput, log: list[str]) -> dict[str, Any]:
     return {"error": type(error).__name__, "message": str(error), "log": log}
 
 
-def read_reply(header: Mapping[str, Any], data: bytes) -> Reply:
-    """The reply of a message.
+def read_reply(header: Any, data: bytes, task: Task) -> tuple[Reply | InvalidInput, list[str]]:
+    """The reply to a task, or the refusal of its image, and the lines for the log.
 
     Raises:
-        InvalidInput: the worker refuses the image.
+        ValueError, TypeError, LookupError: this is no reply to the task.
     """
-    facts = {name: value for name, value in header.items() if name != "log"}
-    if "error" in facts:
-        raise _refusal(str(facts["error"]), str(facts["message"]))
-    return Reply(data, **facts)
+    log = [str(line) for line in header["log"]]
+    if "error" in header:
+        return _refusal(str(header["error"]), str(header["message"])), log
+    height, width = task.image_size
+    if task.kind == "pixels" and len(data) != 3 * height * width:
+        raise ValueError("the data are not the pixels of the encoder's input")
+    facts = {name: kind(header[name]) for name, kind in _FACTS.items()}
+    return Reply(data, **facts), log
+
+
+_FACTS = {"frame_count": int, "inflates": bool, "picture_pixels": int, "digest": str}
 
 
 def _refusal(name: str, message: str) -> InvalidInput:

@@ -12,7 +12,7 @@ from itertools import count
 
 from app.decoding.decoder import Decoder, Payload, Reply, Task
 from app.decoding.fork_client import PROGRAM, ForkClient
-from app.decoding.workers import ProcessWorker, ThreadWorker, Worker, WorkerEnded
+from app.decoding.workers import NO_REPLY, ProcessWorker, ThreadWorker, Worker, WorkerEnded
 from app.errors import NotReady
 from app.fair_queueing import Flow, VirtualTime
 from model.errors import DecoderFailed, ImageTooCostly, InvalidInput, OutOfMemory
@@ -55,7 +55,7 @@ class DecoderPool:
         self._free = list(workers)
         self._busy: dict[Worker, float] = {}  # since when, by time.monotonic
         self._overtime: set[Worker] = set()
-        self._keep_too_long: set[Worker] = set()
+        self._closed_later: dict[Worker, set[object]] = {}  # files that busy workers close after their tasks
         self._waiting: list[_Waiting] = []
         self._numbers = count()
         self._time = VirtualTime()
@@ -87,7 +87,12 @@ class DecoderPool:
     @property
     def waiting(self) -> int:
         """Number of tasks that wait for a worker."""
-        return len(self._waiting)
+        return sum(not waiting.granted.done() for waiting in self._waiting)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether no worker can perform anything, until `check` has replaced one."""
+        return not self._busy and all(worker.has_ended for worker in self._free)
 
     @property
     def silent_s(self) -> float:
@@ -133,15 +138,15 @@ class DecoderPool:
             worker.kept = None  # the worker closes its file before it opens another one
         try:
             reply = await worker.perform(replace(task, keep_open=file is not None), None if is_open else payload)
-        except (ImageTooCostly, OutOfMemory):
-            self._replace(worker, "memory")
-            raise
         except WorkerEnded as ended:
             if self._stopped:
                 raise NotReady(STOPPING) from None
             raise self._reason(worker, ended.status) from None
+        except (ImageTooCostly, OutOfMemory):
+            self._finish(worker, "memory" if worker.can_be_ended else "")
+            raise
         except InvalidInput:
-            self._release(worker)
+            self._finish(worker)
             raise
         except asyncio.CancelledError:
             self._replace(worker, "cancelled")
@@ -150,7 +155,7 @@ class DecoderPool:
             self._replace(worker, "crashed")
             raise
         worker.kept = worker.kept if file is None else file
-        self._release(worker)
+        self._finish(worker)
         return reply
 
     def forget(self, file: object) -> None:
@@ -158,21 +163,23 @@ class DecoderPool:
         for worker in self._free:
             if worker.kept is file:
                 worker.forget()
-        self._keep_too_long |= {worker for worker in self._busy if worker.kept is file}
+        for worker in self._busy:
+            self._closed_later.setdefault(worker, set()).add(file)
 
-    def end_overdue(self, paused_s: float = 0.0) -> None:
-        """End the workers whose task takes too long.
+    def check(self, paused_s: float = 0.0) -> None:
+        """End the workers whose task takes too long, and replace those that have ended while they were free.
 
         Args:
             paused_s: seconds for which this process did not run, which do not count.
         """
-        for worker in self._busy:
-            self._busy[worker] += paused_s
-        overdue = time.monotonic() - WALL_PER_CPU * self.cpu_s
+        now = time.monotonic()
         for worker, began in self._busy.items():
-            if began < overdue and worker not in self._overtime:
+            self._busy[worker] = min(now, began + paused_s)
+        for worker, began in self._busy.items():
+            if worker.can_be_ended and worker not in self._overtime and now - began > WALL_PER_CPU * self.cpu_s:
                 self._overtime.add(worker)
                 worker.kill()
+        self._assign()
 
     def stop(self) -> None:
         """End the workers; tasks that wait, or come later, get NotReady."""
@@ -180,9 +187,11 @@ class DecoderPool:
         for waiting in self._waiting:
             if not waiting.granted.done():
                 waiting.granted.set_exception(NotReady(STOPPING))
-        for worker in [*self._free, *self._busy]:
-            worker.stop()
-        self._on_stop()
+        try:
+            for worker in [*self._free, *self._busy]:
+                worker.stop()
+        finally:
+            self._on_stop()
 
     async def _take(self, start_tag: float, file: object | None) -> Worker:
         if self._stopped:
@@ -199,6 +208,8 @@ class DecoderPool:
 
     def _assign(self) -> None:
         """Give free workers to the tasks that wait, the lowest start tag first."""
+        if self._stopped:
+            return
         for ended in [worker for worker in self._free if worker.has_ended]:
             self.ends["killed"] += 1
             self._free.remove(ended)
@@ -236,10 +247,18 @@ class DecoderPool:
             return None
         return self._free[0]
 
+    def _finish(self, worker: Worker, reason: str = "") -> None:
+        """Free a worker that has replied, or replace it for a reason: it may have been ended at the same moment."""
+        if worker in self._overtime:
+            reason = "time"
+        if reason:
+            self._replace(worker, reason)
+        else:
+            self._release(worker)
+
     def _release(self, worker: Worker) -> None:
         del self._busy[worker]
-        if worker in self._keep_too_long:
-            self._keep_too_long.discard(worker)
+        if worker.kept in self._closed_later.pop(worker, ()):
             worker.forget()
         self._free.append(worker)
         self._assign()
@@ -247,7 +266,7 @@ class DecoderPool:
     def _replace(self, worker: Worker, reason: str) -> None:
         self.ends[reason] += 1
         self._overtime.discard(worker)
-        self._keep_too_long.discard(worker)
+        self._closed_later.pop(worker, None)
 
         def replaced(by: Worker) -> None:
             self._busy[by] = self._busy.pop(worker)
@@ -264,9 +283,10 @@ class DecoderPool:
                 f"decoding the image takes more than the {self.cpu_s:g} seconds that are allowed; send a smaller image"
             )
         if status == -signal.SIGKILL:
-            logger.error("a decoder worker was killed, perhaps because the system had no memory left; it is replaced")
+            logger.error("a decoder worker was ended from outside, perhaps by a system without memory; it is replaced")
             self._replace(worker, "killed")
             return OutOfMemory("the decoder of the image was ended from outside; send the image again later")
-        logger.error("a decoder worker ended with status %d; it is replaced, and its image is refused", status)
+        what = "sent no reply" if status == NO_REPLY else f"ended with status {status}"
+        logger.error("a decoder worker %s; it is replaced, and its image is refused", what)
         self._replace(worker, "crashed")
         return DecoderFailed("the image cannot be decoded, because its decoder crashed on it")

@@ -10,16 +10,17 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from app.decoding.decoder import Decoder, Reply
+from app.decoding.decoder import Decoder
 from app.decoding.messages import FORGET, MAX_REPLY_BYTES, SIZES, packed, read_task, refusal_header, reply_header
 from model.errors import DecoderFailed, ImageTooCostly, InvalidInput, OutOfMemory
 
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
+_TRIED_BYTES = 2**26  # a system that has not even these is short of memory, whatever the limit
 _PAGE_KIB = 1024
 
 
@@ -46,8 +47,8 @@ class Limits:
         signal.setitimer(signal.ITIMER_PROF, self.cpu_s if is_running else 0)
 
     def too_costly(self) -> InvalidInput:
-        """The error for an image for which memory could not be had."""
-        if _can_have(self.memory_bytes // 2):
+        """The error for an image for which memory could not be had; what it had must be free again."""
+        if _can_have(min(self.memory_bytes // 2, _TRIED_BYTES)):
             return ImageTooCostly(
                 f"decoding the image needs more than the {self.memory_bytes:,} bytes of memory that are allowed; send "
                 "a smaller image"
@@ -66,11 +67,17 @@ class Connection:
     def __init__(self, messages: socket.socket, file: int) -> None:
         self._messages, self._file = messages, file
 
-    def receive(self) -> tuple[Any, bytes]:
-        """The header and the bytes of the next message. Raises EOFError once the service has closed the connection."""
+    def receive(self) -> tuple[Any, int]:
+        """The header of the next message, and the size of its bytes in the file.
+
+        Raises:
+            EOFError: the service has closed the connection.
+        """
         header_size, body_size = SIZES.unpack(self._exactly(SIZES.size))
-        header = json.loads(self._exactly(header_size))
-        return header, os.pread(self._file, body_size, 0)
+        return json.loads(self._exactly(header_size)), body_size
+
+    def body(self, size: int) -> bytes:
+        return os.pread(self._file, size, 0)
 
     def send(self, header: Mapping[str, Any], data: bytes = b"") -> None:
         """Send a reply."""
@@ -96,40 +103,52 @@ def run(connection: Connection, limits: Limits, parent: int) -> NoReturn:
         parent: process id of the fork server; the worker ends with it.
     """
     _die_with(parent)
+    _be_ended_first()
     limits.limit_process()
     lines = _LogLines()
     decoder = Decoder()
     with suppress(ConnectionError, EOFError):
         while True:
-            header, body = connection.receive()
+            header, body_size = connection.receive()
             if header == FORGET:
                 decoder.forget()
                 gc.collect()
                 continue
             limits.time(is_running=True)
-            reply = _guarded(lambda: decoder.perform(*read_task(header, body)), limits)  # noqa: B023 (called at once)
+            refusal = _answer(connection, decoder, limits, lines, header, body_size)
             limits.time(is_running=False)
-            if isinstance(reply, Reply):
-                connection.send(reply_header(reply, lines.take()), reply.data)
-            else:
-                connection.send(refusal_header(reply, lines.take()))
-            del body, reply  # they would lie in memory until the next task
+            if refusal is not None:
+                connection.send(refusal_header(refusal, lines.take()))
     os._exit(0)
 
 
-def _guarded(perform: Callable[[], Reply], limits: Limits) -> Reply | InvalidInput:
+def _answer(
+    connection: Connection, decoder: Decoder, limits: Limits, lines: "_LogLines", header: Any, body_size: int
+) -> InvalidInput | None:
+    """Perform a task and send its reply; or return the refusal of its image."""
+
+    def answer() -> None:
+        reply = decoder.perform(*read_task(header, connection.body(body_size)))
+        connection.send(reply_header(reply, lines.take()), reply.data)
+
     try:
-        return perform()
+        answer()
     except (MemoryError, OutOfMemory):
-        pass  # the memory is free again once the exception is gone
+        pass  # what the task had is free again behind this block
+    except (ConnectionError, EOFError):
+        raise
     except InvalidInput as error:
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        return error if _can_have(limits.memory_bytes // 2) else limits.too_costly()
+        if _can_have(_TRIED_BYTES):
+            return error
     except Exception as error:  # noqa: BLE001, whatever a library raises
         logging.getLogger("medimageinsight").warning(
             "a decoder failed with an unforeseen %s; please report this line", type(error).__name__
         )
         return DecoderFailed("the image cannot be decoded, because its decoder failed on it")
+    else:
+        return None
+    decoder.forget()
     return limits.too_costly()
 
 
@@ -139,6 +158,12 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def _be_ended_first() -> None:
+    """Tell a system without memory to end this process rather than the service, which holds the model."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _lower(limit: int, wanted: int) -> None:

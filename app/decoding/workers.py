@@ -12,13 +12,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from app.decoding.decoder import Payload, PerformsTasks, Reply, Task
-from app.decoding.fork_client import ForkClient
+from app.decoding.fork_client import ForkClient, ForkedProcess
 from app.decoding.messages import FORGET, MAX_HEADER_BYTES, MAX_REPLY_BYTES, SIZES, packed, read_reply, task_message
+from model.errors import InvalidInput
 
 logger = logging.getLogger("medimageinsight")
 
 CHUNK_BYTES = 2**22  # written in one step of the event loop
 KEPT_BYTES = 2**22  # of the file in memory between two tasks: memory that is there already costs less time
+NO_REPLY = 256  # no exit status of a process
 ENDED_S = 5.0  # for the exit status of a worker whose connection has ended
 
 
@@ -26,7 +28,7 @@ class WorkerEnded(Exception):
     """The worker ended during a task.
 
     Args:
-        status: its exit status; that of a signal is negative.
+        status: its exit status; that of a signal is negative. `NO_REPLY` if it sent something that is no reply.
     """
 
     def __init__(self, status: int) -> None:
@@ -39,13 +41,16 @@ class Worker(Protocol):
 
     Attributes:
         kept: the key of the file that it keeps open, if it does.
-        has_ended: whether it can perform nothing any more.
+        can_be_ended: whether `kill` has an effect.
     """
 
     kept: object | None
+    can_be_ended: bool
 
     @property
-    def has_ended(self) -> bool: ...
+    def has_ended(self) -> bool:
+        """Whether it can perform nothing any more."""
+        ...
 
     async def perform(self, task: Task, payload: Payload | None) -> Reply: ...
 
@@ -67,56 +72,89 @@ class Worker(Protocol):
 
 
 class ProcessWorker:
-    """A worker process, forked when it is created."""
+    """A worker process, forked when it is created. Without handles or memory for it, it has ended already."""
+
+    can_be_ended = True
 
     def __init__(self, client: ForkClient) -> None:
         self._client = client
-        self._socket, remote = socket.socketpair()
-        self._socket.setblocking(False)
-        self._file = _memory_file()
-        self._process = client.fork(remote, self._file)
+        self._process: ForkedProcess | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._file: int | None = None
         self.kept: object | None = None
+        try:
+            self._socket, remote = socket.socketpair()
+        except OSError:
+            return
+        self._socket.setblocking(False)
+        try:
+            self._file = _memory_file()
+        except OSError:
+            self._socket.close()
+            remote.close()
+            return
+        self._process = client.fork(remote, self._file)
 
     @property
     def has_ended(self) -> bool:
-        return self._process.ended.done()
+        return self._process is None or self._process.ended.done()
 
     async def perform(self, task: Task, payload: Payload | None) -> Reply:
         """The reply to a task.
 
         Raises:
             InvalidInput: the worker refuses the image.
-            WorkerEnded: the worker ended, or replied with something that is no reply.
+            WorkerEnded: the worker ended, or sent something that is no reply.
         """
         try:
-            if self._streams is None:
-                self._streams = await asyncio.open_connection(sock=self._socket)
-            reader, writer = self._streams
-            message, body = task_message(task, payload)
-            await self._write(body)
-            writer.write(message)
-            header_size, data_size = SIZES.unpack(await reader.readexactly(SIZES.size))
-            if header_size > MAX_HEADER_BYTES or data_size > MAX_REPLY_BYTES:
-                raise ConnectionError
-            header = json.loads(await reader.readexactly(header_size))
-            data = os.pread(self._file, data_size, 0)
-            if max(len(body), data_size) > KEPT_BYTES:
-                os.ftruncate(self._file, 0)
-        except (OSError, EOFError, ValueError):
-            self.kill()
-            await asyncio.wait([self._process.ended], timeout=ENDED_S)
-            raise WorkerEnded(self._process.ended.result() if self.has_ended else -signal.SIGKILL) from None
-        for line in header["log"]:
+            answer, log = await self._answer_to(task, payload)
+        except (OSError, EOFError):
+            raise WorkerEnded(await self._status()) from None
+        except (ValueError, TypeError, LookupError):
+            raise WorkerEnded(NO_REPLY) from None
+        for line in log:
             logger.warning("%s", line)
-        return read_reply(header, data)
+        if isinstance(answer, InvalidInput):
+            raise answer
+        return answer
+
+    async def _answer_to(self, task: Task, payload: Payload | None) -> tuple[Reply | InvalidInput, list[str]]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(sock=self._socket)
+        reader, writer = self._streams
+        message, body = task_message(task, payload)
+        await self._write(body)
+        writer.write(message)
+        header_size, data_size = SIZES.unpack(await reader.readexactly(SIZES.size))
+        if header_size > MAX_HEADER_BYTES or data_size > MAX_REPLY_BYTES:
+            raise ValueError("the reply is too large")
+        header = json.loads(await reader.readexactly(header_size))
+        file = self._open_file()
+        data = os.pread(file, data_size, 0)
+        if max(len(body), data_size) > KEPT_BYTES:
+            os.ftruncate(file, 0)
+        return read_reply(header, data, task)
 
     async def _write(self, body: bytes) -> None:
         view = memoryview(body)
         for place in range(0, len(body), CHUNK_BYTES):
-            os.pwrite(self._file, view[place : place + CHUNK_BYTES], place)
+            os.pwrite(self._open_file(), view[place : place + CHUNK_BYTES], place)
             if len(body) > CHUNK_BYTES:
                 await asyncio.sleep(0)
+
+    def _open_file(self) -> int:
+        """The descriptor of the file. Raises ConnectionError if the worker was stopped meanwhile."""
+        if self._file is None:
+            raise ConnectionError
+        return self._file
+
+    async def _status(self) -> int:
+        """The exit status of a process whose connection has ended."""
+        if self._process is None:
+            return -signal.SIGKILL
+        self.kill()
+        await asyncio.wait([self._process.ended], timeout=ENDED_S)
+        return self._process.ended.result() if self._process.ended.done() else -signal.SIGKILL
 
     def forget(self) -> None:
         self.kept = None
@@ -124,25 +162,29 @@ class ProcessWorker:
             self._streams[1].write(packed(FORGET))
 
     def kill(self) -> None:
-        self._process.kill()
+        if self._process is not None:
+            self._process.kill()
 
     def abandon(self, replaced: Callable[[Worker], None]) -> None:
         self.stop()
         replaced(ProcessWorker(self._client))
 
     def stop(self) -> None:
+        if self._file is None:
+            return
         self.kill()
         if self._streams is None:
             self._socket.close()
         else:
             self._streams[1].transport.abort()
         os.close(self._file)
+        self._file = None
 
 
 class ThreadWorker:
     """A thread. It cannot be ended: a task that nobody waits for keeps it until the task is done."""
 
-    has_ended = False
+    can_be_ended = has_ended = False
 
     def __init__(self, decoder: PerformsTasks) -> None:
         self._decoder = decoder
@@ -160,7 +202,9 @@ class ThreadWorker:
                 raise RuntimeError("an iterator ended too early") from error
 
         self._call = self._thread.submit(perform)
-        return await asyncio.wrap_future(self._call)
+        reply = await asyncio.wrap_future(self._call)
+        self._call = None
+        return reply
 
     def forget(self) -> None:
         self.kept = None
@@ -173,10 +217,13 @@ class ThreadWorker:
         loop = asyncio.get_running_loop()
 
         def free() -> None:
+            self._call = None
             self.forget()
             replaced(self)
 
-        if self._call is not None:
+        if self._call is None:
+            loop.call_soon(free)
+        else:
             self._call.add_done_callback(lambda _: loop.call_soon_threadsafe(free))
 
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import QueueFull
@@ -27,36 +27,24 @@ class Admission:
         self._last_finish = time.monotonic()
 
     @contextmanager
-    def reserve(self, rows: int) -> Iterator[Callable[[int], None]]:
-        """Reserve `rows` for the duration of the `with` block. Their rate counts if the block raises nothing.
+    def reserve(self, rows: int) -> Iterator["Reservation"]:
+        """Reserve `rows` for the duration of the `with` block.
 
-        Yields:
-            A function that enlarges the reservation to a number of rows.
+        The rate of the computed rows counts if the block raises nothing.
 
         Raises:
-            QueueFull: there is no room for all rows; the function raises it too.
+            QueueFull: there is no room for all rows.
         """
-        own = 0
-
-        def enlarge(rows: int) -> None:
-            nonlocal own
-            others = self.rows - own
-            if others + rows > self.queue_size:
-                raise QueueFull(
-                    f"The queue has room for {self.queue_size - others} rows, the request has {rows}; try again later.",
-                    retry_after_s=self._seconds_for(others + rows - self.queue_size),
-                )
-            own = max(own, rows)
-            self.rows = others + own
-
         if self.rows == 0:
             self._last_finish = time.monotonic()
-        enlarge(rows)
+        reservation = Reservation(self)
+        reservation.enlarge(rows)
         try:
-            yield enlarge
-            self._measure(own)
+            yield reservation
+            if computed := min(reservation.rows, reservation.computed_items):
+                self._measure(computed)
         finally:
-            self.rows -= own
+            self.rows -= reservation.rows
 
     def hold_bytes(self, size: int) -> None:
         """Count bytes that have arrived; `release_bytes` releases them when their request ends.
@@ -67,7 +55,7 @@ class Admission:
         if self.bytes + size > self.queue_bytes:
             raise QueueFull(
                 f"The requests in flight hold all of the {self.queue_bytes:,} bytes that are allowed; try again later.",
-                retry_after_s=self._seconds_for(self.rows / 2),
+                retry_after_s=self.seconds_for(self.rows / 2),
             )
         self.bytes += size
 
@@ -83,7 +71,7 @@ class Admission:
         if self.requests >= self.max_concurrent_requests:
             raise QueueFull(
                 f"{self.requests} requests are in flight, which is the maximum; try again later.",
-                retry_after_s=self._seconds_for(self.rows / self.requests),
+                retry_after_s=self.seconds_for(self.rows / self.requests),
             )
         self.requests += 1
 
@@ -95,9 +83,34 @@ class Admission:
         self._seconds_per_row += SMOOTHING * ((now - self._last_finish) / rows - self._seconds_per_row)
         self._last_finish = now
 
-    def _seconds_for(self, rows: float) -> int:
+    def seconds_for(self, rows: float) -> int:
         """Whole seconds, at least 1, that this number of rows takes at the measured rate."""
         return max(1, math.ceil(rows * self._seconds_per_row))
+
+
+class Reservation:
+    """The rows that one request holds."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.rows = 0
+        self.computed_items = 0
+        """Images and texts that were computed, which the holder sets; a row with both counts once."""
+
+    def enlarge(self, rows: int) -> None:
+        """Hold this number of rows in all; a smaller number than before changes nothing.
+
+        Raises:
+            QueueFull: there is no room for all rows.
+        """
+        others, most = self._admission.rows - self.rows, self._admission.queue_size
+        if others + rows > most:
+            raise QueueFull(
+                f"The queue has room for {most - others} rows, the request has {rows}; try again later.",
+                retry_after_s=self._admission.seconds_for(others + rows - most),
+            )
+        self.rows = max(self.rows, rows)
+        self._admission.rows = others + self.rows
 
 
 class HeldBytes:

@@ -137,7 +137,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
             key: payloads with equal keys are computed once, if they meet before the device.
             start_tag: from the request's `flow`; the lowest is served first.
             size: 1 for an image, the number of tokens for a text.
-            timings: of the request; they record when the device began and ended.
+            timings: of the request; they record when the device began and ended, and count the item.
 
         Raises:
             EncodingFailed: the device failed on this payload on its own, or the batcher was stopped.
@@ -151,6 +151,7 @@ class MicroBatcher(Generic[Payload, Staged, Result]):
         if timings is not None:
             timings.mark_end("queue", entry.device_began)
             timings.mark_end("device", entry.device_ended)
+            timings.computed_items += 1
         return result
 
     async def _batch_loop(self) -> None:

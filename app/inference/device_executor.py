@@ -35,8 +35,9 @@ class DeviceExecutor:
 
     def excuse(self, paused_s: float) -> None:
         """Leave seconds in which this process did not run out of the age of the calls."""
-        for call in self._started_at:
-            self._started_at[call] += paused_s
+        now = time.monotonic()
+        for call, began in self._started_at.items():
+            self._started_at[call] = min(now, began + paused_s)
 
     @property
     def parallel_calls(self) -> int:

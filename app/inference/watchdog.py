@@ -36,7 +36,7 @@ async def watch(
         await asyncio.sleep(interval_s)
         paused_s = max(0.0, time.monotonic() - slept_from - interval_s)
         pipeline.device.excuse(paused_s)
-        pipeline.decoders.end_overdue(paused_s)
+        pipeline.decoders.check(paused_s)
         silent_s = pipeline.device.silent_s
         if silent_s <= device_timeout_s:
             given_up = False

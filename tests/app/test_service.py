@@ -1,6 +1,8 @@
 """Lifecycle of the service: loading, ready, failed, stopping."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 from unittest import mock
@@ -149,7 +151,13 @@ async def test_a_failed_hash_of_the_weights_is_tried_again(engine: EmbeddingEngi
     service = Service(Settings())
     service.serve(LoadedModel(engine, imports_s=0.0))
     with mock.patch.object(type(engine.release), "weights_sha256", side_effect=[OSError, "right"]):
-        with pytest.raises(OSError):  # noqa: PT011 (without a message)
+        with pytest.raises(OSError):
             await service.checkpoint_sha256()
         assert [await service.checkpoint_sha256() for _ in range(2)] == ["right"] * 2
     await service.stop()
+
+
+def test_a_system_without_limits_of_processes_can_decode_in_threads() -> None:
+    """Windows has no module `resource`, which only the program of the workers needs."""
+    program = "import sys; sys.modules['resource'] = None; import app.service"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

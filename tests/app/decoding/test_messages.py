@@ -1,6 +1,7 @@
 """Tasks and replies on their way between the service and a worker."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from app.decoding.messages import SIZES, read_reply, read_task, refusal_header, 
 from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.preprocessing import Standardization
 from model.imaging.rendering import Rendering, Window
+
+PIXELS = Task("pixels", 100, image_size=(1, 2))
 
 
 @pytest.mark.parametrize(
@@ -30,16 +33,31 @@ def test_a_task_arrives_as_it_was_sent(task: Task, payload: Payload | None) -> N
 def test_a_reply_arrives_as_it_was_sent() -> None:
     reply = Reply(b"pixels", 5, True, 6, "digest")
     header = json.loads(json.dumps(reply_header(reply, ["a line"])))
-    assert read_reply(header, b"pixels") == reply
-    assert header["log"] == ["a line"]
+    assert read_reply(header, b"pixels", PIXELS) == (reply, ["a line"])
 
 
 def test_a_refusal_is_raised_as_its_own_class() -> None:
-    with pytest.raises(ImageTooLarge, match="it is huge"):
-        read_reply(refusal_header(ImageTooLarge("it is huge"), []), b"")
+    refusal, _ = read_reply(refusal_header(ImageTooLarge("it is huge"), []), b"", PIXELS)
+    assert (type(refusal), str(refusal)) == (ImageTooLarge, "it is huge")
 
 
 @pytest.mark.parametrize("name", ["SystemExit", "MedImageInsightError", "annotations", "__builtins__"])
 def test_a_worker_cannot_choose_what_the_service_raises(name: str) -> None:
-    with pytest.raises(ImageDecodeError):
-        read_reply({"error": name, "message": "", "log": []}, b"")
+    refusal, _ = read_reply({"error": name, "message": "", "log": []}, b"", PIXELS)
+    assert type(refusal) is ImageDecodeError
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ([], b""),
+        ({}, b"pixels"),
+        ({"log": 7}, b"pixels"),
+        ({"log": [], "frame_count": 1}, b"pixels"),
+        (reply_header(Reply(), []), b"too short"),
+        (reply_header(Reply(), []) | {"frame_count": "many"}, b"pixels"),
+    ],
+)
+def test_what_is_no_reply_is_no_reply(header: Any, data: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, LookupError)):
+        read_reply(header, data, PIXELS)

@@ -1,17 +1,22 @@
 """The pool of decoders: the order of tasks, the choice of a worker, and the replacement of workers that ended."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 
+from app.decoding import workers
 from app.decoding.decoder import Reply, Task
 from app.decoding.pool import DecoderPool
 from app.decoding.workers import Worker
@@ -32,6 +37,7 @@ class HeldWorker:
         self.name = name
         self.kept: object | None = None
         self.has_ended = self.is_stopped = False
+        self.can_be_ended = True
         self.tasks: list[tuple[Any, asyncio.Future[Reply]]] = []
         self.forgotten = 0
 
@@ -188,8 +194,35 @@ async def test_seconds_in_which_the_process_was_paused_do_not_count() -> None:
     await asking.ask("two")
     await asyncio.sleep(0.05)
     assert asking.pool.silent_s >= asking.pool.hanging_s >= 0.04
-    asking.pool.end_overdue(paused_s=0.05)
+    asking.pool.check(paused_s=0.05)
     assert asking.pool.silent_s < 0.04
+
+
+async def test_a_worker_that_answered_while_it_was_being_ended_gets_no_other_image() -> None:
+    asking = Asking()
+    slow = await asking.ask("slow")
+    asking.pool._busy[asking.workers[0]] -= 4.0  # more than 3 s for 1 s of CPU time
+    asking.pool.check()
+    await asking.end(0)
+    assert await slow == Reply()
+    assert (asking.workers[0].is_stopped, asking.pool.ends["time"]) == (True, 1)
+
+
+async def test_a_pause_makes_no_task_younger_than_now() -> None:
+    asking = Asking()
+    await asking.ask("one")
+    asking.pool.check(paused_s=3600)
+    assert 0 <= asking.pool.silent_s < 1
+
+
+async def test_a_pool_without_any_worker_is_broken_until_one_is_there() -> None:
+    asking = Asking()
+    for worker in asking.workers:
+        worker.has_ended = True
+    assert asking.pool.is_broken
+    asking.pool.check()
+    assert not asking.pool.is_broken
+    assert asking.pool.ends["killed"] == 2
 
 
 async def test_a_stopped_pool_answers_everybody() -> None:
@@ -247,7 +280,7 @@ async def test_a_hostile_image_costs_its_worker_and_nothing_else(
 
         async def watch() -> None:
             while True:
-                pool.end_overdue()
+                pool.check()
                 await asyncio.sleep(0.05)
 
         watching = asyncio.create_task(watch())
@@ -313,6 +346,74 @@ async def test_a_worker_knows_no_key_and_holds_no_foreign_file(monkeypatch: pyte
         told = await told_by(pool)
     assert "API_KEYS" not in told["variables"]
     assert told["open_files"] == [*["/dev/null"] * 4, "/memfd", "socket"]
+
+
+async def test_a_fork_server_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("app.decoding.fork_client.subprocess.Popen", fail)
+    pool = DecoderPool.of_processes(2, memory_bytes=2**28, cpu_s=0.5, program=PROGRAM)
+    try:
+        assert pool.is_broken
+        with pytest.raises(OutOfMemory):
+            await pool.perform(PIXELS, png(1), start_tag=0)
+        monkeypatch.setattr("app.decoding.fork_client.subprocess.Popen", real)
+        async with asyncio.timeout(PATIENCE_S):
+            while pool.is_broken:
+                await asyncio.sleep(0.1)
+                pool.check()
+            assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
+    finally:
+        pool.stop()
+
+
+async def test_a_worker_for_which_there_is_no_handle_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with processes(1, cpu_s=PATIENCE_S) as pool:
+        sleeping = asyncio.create_task(pool.perform(PIXELS, b"sleep", start_tag=0))
+        await asyncio.sleep(0.05)
+        with monkeypatch.context() as patched:
+            patched.setattr(workers, "_memory_file", mock.Mock(side_effect=OSError(errno.EMFILE, "")))
+            sleeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeping
+            assert pool.is_broken
+        assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
+
+
+async def test_a_worker_that_sends_no_reply_is_replaced_and_its_image_refused() -> None:
+    async with processes(1) as pool:
+        for order in (b"babble", b"lie"):
+            with pytest.raises(DecoderFailed):
+                await pool.perform(PIXELS, order, start_tag=0)
+        assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
+        assert pool.ends["crashed"] == 2
+
+
+async def test_an_image_for_which_there_is_no_memory_is_not_called_damaged() -> None:
+    async with processes(1, memory_bytes=2**26) as pool:
+        with pytest.raises(ImageTooCostly, match="bytes of memory"):
+            await pool.perform(PIXELS, bytes(80 * 2**20), start_tag=0)
+        assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
+
+
+async def test_the_system_ends_a_worker_before_the_service() -> None:
+    async with processes(1) as pool:
+        score = await asyncio.to_thread(Path(f"/proc/{await process_of(pool)}/oom_score_adj").read_text)
+    assert score.strip() == "1000"
+
+
+async def test_stopping_waits_for_no_decoder() -> None:
+    async with processes(1, cpu_s=PATIENCE_S) as pool:
+        sleeping = asyncio.create_task(pool.perform(PIXELS, b"sleep", start_tag=0))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        pool.stop()
+        with pytest.raises(NotReady):
+            await sleeping
+        assert time.monotonic() - began < 2
 
 
 async def test_the_workers_end_with_the_pool() -> None:

@@ -47,8 +47,9 @@ def test_retry_after_follows_the_rate_of_service() -> None:
 
     assert retry_after() == 50  # before any measurement: one second per row
     for _ in range(30):
-        with admission.reserve(100):
+        with admission.reserve(100) as reservation:
             time.sleep(0.001)
+            reservation.computed_items = 100
     assert retry_after() == 1  # a whole number, and never 0
 
 
@@ -56,11 +57,23 @@ def test_retry_after_follows_the_rate_of_service() -> None:
 def test_retry_after_learns_nothing_from_requests_that_were_not_computed(end: type[BaseException]) -> None:
     admission = Admission(queue_size=100, queue_bytes=1000, max_concurrent_requests=2)
     for _ in range(30):
-        with contextlib.suppress(end), admission.reserve(100):
+        with contextlib.suppress(end), admission.reserve(100) as reservation:
+            reservation.computed_items = 100
             raise end
-    with admission.reserve(100), pytest.raises(QueueFull) as full, admission.reserve(50):
-        pass
-    assert full.value.retry_after_s == 50
+    assert admission.seconds_for(50) == 50
+
+
+def test_retry_after_follows_the_computed_rows_of_a_request_alone() -> None:
+    admission = Admission(queue_size=100, queue_bytes=1000, max_concurrent_requests=2)
+    for _ in range(30):
+        with admission.reserve(100):
+            pass
+    assert admission.seconds_for(50) == 50
+    for _ in range(30):
+        with admission.reserve(100) as reservation:
+            time.sleep(0.01)
+            reservation.computed_items = 1
+    assert admission.seconds_for(1000) >= 10  # 0.01 s per computed row; the rows reserved would make it 1
 
 
 def test_the_bytes_in_flight_are_bounded() -> None:
@@ -129,6 +142,19 @@ async def test_beyond_the_bytes_or_the_requests_in_flight_there_is_429_too(engin
         assert_text_vectors(await first, engine, ["a" * 700])
         assert_text_vectors(await second, engine, ["c"])
     assert (app.state.service.admission.requests, app.state.service.admission.bytes) == (0, 0)
+
+
+async def test_retry_after_learns_nothing_from_texts_of_the_cache(engine: EmbeddingEngine) -> None:
+    app = create_app(Settings(), LoadedModel(engine, imports_s=0.0))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+        admission = app.state.service.admission
+        untouched = admission.seconds_for(1_000_000)
+        assert_text_vectors(await client.post("/embed", json=texts(8)), engine, TEXTS)
+        learned = admission.seconds_for(1_000_000)
+        for _ in range(30):
+            assert_text_vectors(await client.post("/embed", json=texts(8)), engine, TEXTS)
+        assert admission.seconds_for(1_000_000) == learned < untouched
 
 
 async def test_a_full_queue_refuses_before_decoding(engine: EmbeddingEngine) -> None:

@@ -23,7 +23,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.device = SimpleNamespace(silent_s=0.0, excuse=lambda paused_s: None)
-        self.decoders = SimpleNamespace(cpu_s=20.0, end_overdue=lambda paused_s: None)
+        self.decoders = SimpleNamespace(cpu_s=20.0, check=lambda paused_s: None)
         self.given_up: list[str] = []
         self.ended = False
 

@@ -18,7 +18,7 @@ from tests.support.servers.server_process import PATIENCE_S, Server, started, un
 from tests.support.servers.serving import wait_until_ready
 
 HOSTILE = "tests.support.hostile_decoders.server"
-LIMITS = {"decode_workers": 2, "decode_timeout_s": 1, "decode_memory_bytes": 2**28}
+LIMITS = {"decode_workers": 2, "decode_timeout_s": 1, "decode_memory_bytes": 2**28, "max_image_pixels": 1_000_000}
 
 
 @contextmanager
