@@ -6,6 +6,7 @@
 #   - the container answers a real image with the right vector, with a read-only root, no capabilities, no new
 #     privileges and no network except loopback;
 #   - it runs as uid 10001, and SIGTERM ends it with status 0;
+#   - its health check follows another port, and a model that cannot be read is one line and status 2;
 #   - no file of the image names this folder or holds a key;
 #   - the same holds for other models (prove_models.sh) and for a start by compose.yaml (prove_compose.sh).
 # STATE is the folder for images and wheels, which are kept between runs: 15 GB, and 31 GB during the first build.

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.admission import Admission, HeldBytes
+from app.middleware.error_responses import REFUSAL
 from app.middleware.request_context import RequestContext
 from app.telemetry.metrics import UNMATCHED, Metrics
 from app.telemetry.tracing import Traces
@@ -20,7 +21,7 @@ PROBES = ("/", "/health", "/health/live", "/health/ready", "/ping", "/metrics")
 CLIENT_CLOSED_REQUEST = 499  # the client left before a response began
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER_METHOD = "_OTHER"
-"""OpenTelemetry's name for a method that is none of `METHODS`; the client chose the text."""
+"""OpenTelemetry's name for a method that is none of `METHODS`, or that could not be read."""
 
 
 class RequestTelemetry:
@@ -64,19 +65,20 @@ class RequestTelemetry:
         try:
             await self._app(scope, receive, send_with_timing)
         finally:
-            route = getattr(scope.get("route"), "path", None) or self._route_of(asked)
-            self._record(scope, route, context, status)
+            is_read = REFUSAL not in scope.get("extensions", {})
+            route = (getattr(scope.get("route"), "path", None) or self._route_of(asked)) if is_read else UNMATCHED
+            method = scope["method"] if is_read and scope["method"] in METHODS else OTHER_METHOD
+            self._record(scope, route, method, context, status)
 
     def _route_of(self, asked: Scope) -> str:
         """The route of a request that was answered before the router saw it."""
         matching = (route for route in self._routes if route.matches(asked)[0] is not Match.NONE)
         return getattr(next(matching, None), "path", UNMATCHED)
 
-    def _record(self, scope: Scope, route: str, context: RequestContext, status: int) -> None:
+    def _record(self, scope: Scope, route: str, method: str, context: RequestContext, status: int) -> None:
         seconds = time.perf_counter() - context.timings.start
         stages: Mapping[str, float] = {} if context.row_count is None else context.timings.durations()
         self._metrics.request_ended(route, status, seconds, stages)
-        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         rows = context.row_count or 0
         if self._traces is not None and route not in PROBES:
             headers = Headers(scope=scope)

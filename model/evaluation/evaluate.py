@@ -122,7 +122,7 @@ def evaluate_zero_shot(
     if not embedded.rows:
         raise ManifestError("no row is left to evaluate")
     task = zero_shot(embedder, embedded, labels, label_prompts, None)
-    resampling = Resampling(embedded.groups, samples, seed)
+    resampling = Resampling(embedded.whole_groups, samples, seed)
     left_out = {row.number: labels.problem(row) for row in rows if labels.problem(row)}
     left_out |= {row.number: row.reason for row in bad}
     return describe(task, resampling) | {

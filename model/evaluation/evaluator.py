@@ -198,7 +198,7 @@ class Evaluator:
         large = [rows for parts in by.values() for rows in parts.values() if is_large_enough(rows)]
         draws = self._options.samples * (1 + len(large))
         with tqdm(total=draws, desc=f"intervals of {name}", unit="draw", disable=not (self._progress and draws)) as bar:
-            resampling = Resampling(test_rows.groups, self._options.samples, self._options.seed, bar.update)
+            resampling = Resampling(test_rows.whole_groups, self._options.samples, self._options.seed, bar.update)
             found = describe(scored, resampling) if scored else {"metrics": metrics_json(resampling.estimate(measure))}
             prefix = MACRO if scored else ""
             subgroups = {column: describe_parts(measure, parts, resampling, prefix) for column, parts in by.items()}

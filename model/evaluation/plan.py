@@ -65,13 +65,21 @@ class Plan:
         found = dict.fromkeys(label for row in rows for label in labels_of(row, labels.column))
         if not found:
             return f"no row has a label in the column {labels.column}"
-        if not set(found) & set(labels.names):
-            return (
-                f"no label of the rows has a prompt: the column {labels.column} has {listed(found)}, "
-                f"and the prompts are for {listed(labels.names)}"
-            )
+        if problem := self.prompt_problem(rows):
+            return problem
         problems = [labels.problem(row) for row in rows]
         return "" if "" in problems else f"no row can be used: {problems[0]}"
+
+    def prompt_problem(self, rows: Sequence[Row]) -> str:
+        """That no label of the rows has a prompt; empty if one has, or if there are no labels."""
+        labels = self.labels(rows)
+        found = dict.fromkeys(label for row in rows for label in labels_of(row, labels.column))
+        if not found or set(found) & set(labels.names):
+            return ""
+        return (
+            f"no label of the rows has a prompt: the column {labels.column} has {listed(found)}, "
+            f"and the prompts are for {listed(labels.names)}"
+        )
 
     def _target_problem(self, rows: Sequence[Row]) -> str:
         target = self.options.target
@@ -100,6 +108,8 @@ def plan_evaluation(
     for column in options.by:
         parts_of(column, [row.columns.get(column, "") for row in rows])
     plan = Plan(manifest, options, prompts, train, rows, train_rows, _notes(rows, options, prompts))
+    if prompts is not None and (problem := plan.prompt_problem(rows)):
+        raise ManifestError(problem)
     require_a_task({task: plan.problem(task, rows) for task in plan.tasks})
     return plan
 
@@ -133,10 +143,12 @@ def _require_columns(manifest: Manifest, options: EvaluationOptions, *, is_train
         if not name or name in columns:
             continue
         similar = [column for column in columns if _plain(column) == _plain(name)]
-        if similar:
+        if similar and name in ("label", "text", "split", "group"):
             raise ManifestError(
                 f"{manifest.path.name} has a column {shortened(similar[0])}; it must be called {shortened(name)}"
             )
+        if similar:
+            raise ManifestError(f"{manifest.path.name} has no column {shortened(name)}; it has {listed(similar)}")
         if name in required:
             raise ManifestError(f"{manifest.path.name} has no column {name}; its columns are {listed(columns)}")
     for value in manifest.splits:

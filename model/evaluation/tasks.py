@@ -108,7 +108,7 @@ def image_to_image(test_rows: EmbeddedRows, labels: Labels) -> Measure:
     Raises:
         ManifestError: no image shares a label with an image of another group.
     """
-    values = image_queries(test_rows.features, truth_of(test_rows.rows, labels), test_rows.groups)
+    values = image_queries(test_rows.features, truth_of(test_rows.rows, labels), test_rows.whole_groups)
     if not np.isfinite(values["mean_average_precision"]).any():
         raise ManifestError("no image shares a label with an image of another group")
     return RowValues(values)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.server import KEEP_ALIVE_S
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,13 @@ def test_the_proxy_and_prometheus_use_the_name_of_the_service() -> None:
     targets = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yaml").read_text())["scrape_configs"][0]
     assert targets["static_configs"] == [{"targets": ["medimageinsight:8000"]}]
     assert "reverse_proxy medimageinsight:8000" in (DOCKER / "Caddyfile").read_text()
+
+
+def test_the_proxy_closes_idle_connections_before_the_service_does() -> None:
+    """Otherwise it would send a request on a connection that is being closed, and could not send it again."""
+    keepalive = re.search(r"keepalive (\d+)s", (DOCKER / "Caddyfile").read_text())
+    assert keepalive is not None
+    assert int(keepalive[1]) < KEEP_ALIVE_S
 
 
 def test_only_the_service_starts_without_a_profile() -> None:

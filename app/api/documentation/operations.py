@@ -16,14 +16,14 @@ EXAMPLE_IMAGE = (
 EXAMPLE_TEXT = "x-ray chest anteroposterior Cardiomegaly"
 _EXAMPLE_PARAMS = {"get_scaling_factor": True}
 _ERRORS = {
-    400: "The body or one of its rows is wrong; the message says where.",
-    408: "The body did not arrive in time.",
-    413: "The body, the number of its rows, a text, or the pixels of an image exceed a limit.",
+    400: "The request is not HTTP/1.1, or its body or one of its rows is wrong; the message says where.",
+    408: "The headers or the body did not arrive in time.",
+    413: "The body, the number of its rows, a text, the pixels of an image, or the cost of decoding it exceed a limit.",
     415: "The content type or the image format is not accepted.",
     429: "The queue has no room for the whole request; nothing of it was computed.",
-    431: "A request id is longer than 100 characters.",
+    431: "The headers are too large, or a request id is longer than 100 characters.",
     500: "The service failed.",
-    503: "The model is being loaded, the service is stopping, or the device failed.",
+    503: "The model is being loaded, the service is stopping, the device or the decoders do not answer, or memory is out.",
     504: "The deadline passed; the remaining computation was dropped.",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}

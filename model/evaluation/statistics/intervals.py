@@ -8,8 +8,8 @@ A rare label makes three corrections necessary; see docs/evaluate.md for what th
   labels: the method of collapsed strata, Wolter (2007), "Introduction to variance estimation", section 2.5. The spread
   includes the differences between these labels, so that the interval is rather too wide. The same holds for metrics
   that are 0 or 1 for a label, such as hit@k of its prompts, whatever the number of groups.
-- Average precision and similar metrics are biased in the draws. Their median is moved to the estimate: a correction of
-  the median bias, as in Efron (1987), "Better bootstrap confidence intervals", JASA 82, without its acceleration.
+- Average precision and similar metrics are biased in the draws. Their median is moved to the estimate: a percentile
+  interval that is centred in this way always holds its estimate.
 """
 
 import math
