@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.connections.connection import Connection
-from app.connections.listening import accept_last, listen, place
+from app.connections.listening import accept_last, ignore_new, listen, place
 from app.connections.open_connections import OpenConnections
 from app.errors import KeysUnusable
 from app.main import create_app
@@ -30,6 +30,7 @@ from app.telemetry.logging_setup import set_up_logging
 logger = logging.getLogger("medimageinsight")
 EXIT_OK, EXIT_UNCLEAN, EXIT_BAD_START = 0, 1, 2
 KEEP_ALIVE_S = 5  # that a connection may be idle between two requests
+HANDSHAKE_S = 0.2  # for clients in the middle of the handshake at the stop
 CLOSING_S = 2.0  # for the answers after the last request in flight, and again for the clients to read them
 
 
@@ -83,6 +84,9 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new connections, answer those that exist, and let their clients read the answers."""
+        for listening in sockets or []:
+            ignore_new(listening)
+        await asyncio.sleep(HANDSHAKE_S)  # the servers of the loop accept until then
         accepted = [connection for listening in sockets or [] for connection in accept_last(listening)]
         for server in self.servers:
             server.close()

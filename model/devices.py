@@ -54,7 +54,6 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-
 @contextmanager
 def out_of_memory_named() -> Iterator[None]:
     """Convert each out-of-memory error of torch and NumPy to one class. On a CPU, torch raises a RuntimeError.

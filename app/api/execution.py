@@ -11,13 +11,13 @@ from fastapi import Request
 from app.api.embed_job import EmbedJob
 from app.api.render.schema import RenderJob
 from app.errors import ClientGone, DeadlineExceeded, RequestInvalid, RowError
+from app.inference.admission import Reservation
 from app.inference.items import Item
 from app.inference.pipeline import Embeddings, Pipeline
 from app.middleware.request_context import RequestContext
 from app.service import ReadyModel, Service
 
 Value = TypeVar("Value")
-Enlarge = Callable[[int], None]
 TIMEOUT_HEADER = "x-request-timeout-ms"
 MAX_TIMEOUT_DIGITS = 16
 
@@ -46,8 +46,8 @@ async def execute(request: Request, service: Service, model: ReadyModel, job: Em
         ServiceError, RowError: the job is refused.
     """
 
-    def embed(context: RequestContext, enlarge: Enlarge) -> Coroutine[Any, Any, JobResult]:
-        return _embed(context, service, model.pipeline, job, enlarge)
+    def embed(context: RequestContext, reservation: Reservation) -> Coroutine[Any, Any, JobResult]:
+        return _embed(context, service, model.pipeline, job, reservation)
 
     return await _admitted(request, service, model.pipeline, job.row_count, embed)
 
@@ -55,12 +55,14 @@ async def execute(request: Request, service: Service, model: ReadyModel, job: Em
 async def execute_render(request: Request, service: Service, model: ReadyModel, job: RenderJob) -> tuple[bytes, int]:
     """The picture of a job as a PNG file, and the number of frames of its image. Raises as `execute` does."""
 
-    async def render(context: RequestContext, _enlarge: Enlarge) -> tuple[bytes, int]:
+    async def render(context: RequestContext, reservation: Reservation) -> tuple[bytes, int]:
         images, bad_row = await _fetch(context, service, [job.image])
         if bad_row is not None:
             raise bad_row
         service.metrics.rows_admitted(1, 0)
-        return await model.pipeline.preprocessor.render(images[0], job.options, context.timings)
+        picture = await model.pipeline.preprocessor.render(images[0], job.options, context.timings)
+        reservation.computed_items = 1
+        return picture
 
     return await _admitted(request, service, model.pipeline, 1, render)
 
@@ -70,17 +72,17 @@ async def _admitted(
     service: Service,
     pipeline: Pipeline,
     row_count: int,
-    compute: Callable[[RequestContext, Enlarge], Coroutine[Any, Any, Value]],
+    compute: Callable[[RequestContext, Reservation], Coroutine[Any, Any, Value]],
 ) -> Value:
     """The result of `compute`, if there is room for its rows, until the deadline, while the client waits."""
     context = RequestContext.of(request.scope)
     context.timings.mark_end("read")
     context.row_count = row_count
     timeout_s = _timeout_s(request, service.settings.request_timeout_s)
-    with service.admission.reserve(row_count) as enlarge:
+    with service.admission.reserve(row_count) as reservation:
         try:
             async with asyncio.timeout(timeout_s):
-                return await _unless_disconnected(request, pipeline, compute(context, enlarge))
+                return await _unless_disconnected(request, pipeline, compute(context, reservation))
         except TimeoutError as error:
             service.metrics.rows_expired(row_count)
             raise DeadlineExceeded(
@@ -89,7 +91,7 @@ async def _admitted(
 
 
 async def _embed(
-    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, enlarge: Enlarge
+    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, reservation: Reservation
 ) -> JobResult:
     fetched, bad_row = await _fetch(context, service, job.images)
     if bad_row is not None:
@@ -99,9 +101,10 @@ async def _embed(
             await pipeline.embed(fetched, texts, job.options, context.timings)
         raise bad_row
     async with _frames(context, service, pipeline, job, fetched) as images:
-        enlarge(len(images))
+        reservation.enlarge(len(images))
         service.metrics.rows_admitted(len(images), len(job.texts))
         features = await pipeline.embed(images, job.texts, job.options, context.timings)
+        reservation.computed_items = context.timings.computed_items
         return JobResult(replace(job, images=images), *features)
 
 

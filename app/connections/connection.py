@@ -1,18 +1,14 @@
 """One client connection: uvicorn's protocol, bounded before any request reaches the application."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
 import httptools
-from starlette.types import ASGIApp
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.connections.expectation import answer_expecting
+from app.connections.answering import AnsweringProtocol
 from app.connections.header_limits import MAX_HEADER_BYTES, MAX_HEADER_FIELDS, header_bytes, too_large
-from app.connections.lingering_transport import LingeringTransport
 from app.connections.open_connections import OpenConnections
 from app.connections.standin_requests import UNPARSED, without_upgrade
 from app.errors import HeaderTimeout, HttpInvalid, NotReady, ServiceError
@@ -28,7 +24,7 @@ class PipelineFull(Exception):
     """More requests are queued on the connection than are answered; the client has to send the rest again."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(AnsweringProtocol):
     """Bounds what a client can send and how long it can wait without a complete request.
 
     - The request line and the headers are refused beyond `MAX_HEADER_BYTES` or `MAX_HEADER_FIELDS` with 431. The same
@@ -44,8 +40,6 @@ class Connection(HttpToolsProtocol):
         server_state: the state of uvicorn's server.
         app_state: the state of the application's lifespan.
     """
-
-    transport: LingeringTransport
 
     def __init__(
         self,
@@ -64,22 +58,16 @@ class Connection(HttpToolsProtocol):
         self._refusal: ServiceError | None = None
         self._reads_no_more = False
 
-    @property
-    def owes_an_answer(self) -> bool:
-        """Whether a request is being answered, or its body is arriving."""
-        return self.cycle is not None and not self.cycle.response_complete
-
     # The connection, as asyncio and uvicorn call it.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(LingeringTransport(transport, self.loop))
+        super().connection_made(transport)
         self._open.opened(self, transport.get_extra_info("socket").fileno())
         self._header_timer = self.loop.call_later(self._header_timeout_s, self._header_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._reads_no_more = True
         self._open.closed(self)
-        self.transport.stop_watching()
         self._unset_header_timer()
         super().connection_lost(exc)
 
@@ -93,8 +81,7 @@ class Connection(HttpToolsProtocol):
         if self.owes_an_answer:
             is_complete = self._awaits_header and not self._pending_bytes
             self.transport.may_receive = self._reads_no_more or not is_complete
-            if not self._awaits_header:
-                self._open.receiving[self] = None
+            self._note_body()
         elif not self.transport.is_lingering:
             self._wait_for_more(len(data))
 
@@ -167,11 +154,8 @@ class Connection(HttpToolsProtocol):
             self.transport.may_receive = True
             self._open.receiving.pop(self, None)
             self._open.idle[self] = None
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        if cycle.waiting_for_100_continue:
-            app = partial(answer_expecting, cycle, app)
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        else:
+            self._note_body()
 
     # Its own parts.
 
@@ -223,6 +207,10 @@ class Connection(HttpToolsProtocol):
         else:
             cycle.response_complete = True
         return True
+
+    def _note_body(self) -> None:
+        if not self._awaits_header and self.newest_runs:  # else an answer is due whose request is complete
+            self._open.receiving[self] = None
 
     def _wait_for_more(self, size: int) -> None:
         """Limit the wait: no request is in flight, though a header or the body of an answered one may be arriving."""

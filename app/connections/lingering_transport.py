@@ -12,6 +12,8 @@ DISCARDED_BYTES = 256 * 1024 * 1024
 class LingeringTransport(asyncio.Transport):
     """Closes a connection in two steps: it ends its own side, and reads and discards until the client ends the other.
 
+    Before that, `watch` cuts a connection whose client does not read.
+
     A connection that is closed at once while bytes of the client are unread is reset by the kernel, and the reset
     destroys the answer. `SILENCE_S`, `STALL_S`, `DISCARD_S` and `DISCARDED_BYTES` bound what a client can gain from it.
 
@@ -56,17 +58,27 @@ class LingeringTransport(asyncio.Transport):
             self._transport.close()
             return
         self.is_lingering = True
-        self._transport.write_eof()
         self._transport.resume_reading()
-        self._watch()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self.abort()
+            return
+        self.watch()
 
     def abort(self) -> None:
         """Free the connection at once."""
         self.stop_watching()
         self._transport.abort()
 
+    def watch(self) -> None:
+        """Cut the connection once it makes no progress: what is written is not read, or the client does not leave."""
+        self.stop_watching()
+        self._progress, self._silent_s = (-1, -1), 0.0
+        self._watch()
+
     def stop_watching(self) -> None:
-        """End the timer; the connection is lost."""
+        """End the timer: the connection is lost, or its client reads again."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -37,14 +37,20 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def accept_last(listening: socket.socket) -> list[socket.socket]:
-    """The connections that nobody has accepted yet; a close of the listening socket would reset them.
+def ignore_new(listening: socket.socket) -> None:
+    """Let no further client begin to connect; those that have begun can go on for some milliseconds.
 
-    On Linux no further connection is made, so that the close resets none: clients try again, and are refused.
+    A close of the listening socket would reset clients in the middle of the handshake. The others try again after a
+    second, and are refused then. The packet filter needs Linux and no privilege. Where it cannot be attached, a client
+    that connects in the moment of the close can still be reset.
     """
     if sys.platform == "linux":
         with suppress(OSError):
-            _ignore_new(listening)
+            _attach_filter(listening)
+
+
+def accept_last(listening: socket.socket) -> list[socket.socket]:
+    """The connections that nobody has accepted yet; a close of the listening socket would reset them."""
     accepted = []
     listening.setblocking(False)
     try:
@@ -54,7 +60,7 @@ def accept_last(listening: socket.socket) -> list[socket.socket]:
         return accepted
 
 
-def _ignore_new(listening: socket.socket) -> None:
+def _attach_filter(listening: socket.socket) -> None:
     program = array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_NEW))
     listening.setsockopt(
         socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_DROP_NEW), program.buffer_info()[0])

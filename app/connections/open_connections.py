@@ -8,6 +8,7 @@ from typing import Protocol
 
 logger = logging.getLogger("medimageinsight")
 RESERVED_HANDLES = 64  # for files, fetched images, and the connections of a moment in which no other one can be closed
+FEWEST = 2  # connections that may stay, however few handles the rest of the process leaves
 REPORT_EVERY_S = 60.0
 
 
@@ -21,7 +22,7 @@ class Droppable(Protocol):
 class OpenConnections:
     """Keeps handles free for new connections by dropping the one that has waited longest for its client.
 
-    A connection that the service owes an answer is never dropped.
+    A connection is never dropped between its complete request and the answer.
 
     Args:
         max_handles: number of files that the process may open; default None reads the limit of the process.
@@ -51,8 +52,8 @@ class OpenConnections:
         self._count += 1
         if handle >= self._crowded_from:
             others = handle + 1 - self._count
-            self._most = self._crowded_from - others
-        elif self._count < self._most // 2:
+            self._most = max(self._crowded_from - others, FEWEST)
+        elif self._count <= self._most // 2:
             self._most = self._max_handles  # the other handles of the process are counted anew at the next crowd
         if self._count > self._most:
             self._drop_one()

@@ -9,6 +9,8 @@ from app.errors import BodyTimeout, BodyTooLarge
 from app.inference.admission import Admission
 from app.middleware.request_context import RequestContext
 
+MAX_SIZE_DIGITS = 19  # `int` raises ValueError from some thousands of digits on
+
 
 class BodyLimits:
     """Refuses a body that is too large or too slow, and a request beyond the number allowed in flight.
@@ -26,7 +28,7 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+        if declared.isdecimal() and self._is_too_large(declared.lstrip("0")):
             raise self._too_large()
         deadline = asyncio.get_running_loop().time() + self._body_timeout_s
         received_bytes = 0
@@ -59,6 +61,9 @@ class BodyLimits:
             held.release()
             if is_in_flight:
                 self._admission.leave()
+
+    def _is_too_large(self, digits: str) -> bool:
+        return len(digits) > MAX_SIZE_DIGITS or int(digits or 0) > self._max_body_bytes
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(

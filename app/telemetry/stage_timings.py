@@ -16,10 +16,11 @@ STAGES = ("read", "wait", "decode", "preprocess", "queue", "device", "serialise"
 
 
 class StageTimings:
-    """End times of the stages of one request, by the clock `time.perf_counter`."""
+    """End times of the stages of one request, by the clock `time.perf_counter`, and the number of computed items."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
+        self.computed_items = 0  # images and texts; equal ones count each
         self._ends: dict[str, float] = {}
 
     def mark_end(self, stage: str, at: float | None = None) -> None:

@@ -48,7 +48,7 @@ PLACES: list[tuple[list[str], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "variables"), PLACES, ids=str)
+@pytest.mark.parametrize(("flags", "variables"), PLACES, ids=["a flag", "a flag and an address", "a variable"])
 def test_a_service_is_found_wherever_it_listens(
     flags: list[str], variables: dict[str, str], small_release: Path
 ) -> None:

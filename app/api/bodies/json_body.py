@@ -36,7 +36,7 @@ async def read_json(request: Request, settings: Settings) -> Any:
         RequestInvalid: the body is empty, is not JSON, or is nested too deep; the message names the place.
         TooManyRows: the body has more structure than that.
         BodyTooLarge: the body has more than `MAX_BLANKS` blanks outside of strings.
-        TextTooLong: a string has more than `MAX_TEXT_BYTES`, and is not ASCII or consists of escapes.
+        TextTooLong: a string has more than `MAX_TEXT_BYTES`, and is not ASCII or consists of `\\u` escapes.
     """
     pieces = slices(request.stream())
     first = await anext(pieces, b"")
@@ -90,7 +90,8 @@ class JsonBody:
 
     def document(self) -> Any:
         """The parsed document, once all pieces are there. Raises RequestInvalid as `read_json`."""
-        self._in_utf8(b"", is_last=True)
+        if self._in_utf8(b"", is_last=True):
+            raise RequestInvalid("The body is not JSON: it ends within a character.")
         if not self._skeleton:
             raise RequestInvalid("The body is empty.")
         if self._long is not None:

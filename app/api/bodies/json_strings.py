@@ -10,11 +10,13 @@ from app.api.bodies.slices import SLICE_BYTES
 from app.errors import TextTooLong
 
 MAX_TEXT_BYTES = 2**22
-"""Largest size of a string that cannot be base64: escapes that follow each other closely are decoded at once."""
+"""Largest size of a string that cannot be base64: `\\u` escapes that follow each other closely are decoded at once."""
 
 # Behind it a string can be cut: no character and no escape, nor the escapes of a surrogate pair, are divided.
 _PLAIN = re.compile(rb"[^\\]{12}(?=[^\x80-\xbf])")
 _PLAIN_WITHIN = 64
+# ASCII without `\u`: a piece of it begins and ends between characters, if the pieces before it do.
+_SHORT_ESCAPES = re.compile(rb'(?:[^\\\x80-\xff]|\\["\\/bfnrt])*+')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)
 _PARTS_AT_ONCE = 2048  # 32 MiB: glibc enlarges blocks of this size without a copy, and copies smaller ones each time
 
@@ -29,7 +31,10 @@ class LongString:
         self._is_ascii = True
 
     def add(self, raw: bytes) -> None:
-        """Take the next bytes. Raises TextTooLong as `read_json`, and orjson.JSONDecodeError."""
+        """Take the next bytes, which do not end behind a backslash without its character.
+
+        Raises TextTooLong as `read_json`, and orjson.JSONDecodeError.
+        """
         self._raw.append(raw)
         self._raw_size += len(raw)
         if self._raw_size < SLICE_BYTES:
@@ -38,6 +43,9 @@ class LongString:
             self._raw[-1] = raw[: cut.end()]
             self._decode()
             self._raw, self._raw_size = [raw[cut.end() :]], len(raw) - cut.end()
+        elif all(map(_SHORT_ESCAPES.fullmatch, self._raw)):
+            self._decode()
+            self._raw, self._raw_size = [], 0
         if self._raw_size > MAX_TEXT_BYTES:
             raise self._too_long()
 

@@ -23,7 +23,7 @@ _ERRORS = {
     429: "The queue has no room for the whole request; nothing of it was computed.",
     431: "The headers are too large, or a request id is longer than 100 characters.",
     500: "The service failed.",
-    503: "The model is being loaded, the service is stopping, the device or the decoders do not answer, or memory is out.",
+    503: "The model is being loaded, the service is stopping, the device or decoders do not answer, or memory is out.",
     504: "The deadline passed; the remaining computation was dropped.",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}

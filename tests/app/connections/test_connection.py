@@ -63,6 +63,18 @@ def test_a_header_beyond_the_limits_is_refused_and_the_connection_closed(head: b
         assert_refused(client.ask(head), 431, "header_too_large")
 
 
+def test_a_request_that_cannot_be_read_counts_for_no_route(server: ThreadServer) -> None:
+    def counted(route: str) -> float:
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        wanted = f'medimageinsight_requests_total{{route="{route}",status="431"}}'
+        return sum(float(line.split()[1]) for line in lines if line.startswith(wanted))
+
+    before = counted("unmatched"), counted("/")
+    with server.connect() as client:
+        assert_refused(client.ask(b"POST /embed HTTP/1.1\r\nX: " + b"a" * 400_000), 431, "header_too_large")
+    assert (counted("unmatched"), counted("/")) == (before[0] + 1, before[1])
+
+
 def test_a_header_in_trickles_is_refused_at_the_same_limit(server: ThreadServer) -> None:
     with server.connect() as client:
         client.send(GET + b"X: ", *[b"a" * 4096] * 15)

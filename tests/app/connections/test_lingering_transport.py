@@ -1,15 +1,18 @@
 """Answers that come before the client has sent its whole request arrive, and what a client gains from it is bounded."""
 
+import asyncio
 import http.client
 import json
 import time
 from contextlib import closing
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
 from app.connections import lingering_transport
+from app.connections.lingering_transport import LingeringTransport
 from model.engine import EmbeddingEngine
 from tests.support.servers.raw_http import post
 from tests.support.servers.thread_server import ThreadServer, serving_in_thread
@@ -103,3 +106,11 @@ def test_an_answer_that_is_read_slowly_arrives_whole(engine: EmbeddingEngine, mo
             time.sleep(1)
             (answer,) = client.answers()
     assert answer.body == expected
+
+
+def test_a_client_that_has_reset_the_connection_is_cut_at_the_close() -> None:
+    inner = Mock(is_closing=lambda: False, get_write_buffer_size=lambda: 0, write_eof=Mock(side_effect=OSError))
+    loop = Mock(spec=asyncio.AbstractEventLoop)
+    LingeringTransport(inner, loop).close()
+    inner.abort.assert_called_once_with()
+    loop.call_later.assert_not_called()

@@ -52,6 +52,19 @@ def test_handles_that_become_free_do_not_hide_a_crowd() -> None:
     assert len(free) >= 20
 
 
+def test_two_connections_stay_although_the_rest_of_the_process_has_taken_all_handles() -> None:
+    connections, first, second = OpenConnections(max_handles=100), Waiting(), Waiting()
+    connections.opened(first, 98)
+    connections.opened(second, 99)
+    assert (first.dropped, second.dropped) == (False, False)
+    for client in (first, second):
+        connections.closed(client)
+    clients = [Waiting() for _ in range(20)]
+    for handle, client in enumerate(clients, start=10):  # the process has closed its files
+        connections.opened(client, handle)
+    assert not any(client.dropped for client in clients)
+
+
 def test_connections_whose_body_is_arriving_go_after_the_idle_ones() -> None:
     connections, (receiving, idle, new) = OpenConnections(max_handles=100), [Waiting() for _ in range(3)]
     connections.opened(receiving, 73)

@@ -56,6 +56,16 @@ async def test_a_body_declared_too_large_is_not_read(engine: EmbeddingEngine) ->
         assert_refused(answer, 413, "body_too_large")
 
 
+async def test_a_declared_size_of_very_many_digits_is_a_size(engine: EmbeddingEngine) -> None:
+    content = httpx.Request("POST", "http://it", json=BODY).content
+    async with client_of(engine, max_body_bytes=1000) as client:
+        for digits in ("1" * 5000, "0" * 5000 + "1001", "9" * 20):
+            answer = await client.post("/embed", content=content, headers=JSON | {"content-length": digits})
+            assert_refused(answer, 413, "body_too_large", "1,000 bytes")
+        padded = JSON | {"content-length": "0" * 5000 + str(len(content))}
+        assert_text_vectors(await client.post("/embed", content=content, headers=padded), engine, [TEXT])
+
+
 async def test_a_body_of_exactly_the_limit_is_read(engine: EmbeddingEngine) -> None:
     content = httpx.Request("POST", "http://it", json=BODY).content
     async with client_of(engine, max_body_bytes=len(content)) as client:

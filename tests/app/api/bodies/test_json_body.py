@@ -114,13 +114,30 @@ def test_the_most_rows_of_either_form_fit(max_rows: int, indent: int | None) -> 
 def test_blanks_and_strings_that_are_not_base64_are_bounded() -> None:
     with pytest.raises(BodyTooLarge, match="blanks"):
         document(b"[" + b" " * (json_body.MAX_BLANKS + 1) + b"]")
-    for content in ("é".encode(), b"\\u00e9", b"\\\\", b'\\"'):
+    for content in ("é".encode(), b"\\u00e9", b"\\u002f", b"\\n\\u002f"):
         assert len(document(b'["%b"]' % (content * (2**20 // len(content))))[0]) > 100_000
         with pytest.raises(TextTooLong, match="not base64"):
             document(b'["%b"]' % (content * (2 * MAX_TEXT_BYTES // len(content) + 1)))
     base64_with_escapes = b'["%b"]' % (b"QUJD" * 19 + b"\\r\\n\\/") * 1
     assert document(base64_with_escapes) == json.loads(base64_with_escapes)
     assert len(document(b'["%b"]' % ((b"QUJD" * 19 + b"\\n") * 120_000))[0]) == 77 * 120_000
+
+
+@pytest.mark.parametrize("content", [b"\\/", b"\\n", b'\\"', b"\\\\", b"QUJD\\/"])
+@pytest.mark.parametrize("offset", range(2))
+def test_a_string_of_short_escapes_may_be_as_long_as_base64(content: bytes, offset: int) -> None:
+    body = b'["%b%b"]' % (b"x" * offset, content * 4_000_000)
+    assert document(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rest"), [("utf-16-le", b"\x00\xd8"), ("utf-16-be", b"\xd8\x00"), ("utf-16-le", b"]")]
+)
+def test_a_body_that_ends_within_a_character_is_refused(encoding: str, rest: bytes) -> None:
+    body = "[1]".encode(encoding)
+    assert document(body) == [1]
+    with pytest.raises(RequestInvalid, match="The body is not JSON"):
+        document(body + rest)
 
 
 async def test_a_body_of_too_many_records_is_refused_by_name(client: httpx.AsyncClient) -> None:
