@@ -12,9 +12,9 @@ The first table has one row per minute: memory, processes, threads and file hand
 answers of that minute. Memory is PSS, in which a page that n processes share counts as 1/n. The second table has the
 growth after the warm-up, of a line that is fitted by least squares through the medians of 15 s.
 
-Limits: memory grows by at most 5 %, processes and handles by less than one, threads by four. No answer is wrong, missing,
+Limits: memory grows by at most 5 %, processes and handles by less than one, threads by 4. No answer is wrong, missing,
 or has an unexpected status; 429 and 503 are expected if they have `Retry-After`. On an otherwise idle machine, 95 % of
-the honest requests are answered within 5 s. Nothing is in flight at the end. The exit status is 1 if a limit is missed.
+the honest requests are answered within 5 s. Nothing is in flight at the end. The status is 1 if a limit is missed.
 """
 
 import argparse
