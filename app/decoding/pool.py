@@ -31,6 +31,7 @@ class _Waiting:
     start_tag: float
     number: int
     file: object | None = field(compare=False)
+    may_spread: bool = field(compare=False)
     granted: "asyncio.Future[Worker]" = field(compare=False)
 
 
@@ -116,6 +117,7 @@ class DecoderPool:
         *,
         start_tag: float,
         file: object | None = None,
+        may_spread: bool = True,
         on_start: Callable[[], None] = lambda: None,
     ) -> Reply:
         """Perform a task as soon as a worker is free. If this is cancelled, the worker is ended.
@@ -125,13 +127,14 @@ class DecoderPool:
             payload: the image.
             start_tag: from the request's `flow`; the lowest is served first.
             file: a key; a worker keeps the file open, and later tasks with the same key go to it if it is free.
+            may_spread: whether other workers may open the file as well, while the one that has it is busy.
             on_start: called when a worker begins.
 
         Raises:
             InvalidInput: the image is refused. ImageTooCostly and DecoderFailed: its worker had to be ended.
             NotReady: the pool is stopped.
         """
-        worker = await self._take(start_tag, file)
+        worker = await self._take(start_tag, file, may_spread)
         on_start()
         is_open = file is not None and worker.kept is file
         if file is not None and not is_open:
@@ -193,11 +196,11 @@ class DecoderPool:
         finally:
             self._on_stop()
 
-    async def _take(self, start_tag: float, file: object | None) -> Worker:
+    async def _take(self, start_tag: float, file: object | None, may_spread: bool) -> Worker:
         if self._stopped:
             raise NotReady(STOPPING)
         granted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        bisect.insort(self._waiting, _Waiting(start_tag, next(self._numbers), file, granted))
+        bisect.insort(self._waiting, _Waiting(start_tag, next(self._numbers), file, may_spread, granted))
         self._assign()
         try:
             return await granted
@@ -221,7 +224,7 @@ class DecoderPool:
                 break
             if waiting.granted.done():
                 continue
-            worker = self._suited(waiting.file)
+            worker = self._suited(waiting.file, waiting.may_spread)
             if worker is None:
                 left.append(waiting)
                 continue
@@ -231,7 +234,7 @@ class DecoderPool:
             waiting.granted.set_result(worker)
         self._waiting = left
 
-    def _suited(self, file: object | None) -> Worker | None:
+    def _suited(self, file: object | None, may_spread: bool) -> Worker | None:
         """The free worker for a task: one that has its file open, or one with no open file, or any.
 
         A task whose file is open in a busy worker only waits for that, rather than displace the file of another.
@@ -240,12 +243,12 @@ class DecoderPool:
             for worker in self._free:
                 if worker.kept is file:
                     return worker
-        for worker in self._free:
-            if worker.kept is None:
-                return worker
-        if file is not None and any(worker.kept is file for worker in self._busy):
-            return None
-        return self._free[0]
+        is_open = file is not None and any(worker.kept is file for worker in self._busy)
+        if not is_open or may_spread:
+            for worker in self._free:
+                if worker.kept is None:
+                    return worker
+        return None if is_open else self._free[0]
 
     def _finish(self, worker: Worker, reason: str = "") -> None:
         """Free a worker that has replied, or replace it for a reason: it may have been ended at the same moment."""

@@ -208,6 +208,7 @@ class Preprocessor:
                 item.payload,
                 start_tag=flow.next_start_tag(),
                 file=file,
+                may_spread=file is None or not file.inflates,
                 on_start=lambda: timings.mark_end_once("wait"),
             )
         except InvalidInput as error:

@@ -76,8 +76,10 @@ class Asking:
         self.workers = [HeldWorker("a"), HeldWorker("b")]
         self.pool = DecoderPool(self.workers, cpu_s=1.0)
 
-    async def ask(self, payload: str, *, tag: float = 0.0, file: object | None = None) -> asyncio.Task[Reply]:
-        task = asyncio.create_task(self.pool.perform(PIXELS, payload, start_tag=tag, file=file))
+    async def ask(
+        self, payload: str, *, tag: float = 0.0, file: object | None = None, may_spread: bool = True
+    ) -> asyncio.Task[Reply]:
+        task = asyncio.create_task(self.pool.perform(PIXELS, payload, start_tag=tag, file=file, may_spread=may_spread))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return task
@@ -125,6 +127,17 @@ async def test_the_frames_of_a_file_go_to_the_worker_that_has_it_open() -> None:
     await asking.end(1)
     asking.pool.forget(file)
     assert [worker.forgotten for worker in asking.workers] == [1, 1]
+
+
+async def test_a_file_that_is_costly_to_open_is_opened_by_one_worker() -> None:
+    asking, file = Asking(), object()
+    await asking.ask("file", file=file)
+    await asking.end(0)
+    await asking.ask("file", file=file)
+    await asking.ask("file", file=file, may_spread=False)
+    assert asking.seen() == [["file", None], []]
+    await asking.end(0)
+    assert asking.seen() == [["file", None, None], []]
 
 
 async def test_a_file_does_not_displace_the_open_file_of_another_request() -> None:

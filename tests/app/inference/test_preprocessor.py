@@ -52,6 +52,7 @@ class NotingDecoder:
         else:
             data = base64.b64decode(payload) if isinstance(payload, str) else payload
             self.opened.append(data)
+            self.kept = None if task.keep_open else self.kept
         if data == b"huge":
             raise ImageTooLarge("the image is huge")
         if task.keep_open:
