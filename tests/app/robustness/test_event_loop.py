@@ -119,7 +119,8 @@ def assert_costs_little(server: Server, path: str, kind: str, content: bytes, en
         watched(server)
         before = watched(server)[1]
         answer = httpx.post(f"{server.url}{path}", content=content, headers=headers, timeout=PATIENCE_S)
-        assert answer.status_code in REFUSED, answer.text
+        is_ignored = path == "/v1/embeddings" and answer.status_code == 200  # OpenAI's clients send more than we know
+        assert answer.status_code in REFUSED or is_ignored, answer.text
         lag_s, most_bytes = watched(server)
         assert most_bytes - before < MAX_GROWTH_BYTES
         lags.append(lag_s)
