@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 from pydantic import SecretStr
 
-from app.settings import PREFIX, Settings, foreign_variables, unusable_bare_variables, variable_of
+from app.environment import foreign_variables, unusable_bare_variables, variable_of
+from app.settings import PREFIX, Settings
 from model.options import Flag, flag_of
 
 Options = TypeVar("Options")

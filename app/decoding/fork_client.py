@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from itertools import count
 
 from app.decoding.messages import ENDED, FORK, KILL, REPORT, REQUEST
-from app.settings import variables_among
+from app.environment import variables_among
 
 logger = logging.getLogger("medimageinsight")
 
@@ -103,7 +103,10 @@ class ForkClient:
                     process_group=0,  # Ctrl-C is for the service, which drains
                 )
             except OSError as error:
-                logger.error("the decoder workers cannot be started: %s", error.strerror)
+                logger.error(
+                    "the decoder workers cannot be started (%s); they are tried again, and DECODE_WORKERS=0 needs none",
+                    error.strerror,
+                )
                 return
             opened.pop_all()
         remote.close()

@@ -286,7 +286,10 @@ class DecoderPool:
                 f"decoding the image takes more than the {self.cpu_s:g} seconds that are allowed; send a smaller image"
             )
         if status == -signal.SIGKILL:
-            logger.error("a decoder worker was ended from outside, perhaps by a system without memory; it is replaced")
+            logger.error(
+                "a decoder worker was ended from outside and is replaced; if the system had no memory left, give it "
+                "more, or lower DECODE_WORKERS"
+            )
             self._replace(worker, "killed")
             return OutOfMemory("the decoder of the image was ended from outside; send the image again later")
         what = "sent no reply" if status == NO_REPLY else f"ended with status {status}"

@@ -50,14 +50,8 @@ _REFUSED = (
 _SVG = re.compile(rb"\A\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+(<!DOCTYPE svg[^>]*+>\s*+)?<svg[\s>]", re.DOTALL)
 
 
-class PictureSource(Protocol):
-    """Something that decodes pictures. Its methods may be called from several threads at once."""
-
-    def decode(self, rendering: Rendering) -> Image.Image: ...
-
-
-class ImageFile(PictureSource, Protocol):
-    """An image file whose header has been read and checked."""
+class ImageFile(Protocol):
+    """An image file whose header has been read and checked. Its methods may be called from several threads at once."""
 
     @property
     def inflates(self) -> bool:
@@ -66,6 +60,7 @@ class ImageFile(PictureSource, Protocol):
 
     def frame_count(self, rendering: Rendering) -> int: ...
     def check(self, rendering: Rendering) -> None: ...
+    def decode(self, rendering: Rendering) -> Image.Image: ...
 
 
 class Reader(Protocol):

@@ -230,7 +230,7 @@ def test_a_bare_host_is_not_looked_at_where_it_is_not_used(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
-    monkeypatch.setattr("app.settings.resolves", lambda _: pytest.fail("the host was looked up"))
+    monkeypatch.setattr("app.environment.resolves", lambda _: pytest.fail("the host was looked up"))
     assert CliRunner().invoke(main, ["serve", "--host", "127.0.0.2"]).output == ""
     monkeypatch.setenv(f"{PREFIX}HOST", "127.0.0.3")
     assert CliRunner().invoke(main, ["serve"]).output == ""
