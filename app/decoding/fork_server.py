@@ -70,6 +70,7 @@ class ForkServer:
                 self._report_ended()
             if self._control in ready and not self._obey():
                 break
+        signal.set_wakeup_fd(-1)  # the workers end when the sockets of this process are closed already
         for process in self._numbers:
             os.kill(process, signal.SIGKILL)
 
