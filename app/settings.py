@@ -4,13 +4,30 @@ Each setting is read from `MEDIMAGEINSIGHT_<NAME>`, or else from the bare variab
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "MEDIMAGEINSIGHT_"
 MIB = 1024 * 1024
+
+
+def _auto_or_count(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+    """Replace one message per alternative by one for both."""
+    try:
+        return parse(value)
+    except ValidationError:
+        raise ValueError("Input should be auto, or an integer greater than or equal to 0") from None
 
 
 class Settings(BaseSettings):
@@ -38,7 +55,7 @@ class Settings(BaseSettings):
         description="Threads that decode and resize images and tokenise long texts; a server decodes images in them "
         "only if decode_workers is 0; 0 takes one per CPU, at most 8",
     )
-    decode_workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+    decode_workers: Annotated[NonNegativeInt | Literal["auto"], WrapValidator(_auto_or_count)] = Field(
         "auto",
         description="Processes of a server that decode and resize images; auto takes one per CPU, at most 8; 0 decodes "
         "in decode_threads, where nothing contains a decoder that hangs or crashes",
@@ -186,7 +203,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, EnvSettingsSource(settings_cls, env_prefix="")
 
     @model_validator(mode="after")
-    def _rows_fit_the_queue(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.max_rows > self.queue_size:
             raise ValueError(
                 f"max_rows ({self.max_rows}) is larger than queue_size ({self.queue_size}): "
@@ -199,8 +216,8 @@ class Settings(BaseSettings):
             )
         if self.decode_workers != 0 and self.decode_memory_bytes < self.least_decode_memory_bytes:
             raise ValueError(
-                f"decode_memory_bytes ({self.decode_memory_bytes}) is less than the {self.least_decode_memory_bytes} "
-                "that max_image_pixels and max_body_bytes need: allowed images would be refused"
+                f"decode_memory_bytes ({self.decode_memory_bytes}) is less than 16 max_image_pixels + 2 max_body_bytes "
+                f"({self.least_decode_memory_bytes}): allowed images would be refused"
             )
         return self
 

@@ -129,7 +129,10 @@ class ForkClient:
             else:
                 self._processes[number] = value
             return
-        logger.error("the process that starts the decoder workers has ended; it is started again")
+        logger.error(
+            "the process that starts the decoder workers was ended from outside and is started again; if the system "
+            "had no memory left, give it more, or lower DECODE_WORKERS"
+        )
         asyncio.get_running_loop().call_later(REAP_S, _reap, self._server, list(self._processes.values()))
         self._disconnect()
 

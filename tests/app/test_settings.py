@@ -161,6 +161,7 @@ def test_the_help_of_serve_names_every_setting() -> None:
         ("max_rows", "0"),
         ("max_rows", "1025"),  # more than queue_size
         ("max_body_bytes", "1000000000"),  # more than queue_bytes
+        ("decode_workers", "-1"),
         ("max_image_pixels", "1000000000"),  # more than Pillow allows
         ("batch_wait_ms", "-1"),
         ("body_timeout_s", "0"),
@@ -193,6 +194,7 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_setting(
         ("OFFLINE", "perhaps", "OFFLINE: Input should be a valid boolean"),
         ("PORT", "serial", "PORT: Input should be a valid integer"),
         ("THREADS", "many", "THREADS: Input should be a valid integer"),
+        ("DECODE_WORKERS", "all", "DECODE_WORKERS: Input should be auto, or an integer greater than or equal to 0 ("),
         ("LOG_LEVEL", "WARN", "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
         ("MODEL", "gpt-4", "MODEL: 'gpt-4' is neither an existing path nor a Hugging Face id"),
         ("DEVICE", "tty1", "DEVICE: 'tty1' is not one of auto, cpu, cuda, cuda:N and mps"),

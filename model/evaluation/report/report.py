@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from model.errors import OutputError
 from model.evaluation.evaluator import Evaluation
 from model.evaluation.report.html import render_html
 from model.output_file import OutputFile, open_folder
@@ -54,9 +53,6 @@ def open_report(folder: Path) -> Iterator[ReportFiles]:
     """
     is_new = not folder.exists()
     open_folder(folder)
-    for path in (folder / JSON_FILE, folder / HTML_FILE):
-        if path.is_dir():
-            raise OutputError(f"{path} cannot be written, because it is a folder; name another folder for the report")
     try:
         with ExitStack() as stack:
             json_file, html_file = (stack.enter_context(OutputFile(folder / name)) for name in (JSON_FILE, HTML_FILE))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 START_OF_SCAN = b"\xff\xda"  # table B.1, as all markers here
 MAX_SCANS = 100  # libtiff has the same limit; encoders write about a dozen scans
 MAX_SCAN_PIXELS = 2**30  # of all scans, each of which visits all pixels: a dozen scans of 89 million pixels
-PROGRESSIVE, LOSSLESS, LS = 0xC2, 0xC3, 0xF7  # markers of frame headers
+LOSSLESS, LS = 0xC3, 0xF7  # markers of frame headers
+_PROGRESSIVE = frozenset({0xC2, 0xCA})  # with Huffman and with arithmetic coding
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {LS}
 SCAN = 0xDA  # marker of a scan header
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those with a length, and the end
@@ -73,7 +74,7 @@ def cost(data: bytes, frame: FrameHeader) -> float:
 def coefficient_bytes(data: bytes, frame: FrameHeader) -> float:
     """What libjpeg holds beside the picture: 16 bits per coefficient, but none if the first scan has all of them."""
     scan = next((body for marker, body in segments(data) if marker == SCAN), b"")
-    if frame.marker != PROGRESSIVE and scan[:1] == bytes([len(frame.components)]):
+    if frame.marker not in _PROGRESSIVE and scan[:1] == bytes([len(frame.components)]):
         return 0.0
     factors = [(sampling >> 4, sampling & 15) for sampling in frame.sampling]
     across, down = (max(1, *sides) for sides in zip(*factors, (1, 1), strict=True))
@@ -133,7 +134,7 @@ def has_all_scans(data: bytes) -> bool:
         if len(header) < 1 + 2 * count + 3:
             return False
         first, last, precision = struct.unpack_from("3B", header, 1 + 2 * count)
-        if frame.marker != PROGRESSIVE:
+        if frame.marker not in _PROGRESSIVE:
             first, last, precision = 0, _COEFFICIENTS - 1, 0
         for component in header[1 : 1 + 2 * count : 2]:
             left = missing.setdefault(component, set(range(_COEFFICIENTS)))

@@ -11,7 +11,7 @@ PROGRAM = """
 import logging
 from app.telemetry.logging_setup import set_up_logging
 set_up_logging("info", {log_format!r})
-logging.getLogger("medimageinsight").info("two\\nlines", extra={{"rows": 3}})
+logging.getLogger("medimageinsight").info("two\\nlines", extra={{"rows": 3, "color_message": "two"}})
 logging.getLogger("httpx").info("not shown")
 logging.getLogger("medimageinsight").debug("not shown")
 """

@@ -12,6 +12,7 @@ from model.imaging.windowing import Values
 
 _HEADER_BYTES, _MAX_SEGMENTS = 64, 15
 _LONGEST_LITERAL, _NOTHING = 127, 128  # values of the byte in front of a run
+_BYTES_PER_VALUE = 2  # at most: a run of one value; more bytes would only be `_NOTHING`, one by one
 
 
 def decode_run_lengths(frame: bytes, image: ImagePixel) -> Values:
@@ -43,7 +44,8 @@ def _planes(frame: bytes, count: int, size: int) -> Values:
     starts = [*header[1 : count + 1], len(frame)]
     planes = np.empty((count, size), np.uint8)
     for number in range(count):
-        planes[number] = np.frombuffer(_expanded(frame[starts[number] : starts[number + 1]], size), np.uint8)
+        end = min(starts[number + 1], starts[number] + _BYTES_PER_VALUE * (size + 1))
+        planes[number] = np.frombuffer(_expanded(frame[starts[number] : end], size), np.uint8)
     return planes
 
 

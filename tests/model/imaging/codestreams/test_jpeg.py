@@ -10,6 +10,7 @@ from tests.support.samples import picture, saved
 
 JPEG = saved(picture(0, (9, 6)), "JPEG")
 PROGRESSIVE = saved(picture(0, (64, 64)), "JPEG", progressive=True)
+ARITHMETIC = PROGRESSIVE.replace(b"\xff\xc2", b"\xff\xca")  # the header of an arithmetic coder, which Pillow reads too
 
 
 def test_the_frame_header_is_read() -> None:
@@ -35,13 +36,16 @@ def test_segments_end_with_the_first_scan_header_and_bytes_between_them_are_pass
     assert list(segments(JPEG[:20] + b"between" + JPEG[20:])) == usual
 
 
-def test_a_jpeg_is_whole_if_it_has_its_end_and_all_scans() -> None:
-    last_scan = PROGRESSIVE.rindex(b"\xff\xda")
+def test_a_jpeg_is_whole_if_it_has_its_end() -> None:
     assert has_end(JPEG)
     assert not has_end(JPEG[:-2])
     assert all(has_end(JPEG[:-2] + end) for end in ENDS)
-    assert has_all_scans(PROGRESSIVE)
-    assert not has_all_scans(PROGRESSIVE[:last_scan])
+
+
+@pytest.mark.parametrize("data", [PROGRESSIVE, ARITHMETIC], ids=["Huffman", "arithmetic"])
+def test_a_progressive_jpeg_is_whole_if_it_has_all_scans(data: bytes) -> None:
+    assert has_all_scans(data)
+    assert not has_all_scans(data[: data.rindex(b"\xff\xda")])
 
 
 def test_a_thumbnail_and_bytes_behind_the_end_are_not_the_picture() -> None:

@@ -58,6 +58,7 @@ def test_what_follows_the_last_pixel_is_left_out(surplus: bytes) -> None:
         frame(b"\xf3\x07"),
         frame(b"\x0e" + bytes(10)),
         frame(b"\x80" * 100),
+        frame(b"\x80" * 1000 + b"\xf2\x07"),  # every byte would be visited
         frame(b"\xf2\x07", b"\xf2\x07"),
         struct.pack("<16I", 1, 0xFFFF_FFFF, *[0] * 14),
     ],
