@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
-from app.api.bodies.form_body import read_form
+from app.api.bodies.form_body import MAX_BYTES_PER_CHARACTER, read_form
 from app.api.bodies.json_body import read_json
 from app.api.embed_job import EmbedJob
 from app.api.render.schema import RenderJob, parse_render
@@ -18,7 +18,6 @@ from app.settings import Settings
 
 Job = TypeVar("Job", EmbedJob, RenderJob)
 
-MAX_BYTES_PER_CHARACTER = 4  # of UTF-8
 MANY_CHUNKS = 16  # more are joined in a thread, where joining large ones needs no lock of the interpreter
 RAW_IMAGE_TYPES = ("image/", "application/dicom", "application/octet-stream", "application/gzip", "application/x-nifti")
 

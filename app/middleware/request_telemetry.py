@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.admission import Admission, HeldBytes
+from app.middleware.api_keys import METRICS_ROUTE, OPEN_ROUTES
 from app.middleware.error_responses import REFUSAL
 from app.middleware.request_context import RequestContext
 from app.telemetry.metrics import UNMATCHED, Metrics
@@ -17,7 +18,7 @@ from app.telemetry.tracing import Traces
 
 logger = logging.getLogger("medimageinsight.requests")
 
-PROBES = ("/", "/health", "/health/live", "/health/ready", "/ping", "/metrics")
+PROBES = OPEN_ROUTES | {METRICS_ROUTE}
 CLIENT_CLOSED_REQUEST = 499  # the client left before a response began
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER_METHOD = "_OTHER"

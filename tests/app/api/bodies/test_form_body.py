@@ -1,5 +1,7 @@
 """Forms, with fields and charsets that cost more than they are worth."""
 
+import encodings
+
 import httpx
 import pytest
 
@@ -30,6 +32,14 @@ async def test_any_other_charset_is_refused(charset: str, client: httpx.AsyncCli
     headers = {"content-type": f"multipart/form-data; charset={charset}; boundary=x"}
     answer = await client.post("/embed", content=form(text(b"a" * 100_000 + b"-" + b"a" * 100_000)), headers=headers)
     assert_refused(answer, 415, "unsupported_content_type", "charset is not UTF-8")
+
+
+@pytest.mark.parametrize(("length", "message"), [(900, "charset is not UTF-8"), (60_000, "1,000 characters")])
+async def test_a_long_charset_is_refused_and_not_kept(length: int, message: str, client: httpx.AsyncClient) -> None:
+    headers = {"content-type": f"multipart/form-data; charset={'x' * length}; boundary=x"}
+    answer = await client.post("/embed", content=form(text(b"a")), headers=headers)
+    assert_refused(answer, 415, "unsupported_content_type", message)
+    assert "x" * length not in encodings._cache
 
 
 @pytest.mark.parametrize("path", ["/embed", "/embed/image", "/render"])
