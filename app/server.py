@@ -129,7 +129,11 @@ class DrainingServer(uvicorn.Server):
             async with asyncio.timeout(self._drain_timeout_s):
                 await self._service.drained()
         except TimeoutError:
-            logger.error("requests were still in flight after %g seconds; they are given up", self._drain_timeout_s)
+            logger.error(
+                "requests were still in flight after %g seconds and are given up; a larger DRAIN_TIMEOUT_S gives them "
+                "more time",
+                self._drain_timeout_s,
+            )
             self.status = EXIT_UNCLEAN
             self._service.give_up()
         self.should_exit = True

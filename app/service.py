@@ -146,7 +146,10 @@ class Service:
         if (silent_s := self.model.pipeline.device.silent_s) > self.settings.device_timeout_s:
             return f"The device has not answered for {silent_s:.0f} seconds; restart the service if this persists."
         if self.model.pipeline.decoders.is_broken:
-            return "The processes that decode images have ended and are being started again; the log says why."
+            return (
+                "The processes that decode images have ended or cannot be started, and are tried again; if this "
+                "persists, give the system more memory, processes or open files."
+            )
         if (silent_s := self.model.pipeline.decoders.hanging_s) > WALL_PER_CPU * self.settings.decode_timeout_s + 1:
             return f"No decoder has answered for {silent_s:.0f} seconds; restart the service if this persists."
         return None

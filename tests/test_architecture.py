@@ -18,7 +18,7 @@ MAX_FILES_PER_FOLDER = 12
 # A module may import modules of its own layer and of the layers above it in the list, directly or through others.
 APP_LAYERS = (
     ("model",),
-    ("app.errors", "app.environment", "app.settings", "app.version", "app.fair_queueing"),
+    ("app.errors", "app.environment", "app.settings", "app.version", "app.fair_queueing", "app.threads"),
     ("app.telemetry",),
     ("app.decoding",),
     ("app.inference",),

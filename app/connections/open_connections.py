@@ -77,9 +77,10 @@ class OpenConnections:
         now_s = time.monotonic()
         if now_s - self._reported_s >= REPORT_EVERY_S:
             logger.warning(
-                "connections that waited for their client were closed, because the process may open only %d files: %d",
-                self._max_handles,
+                "connections that waited for their client were closed: %d; the process may open only %d files, and a "
+                "higher limit (ulimit -n) keeps more of them",
                 self._dropped,
+                self._max_handles,
             )
             self._dropped, self._reported_s = 0, now_s
 

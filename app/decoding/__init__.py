@@ -1,4 +1,4 @@
-"""Decoding of images in processes of their own, which a hostile file can neither hold nor bring down the service from.
+"""Decoding of images in processes of their own, so that a hostile file can neither block nor crash the service.
 
 decoder.py        what is done with one image: `Task`, `Reply`, `Decoder`
 worker_process.py the program of a worker: receives tasks, and keeps to its limits of memory and CPU time

@@ -18,7 +18,7 @@ logger = logging.getLogger("medimageinsight")
 PROGRAM = "app.decoding.fork_server"
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # between two starts of a fork server that ends; they double
 REAP_S = 1.0  # after the end of the fork server, which its workers do not outlive
-KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 """The environment of the workers: it holds neither keys nor settings."""
 
 SET_VARIABLES = {
@@ -88,7 +88,8 @@ class ForkClient:
         self._disconnect()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s) if loop.time() - self._started_at < 120 else 1.0
+        is_soon = loop.time() - self._started_at < 2 * LONGEST_PAUSE_S
+        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s) if is_soon else SHORTEST_PAUSE_S
         self._started_at = loop.time()
         variables = variables_among(KEPT_VARIABLES) | SET_VARIABLES
         variables["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))

@@ -82,7 +82,7 @@ def read_reply(header: Any, data: bytes, task: Task) -> tuple[Reply | InvalidInp
     """The reply to a task, or the refusal of its image, and the lines for the log.
 
     Raises:
-        ValueError, TypeError, LookupError: this is no reply to the task.
+        ArithmeticError, LookupError, TypeError, ValueError: this is no reply to the task.
     """
     log = [str(line) for line in header["log"]]
     if "error" in header:

@@ -55,6 +55,7 @@ class DecoderPool:
         self.ends: collections.Counter[str] = collections.Counter(dict.fromkeys(ENDS, 0))
         self._free = list(workers)
         self._busy: dict[Worker, float] = {}  # since when, by time.monotonic
+        self._files: dict[Worker, object | None] = {}  # of the tasks of the busy workers
         self._overtime: set[Worker] = set()
         self._closed_later: dict[Worker, set[object]] = {}  # files that busy workers close after their tasks
         self._waiting: list[_Waiting] = []
@@ -214,9 +215,8 @@ class DecoderPool:
         if self._stopped:
             return
         for ended in [worker for worker in self._free if worker.has_ended]:
-            self.ends["killed"] += 1
             self._free.remove(ended)
-            ended.abandon(self._free.append)
+            ended.abandon(self._put_in_place)
         left: list[_Waiting] = []
         for number, waiting in enumerate(self._waiting):
             if not self._free:
@@ -229,7 +229,7 @@ class DecoderPool:
                 left.append(waiting)
                 continue
             self._free.remove(worker)
-            self._busy[worker] = time.monotonic()
+            self._busy[worker], self._files[worker] = time.monotonic(), waiting.file
             self._time.advance(waiting.start_tag)
             waiting.granted.set_result(worker)
         self._waiting = left
@@ -237,13 +237,14 @@ class DecoderPool:
     def _suited(self, file: object | None, may_spread: bool) -> Worker | None:
         """The free worker for a task: one that has its file open, or one with no open file, or any.
 
-        A task whose file is open in a busy worker only waits for that, rather than displace the file of another.
+        A task whose file is open, or being opened, in a busy worker only waits for that, rather than displace the file
+        of another.
         """
         if file is not None:
             for worker in self._free:
                 if worker.kept is file:
                     return worker
-        is_open = file is not None and any(worker.kept is file for worker in self._busy)
+        is_open = file is not None and any(file in (worker.kept, self._files[worker]) for worker in self._busy)
         if not is_open or may_spread:
             for worker in self._free:
                 if worker.kept is None:
@@ -259,8 +260,13 @@ class DecoderPool:
         else:
             self._release(worker)
 
+    def _put_in_place(self, worker: Worker) -> None:
+        """Take a worker in the place of one that had ended while it was free; it may be unable to start as well."""
+        self.ends["killed"] += not worker.has_ended
+        self._free.append(worker)
+
     def _release(self, worker: Worker) -> None:
-        del self._busy[worker]
+        del self._busy[worker], self._files[worker]
         if worker.kept in self._closed_later.pop(worker, ()):
             worker.forget()
         self._free.append(worker)
@@ -272,7 +278,7 @@ class DecoderPool:
         self._closed_later.pop(worker, None)
 
         def replaced(by: Worker) -> None:
-            self._busy[by] = self._busy.pop(worker)
+            self._busy[by], self._files[by] = self._busy.pop(worker), self._files.pop(worker)
             self._release(by)
 
         if not self._stopped:
@@ -287,8 +293,8 @@ class DecoderPool:
             )
         if status == -signal.SIGKILL:
             logger.error(
-                "a decoder worker was ended from outside and is replaced; if the system had no memory left, give it "
-                "more, or lower DECODE_WORKERS"
+                "a decoder worker was ended from outside, or could not be started, and is replaced; if the system had "
+                "no memory, processes or open files left, give it more, or lower DECODE_WORKERS"
             )
             self._replace(worker, "killed")
             return OutOfMemory("the decoder of the image was ended from outside; send the image again later")

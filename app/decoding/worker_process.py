@@ -20,8 +20,8 @@ from app.decoding.messages import FORGET, MAX_REPLY_BYTES, SIZES, packed, read_t
 from model.errors import DecoderFailed, ImageTooCostly, InvalidInput, OutOfMemory
 
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
-_TRIED_BYTES = 2**26  # a system that has not even these is short of memory, whatever the limit
-_PAGE_KIB = 1024
+_TRIED_BYTES = 2**26  # a system that has not even these is short of memory, unless the limit is as low
+_KIB = 1024
 
 
 class Limits:
@@ -46,9 +46,13 @@ class Limits:
         """Start or stop the clock of CPU time, whose signal ends the process even while it runs C code."""
         signal.setitimer(signal.ITIMER_PROF, self.cpu_s if is_running else 0)
 
+    def leaves_memory(self) -> bool:
+        """Whether a task can still have memory, from the system and by the limit."""
+        return _can_have(min(self.memory_bytes // 2, _TRIED_BYTES))
+
     def too_costly(self) -> InvalidInput:
         """The error for an image for which memory could not be had; what it had must be free again."""
-        if _can_have(min(self.memory_bytes // 2, _TRIED_BYTES)):
+        if self.leaves_memory():
             return ImageTooCostly(
                 f"decoding the image needs more than the {self.memory_bytes:,} bytes of memory that are allowed; send "
                 "a smaller image"
@@ -139,7 +143,7 @@ def _answer(
         raise
     except InvalidInput as error:
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        if _can_have(_TRIED_BYTES):
+        if limits.leaves_memory():
             return error
     except Exception as error:  # noqa: BLE001, whatever a library raises
         logging.getLogger("medimageinsight").warning(
@@ -176,7 +180,7 @@ def _data_bytes() -> int:
     """Bytes of private memory that this process has reserved, as RLIMIT_DATA counts them."""
     with Path("/proc/self/status").open(encoding="ascii") as status:
         line = next(line for line in status if line.startswith("VmData:"))
-    return int(line.split()[1]) * _PAGE_KIB
+    return int(line.split()[1]) * _KIB
 
 
 def _can_have(size: int) -> bool:

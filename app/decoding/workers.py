@@ -8,12 +8,13 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from app.decoding.decoder import Payload, PerformsTasks, Reply, Task
 from app.decoding.fork_client import ForkClient, ForkedProcess
 from app.decoding.messages import FORGET, MAX_HEADER_BYTES, MAX_REPLY_BYTES, SIZES, packed, read_reply, task_message
+from app.threads import in_thread
 from model.errors import InvalidInput
 
 logger = logging.getLogger("medimageinsight")
@@ -110,7 +111,7 @@ class ProcessWorker:
             answer, log = await self._answer_to(task, payload)
         except (OSError, EOFError):
             raise WorkerEnded(await self._status()) from None
-        except (ValueError, TypeError, LookupError):
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
             raise WorkerEnded(NO_REPLY) from None
         for line in log:
             logger.warning("%s", line)
@@ -119,6 +120,7 @@ class ProcessWorker:
         return answer
 
     async def _answer_to(self, task: Task, payload: Payload | None) -> tuple[Reply | InvalidInput, list[str]]:
+        self._open_file()
         if self._streams is None:
             self._streams = await asyncio.open_connection(sock=self._socket)
         reader, writer = self._streams
@@ -136,14 +138,14 @@ class ProcessWorker:
         return read_reply(header, data, task)
 
     async def _write(self, body: bytes) -> None:
-        view = memoryview(body)
-        for place in range(0, len(body), CHUNK_BYTES):
-            os.pwrite(self._open_file(), view[place : place + CHUNK_BYTES], place)
+        view, place = memoryview(body), 0
+        while place < len(body):
+            place += os.pwrite(self._open_file(), view[place : place + CHUNK_BYTES], place)
             if len(body) > CHUNK_BYTES:
                 await asyncio.sleep(0)
 
     def _open_file(self) -> int:
-        """The descriptor of the file. Raises ConnectionError if the worker was stopped meanwhile."""
+        """The descriptor of the file. Raises ConnectionError if the worker has no file, or was stopped meanwhile."""
         if self._file is None:
             raise ConnectionError
         return self._file
@@ -189,22 +191,11 @@ class ThreadWorker:
     def __init__(self, decoder: PerformsTasks) -> None:
         self._decoder = decoder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        self._call: Future[Reply] | None = None
         self.kept: object | None = None
 
     async def perform(self, task: Task, payload: Payload | None) -> Reply:
         """The reply to a task. Raises what the decoder raises; InvalidInput if it refuses the image."""
-
-        def perform() -> Reply:
-            try:
-                return self._decoder.perform(task, payload)
-            except StopIteration as error:  # which no future can hold
-                raise RuntimeError("an iterator ended too early") from error
-
-        self._call = self._thread.submit(perform)
-        reply = await asyncio.wrap_future(self._call)
-        self._call = None
-        return reply
+        return await in_thread(self._thread, lambda: self._decoder.perform(task, payload))
 
     def forget(self) -> None:
         self.kept = None
@@ -214,17 +205,11 @@ class ThreadWorker:
         """Nothing: a thread cannot be ended."""
 
     def abandon(self, replaced: Callable[[Worker], None]) -> None:
-        loop = asyncio.get_running_loop()
-
         def free() -> None:
-            self._call = None
             self.forget()
             replaced(self)
 
-        if self._call is None:
-            loop.call_soon(free)
-        else:
-            self._call.add_done_callback(lambda _: loop.call_soon_threadsafe(free))
+        self._thread.submit(asyncio.get_running_loop().call_soon_threadsafe, free)  # after the task that runs
 
     def stop(self) -> None:
         """Let the task that runs end the thread."""

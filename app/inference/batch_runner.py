@@ -8,7 +8,8 @@ from typing import Generic
 
 from app.errors import EncodingFailed
 from app.inference.batch import Batch, Entry, Payload, Result, Staged
-from app.inference.device_executor import DeviceExecutor, in_thread
+from app.inference.device_executor import DeviceExecutor
+from app.threads import in_thread
 
 logger = logging.getLogger("medimageinsight")
 

@@ -1,12 +1,12 @@
 """Calls of the device in threads, and the turns of those who want to call it."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app.fair_queueing import RoundRobinSemaphore
+from app.threads import in_thread
 
 Value = TypeVar("Value")
 
@@ -34,7 +34,7 @@ class DeviceExecutor:
         return now - min(self._started_at.values(), default=now)
 
     def excuse(self, paused_s: float) -> None:
-        """Leave seconds in which this process did not run out of the age of the calls."""
+        """Do not count seconds in which this process did not run towards the age of the calls."""
         now = time.monotonic()
         for call, began in self._started_at.items():
             self._started_at[call] = min(now, began + paused_s)
@@ -52,18 +52,3 @@ class DeviceExecutor:
             return await in_thread(self.executor, function)
         finally:
             del self._started_at[call]
-
-
-async def in_thread(executor: ThreadPoolExecutor, function: Callable[[], Value]) -> Value:
-    """Run a function in a pool.
-
-    A StopIteration is raised as a RuntimeError: no future can hold it, and on Python 3.11 the wait would never end.
-    """
-
-    def call() -> Value:
-        try:
-            return function()
-        except StopIteration as error:
-            raise RuntimeError("an iterator ended too early") from error
-
-    return await asyncio.get_running_loop().run_in_executor(executor, call)

@@ -18,9 +18,9 @@ from app.decoding.framed_file import FramedFile
 from app.decoding.pool import DecoderPool
 from app.errors import RowError, TextTooLong, TooManyRows, UrlNotAllowed
 from app.fair_queueing import Flow
-from app.inference.device_executor import in_thread
 from app.inference.items import EmbedOptions, Item
 from app.telemetry.stage_timings import StageTimings
+from app.threads import in_thread
 from model.errors import InvalidInput
 from model.imaging.base64_images import is_url
 from model.imaging.rendering import Rendering

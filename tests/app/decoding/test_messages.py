@@ -1,6 +1,7 @@
 """Tasks and replies on their way between the service and a worker."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -56,8 +57,9 @@ def test_a_worker_cannot_choose_what_the_service_raises(name: str) -> None:
         ({"log": [], "frame_count": 1}, b"pixels"),
         (reply_header(Reply(), []), b"too short"),
         (reply_header(Reply(), []) | {"frame_count": "many"}, b"pixels"),
+        (reply_header(Reply(), []) | {"frame_count": math.inf}, b"pixels"),
     ],
 )
 def test_what_is_no_reply_is_no_reply(header: Any, data: bytes) -> None:
-    with pytest.raises((ValueError, TypeError, LookupError)):
+    with pytest.raises((ArithmeticError, LookupError, TypeError, ValueError)):
         read_reply(header, data, PIXELS)

@@ -126,6 +126,15 @@ async def test_a_file_that_is_costly_to_open_is_opened_by_one_worker() -> None:
     assert asking.seen() == [["file", None, None], []]
 
 
+async def test_a_file_that_is_costly_to_open_is_opened_once_even_while_it_is_being_opened() -> None:
+    asking, file = Asking(), object()
+    await asking.ask("file", file=file, may_spread=False)
+    await asking.ask("file", file=file, may_spread=False)
+    assert asking.seen() == [["file"], []]
+    await asking.end(0)
+    assert asking.seen() == [["file", None], []]
+
+
 async def test_a_file_does_not_displace_the_open_file_of_another_request() -> None:
     asking, mine, other = Asking(), object(), object()
     for file in (mine, other):

@@ -16,7 +16,6 @@ from unittest import mock
 import psutil
 import pytest
 
-from app.decoding import workers
 from app.decoding.decoder import Task
 from app.decoding.pool import DecoderPool
 from app.errors import NotReady
@@ -153,6 +152,10 @@ async def test_a_fork_server_that_cannot_start_is_tried_again(monkeypatch: pytes
         assert pool.is_broken
         with pytest.raises(OutOfMemory):
             await pool.perform(PIXELS, png(1), start_tag=0)
+        ended = pool.ends["killed"]
+        for _ in range(10):
+            pool.check()
+        assert pool.ends["killed"] == ended  # nothing came in their place
         monkeypatch.setattr("app.decoding.fork_client.subprocess.Popen", real)
         async with asyncio.timeout(PATIENCE_S):
             while pool.is_broken:
@@ -163,26 +166,46 @@ async def test_a_fork_server_that_cannot_start_is_tried_again(monkeypatch: pytes
         pool.stop()
 
 
-async def test_a_worker_for_which_there_is_no_handle_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("source", ["_memory_file", "socket.socketpair"])
+async def test_a_worker_for_which_there_is_no_handle_is_tried_again(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with processes(1, cpu_s=PATIENCE_S) as pool:
         sleeping = asyncio.create_task(pool.perform(PIXELS, b"sleep", start_tag=0))
         await asyncio.sleep(0.05)
         with monkeypatch.context() as patched:
-            patched.setattr(workers, "_memory_file", mock.Mock(side_effect=OSError(errno.EMFILE, "")))
+            patched.setattr(f"app.decoding.workers.{source}", mock.Mock(side_effect=OSError(errno.EMFILE, "")))
             sleeping.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sleeping
             assert pool.is_broken
+            with pytest.raises(OutOfMemory):
+                await pool.perform(PIXELS, png(1), start_tag=0)
         assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
+
+
+async def test_an_image_that_is_written_in_parts_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pwrite
+    async with processes(1) as pool:
+        whole = await pool.perform(PIXELS, png(1), start_tag=0)
+        monkeypatch.setattr("app.decoding.workers.os.pwrite", lambda file, data, place: real(file, data[:100], place))
+        assert await pool.perform(PIXELS, png(1), start_tag=0) == whole
+
+
+async def test_a_refused_image_costs_no_worker_however_little_memory_it_has() -> None:
+    async with processes(1, memory_bytes=2**25) as pool:
+        with pytest.raises(ImageDecodeError):
+            await pool.perform(PIXELS, b"no image", start_tag=0)
+        assert sum(pool.ends.values()) == 0
 
 
 async def test_a_worker_that_sends_no_reply_is_replaced_and_its_image_refused() -> None:
     async with processes(1) as pool:
-        for order in (b"babble", b"lie"):
+        for order in (b"babble", b"lie", b"nest"):
             with pytest.raises(DecoderFailed):
                 await pool.perform(PIXELS, order, start_tag=0)
         assert (await pool.perform(PIXELS, png(1), start_tag=0)).data
-        assert pool.ends["crashed"] == 2
+        assert pool.ends["crashed"] == 3
 
 
 async def test_an_image_for_which_there_is_no_memory_is_not_called_damaged() -> None:

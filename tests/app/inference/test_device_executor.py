@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.inference.device_executor import DeviceExecutor, in_thread
+from app.inference.device_executor import DeviceExecutor
 from tests.support.patience import PATIENCE_S, until
 
 
@@ -37,11 +37,3 @@ async def test_silence_is_the_age_of_the_oldest_call() -> None:
     leave.set()
     await hanging
     assert device.silent_s == 0
-
-
-async def test_a_stop_iteration_of_a_thread_ends_the_wait() -> None:
-    def stop() -> None:
-        raise StopIteration
-
-    with pytest.raises(RuntimeError, match="an iterator ended too early"):
-        await in_thread(DeviceExecutor().executor, stop)

@@ -56,6 +56,12 @@ def _lie() -> None:
     time.sleep(3600)
 
 
+def _nest() -> None:
+    header = b"[" * 60_000
+    os.write(_connection(), SIZES.pack(len(header), 0) + header)
+    time.sleep(3600)
+
+
 def _connection() -> int:
     """The descriptor of this worker's connection to the service, its only socket."""
     return next(
@@ -73,6 +79,7 @@ ORDERS: dict[bytes, Callable[[], None]] = {
     b"hoard": _hoard,
     b"babble": _babble,
     b"lie": _lie,
+    b"nest": _nest,
     b"tell": _tell,
 }
 """Begin of an image, and what its decoder does: sleep, compute without end, crash, end, allocate without end, send what
