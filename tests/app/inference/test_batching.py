@@ -151,30 +151,6 @@ async def test_stopping_fails_all_batches_that_run() -> None:
     assert [type(error) for error in await all_of(running)] == [EncodingFailed] * 2
 
 
-async def test_equal_keys_that_meet_before_the_device_are_computed_once(device: Device) -> None:
-    async with started(device) as batcher:
-        with device.held():
-            first = submitted(batcher, 1)
-            await until(lambda: device.batches == [[1]])
-            twins = submitted(batcher, 5, 5, 5)
-            late = submitted(batcher, 1)  # its twin is on the device already, so this one is computed again
-        assert await all_of([*first, *twins, *late]) == [2, 10, 10, 10, 2]
-        assert batcher.shared == 2
-    assert device.batches == [[1], [5, 1]]
-
-
-async def test_a_shared_entry_is_computed_while_one_request_waits_for_it(device: Device) -> None:
-    async with started(device) as batcher:
-        with device.held():
-            first = submitted(batcher, 1)
-            await until(lambda: device.batches == [[1]])
-            one, other = submitted(batcher, 5, 5)
-            await asyncio.sleep(0)
-            one.cancel()
-        assert await all_of([*first, other]) == [2, 10]
-        assert batcher.dropped == 0
-
-
 async def test_cancelled_entries_never_reach_the_device(device: Device) -> None:
     async with started(device, budget=2) as batcher:
         with device.held():
@@ -189,18 +165,6 @@ async def test_cancelled_entries_never_reach_the_device(device: Device) -> None:
         assert await all_of([first[0], staged[1], queued[0]]) == [2, 6, 8]
         await until(lambda: batcher.dropped == 2)
     assert sorted(number for batch in device.batches for number in batch) == [1, 3, 4]
-
-
-async def test_a_dropped_entry_can_be_submitted_again(device: Device) -> None:
-    async with started(device) as batcher:
-        with device.held():
-            first = submitted(batcher, 1)
-            await until(lambda: device.batches == [[1]])
-            (given_up,) = submitted(batcher, 2)
-            await until(lambda: device.staged[1:] == [[2]])
-            given_up.cancel()
-        await all_of(first)
-        assert await batcher.submit(2, key=2) == 4
 
 
 async def test_of_a_failed_batch_only_the_bad_entry_fails(device: Device, caplog: pytest.LogCaptureFixture) -> None:

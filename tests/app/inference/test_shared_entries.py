@@ -88,6 +88,19 @@ async def running_beside_a_bad_entry(device: Device, batcher: Batcher) -> AsyncI
     await all_of(bad)
 
 
+async def test_equal_keys_that_meet_before_the_device_are_computed_once() -> None:
+    device = Device()
+    async with started(device) as batcher:
+        with device.held():
+            first = submitted(batcher, 1)
+            await until(lambda: device.batches == [[1]])
+            twins = submitted(batcher, 5, 5, 5)
+            late = submitted(batcher, 1)  # its twin is on the device already, so this one is computed again
+        assert await all_of([*first, *twins, *late]) == [2, 10, 10, 10, 2]
+        assert batcher.shared == 2
+    assert device.batches == [[1], [5, 1]]
+
+
 @pytest.mark.parametrize("leaving", LEAVING, ids=["".join("lw"[not leaves] for leaves in choice) for choice in LEAVING])
 @pytest.mark.parametrize("scene", [queued, being_staged, staged, running, running_beside_a_bad_entry])
 async def test_whoever_leaves_the_others_get_their_result(scene: Scene, leaving: tuple[bool, ...]) -> None:
