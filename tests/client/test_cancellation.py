@@ -202,7 +202,7 @@ async def test_the_service_holds_nothing_for_a_client_that_left(small_release: P
 
             async def check() -> None:
                 async with asyncio.timeout(PATIENCE_S):
-                    while (await client._transport.info())["counters"]["requests_in_flight"]:  # noqa: ASYNC110
+                    while (await client._transport.info())["counters"]["requests_in_flight"]:  # noqa: ASYNC110 (no event)
                         await asyncio.sleep(0.001)
                 assert np.allclose(await client.embed_texts(TEXTS[:3]), right, atol=1e-5)
 

@@ -70,7 +70,7 @@ class Asking:
         await asyncio.sleep(0)
         return task
 
-    async def end(self, worker: int, reply: Reply | Exception = Reply()) -> None:  # noqa: B008
+    async def end(self, worker: int, reply: Reply | Exception = Reply()) -> None:  # noqa: B008 (frozen)
         self.workers[worker].end(reply)
         for _ in range(5):
             await asyncio.sleep(0)

@@ -109,7 +109,11 @@ async def first_bad_header(preprocessor: Preprocessor, *items: Item) -> RowError
     return await preprocessor.check_headers(items, EmbedOptions(), preprocessor.flow(), TIMINGS)
 
 
-async def grey(preprocessor: Preprocessor, item: Item, options: EmbedOptions = EmbedOptions()) -> int:  # noqa: B008
+async def grey(
+    preprocessor: Preprocessor,
+    item: Item,
+    options: EmbedOptions = EmbedOptions(),  # noqa: B008 (frozen)
+) -> int:
     """The grey value of the picture of an item."""
     pixels, _ = await preprocessor.pixels(item, options, preprocessor.flow(), TIMINGS)
     return int(pixels[0, 0, 0])

@@ -76,7 +76,7 @@ class Sent:
                 "state": {},
             },
             receive,
-            send,  # type: ignore[arg-type]
+            send,  # type: ignore[arg-type]  # it takes any message
         )
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -219,7 +219,7 @@ async def test_a_client_that_leaves_at_any_await_point_leaves_nothing(name: str,
     point = 0
     while True:
         gone = asyncio.Event()
-        with at_point(loop, point, lambda _, gone=gone: gone.set()):  # type: ignore[misc]
+        with at_point(loop, point, lambda _, gone=gone: gone.set()):  # type: ignore[misc]  # mypy cannot infer it
             await asyncio.create_task(sent.ask(state.app, gone))
         await nothing_is_left(state, before)
         if not gone.is_set():
@@ -244,7 +244,7 @@ def test_requests_that_end_beside_others_cost_them_nothing(data: st.DataObject, 
             await start_all_threads(state.pipeline)
             before = await rest(state)
             staying = [asyncio.create_task(SENT[name].ask(app)) for name in names]
-            call: Callable[[], Any] = lambda: SENT[names[0]].ask(app)  # noqa: E731
+            call: Callable[[], Any] = lambda: SENT[names[0]].ask(app)  # noqa: E731 (mypy needs its type)
             for point, late in ends:
                 await cancel_at(call, point, late=late)
             assert await asyncio.gather(*staying) == right

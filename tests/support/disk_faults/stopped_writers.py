@@ -64,4 +64,4 @@ def _install() -> None:
     """Install the hook once per process: Python cannot remove one."""
     if not hasattr(sys.modules[__name__], "installed"):
         sys.addaudithook(_audit)
-        setattr(sys.modules[__name__], "installed", True)  # noqa: B010
+        setattr(sys.modules[__name__], "installed", True)  # noqa: B010 (mypy knows no such name)

@@ -67,7 +67,7 @@ def _connection() -> int:
     return next(
         int(descriptor.name)
         for descriptor in Path("/proc/self/fd").iterdir()
-        if os.path.exists(descriptor) and str(descriptor.readlink()).startswith("socket:")  # noqa: PTH110
+        if os.path.exists(descriptor) and str(descriptor.readlink()).startswith("socket:")  # noqa: PTH110 (a link to no path)
     )
 
 
