@@ -4,23 +4,26 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model.data.image_files import SHOW_PROGRESS_AFTER_S
 from model.data.image_source import ImageSource
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import ImageDecodeError, InvalidInput
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing
 
 T = TypeVar("T")
 KeyedImage = tuple[bytes, ImageSource]
 
 READING_THREADS = 4
 SHOWN_CHARS = 60  # of a text in an error message
+SHOW_BAR_AFTER_S = 0.1  # so that the log line of the loading model is not glued to an empty bar
 _LOGIT_SCALE_KEY = b"logit_scale"
 
 
@@ -46,7 +49,8 @@ class Embedder(ABC):
 
     Args:
         cache: keeps every embedding as soon as it is computed; default None keeps nothing.
-        standardization: first step of the preprocessing; None skips it.
+        preprocessing: which picture of a file is embedded, and how it becomes the encoder's input; default: the
+            service's.
         progress: whether to show progress bars; default False.
     """
 
@@ -54,10 +58,16 @@ class Embedder(ABC):
         self,
         *,
         cache: EmbeddingCache | None = None,
-        standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+        preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 (frozen)
         progress: bool = False,
     ) -> None:
-        self._cache, self._standardization, self._progress = cache, standardization, progress
+        self._cache, self._preprocessing, self._progress = cache, preprocessing, progress
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
+        """An embedder with the same model and cache that preprocesses images in this way."""
+        other = copy(self)
+        other._preprocessing = preprocessing
+        return other
 
     @abstractmethod
     def compute_images(self, images: Sequence[KeyedImage]) -> Iterator[Mapping[bytes, Embedding | str]]:
@@ -127,7 +137,16 @@ class Embedder(ABC):
         keys: dict[int, bytes] = {}
         refused: dict[int, str] = {}
         with ThreadPoolExecutor(READING_THREADS) as pool:
-            for position, key in enumerate(pool.map(self._key_of_image, images)):
+            reading = tqdm(
+                pool.map(self._key_of_image, images),
+                total=len(images),
+                desc="reading",
+                unit="image",
+                delay=SHOW_PROGRESS_AFTER_S,
+                leave=False,
+                disable=not self._progress,
+            )
+            for position, key in enumerate(reading):
                 if isinstance(key, bytes):
                     keys[position] = key
                 else:
@@ -154,7 +173,7 @@ class Embedder(ABC):
     def _key_of_image(self, image: ImageSource) -> bytes | str:
         """The cache key of an image, or the sentence that says why its bytes cannot be read."""
         try:
-            return _key(repr(self._standardization).encode(), image.read())
+            return _key(repr(self._preprocessing).encode(), image.read())
         except (InvalidInput, OSError) as error:
             return sentence_of(error)
 
@@ -164,7 +183,8 @@ class Embedder(ABC):
         return embeddings
 
     def _bar(self, unit: str, total: int) -> "tqdm[NoReturn]":
-        return tqdm(total=total, desc=unit, unit=unit.removesuffix("s"), disable=not self._progress or not total)
+        is_hidden = not self._progress or not total
+        return tqdm(total=total, desc=unit, unit=unit.removesuffix("s"), delay=SHOW_BAR_AFTER_S, disable=is_hidden)
 
 
 def sentence_of(error: InvalidInput | OSError) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from model.embedder import Embedder, KeyedImage, in_parts, sentence_of, shortened
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import InvalidInput
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from model.engine import EmbeddingEngine, Pixels
@@ -27,7 +27,7 @@ class EngineEmbedder(Embedder):
         load_engine: returns the engine; called at most once.
         batch_size: images, or texts, per call of the engine; default 32.
         threads: threads that decode images; default 0 takes one per CPU.
-        cache, standardization, progress: as for `Embedder`.
+        cache, preprocessing, progress: as for `Embedder`.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class EngineEmbedder(Embedder):
         batch_size: int = BATCH_SIZE,
         threads: int = 0,
         cache: EmbeddingCache | None = None,
-        standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+        preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 (frozen)
         progress: bool = False,
     ) -> None:
-        super().__init__(cache=cache, standardization=standardization, progress=progress)
+        super().__init__(cache=cache, preprocessing=preprocessing, progress=progress)
         self._load_engine, self._batch_size, self._threads = load_engine, batch_size, threads
 
     @cached_property
@@ -70,9 +70,10 @@ class EngineEmbedder(Embedder):
         return list(self.engine.embed_images([self.engine.stage_images(pixels)]))
 
     def _decode(self, image: KeyedImage) -> "tuple[bytes, Pixels | str]":
-        key, source = image
+        (key, source), preprocessing = image, self._preprocessing
         try:
-            return key, self.engine.preprocess_image(source.read(), self._standardization)
+            data = source.read()
+            return key, self.engine.preprocess_image(data, preprocessing.standardization, preprocessing.rendering)
         except (InvalidInput, OSError) as error:
             return key, sentence_of(error)
 

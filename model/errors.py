@@ -6,6 +6,7 @@ MedImageInsightError
 ├── ConfigError                a config.yaml that the code cannot build
 ├── DeviceError                the requested device or dtype is not available
 ├── ExtraMissing               a needed extra is not installed
+├── HeadError                  a head that cannot be read, made or used
 ├── ManifestError              a list of images, texts and labels that cannot be used
 ├── OutputError                an output file or folder that cannot be written
 ├── TrainingError              a training that cannot start, resume or continue
@@ -47,6 +48,10 @@ class DeviceError(MedImageInsightError):
 
 class ExtraMissing(MedImageInsightError):
     """A needed extra of the distribution is not installed."""
+
+
+class HeadError(MedImageInsightError):
+    """A head cannot be read, made or used."""
 
 
 class ManifestError(MedImageInsightError):

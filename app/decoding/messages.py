@@ -16,7 +16,7 @@ from app.decoding.decoder import Payload, Reply, Task
 from model.errors import ImageDecodeError, InvalidInput
 from model.imaging.limits import MAX_PIXELS
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import Rendering, Window
+from model.imaging.rendering import AnyWindow, PercentileWindow, Rendering, Window
 
 SIZES = struct.Struct("!IQ")
 """Two numbers begin every message: the size of the header that follows, and the size of the bytes in the file."""
@@ -50,17 +50,22 @@ def task_message(task: Task, payload: Payload | None) -> tuple[bytes, bytes]:
 def read_task(header: Mapping[str, Any], body: bytes) -> tuple[Task, Payload | None]:
     """The task and the image of a message."""
     rendering, standardization = header["rendering"], header["standardization"]
-    window = rendering["window"] and Window(**rendering["window"])
     task = Task(
         header["kind"],
         header["max_pixels"],
-        Rendering(rendering["frame"], rendering["axis"], window),
+        Rendering(**rendering | {"window": _window(rendering["window"])}),
         standardization and Standardization(**standardization),
         tuple(header["image_size"]),
         header["keep_open"],
     )
     form = header["payload"]
     return task, None if form == "kept" else body.decode("utf-8", "surrogatepass") if form == "base64" else body
+
+
+def _window(sent: Mapping[str, float] | None) -> AnyWindow | None:
+    if sent is None:
+        return None
+    return Window(**sent) if "center" in sent else PercentileWindow(**sent)
 
 
 def reply_header(reply: Reply, log: list[str]) -> dict[str, Any]:

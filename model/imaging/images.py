@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 from PIL import Image
 
 from model.errors import ImageDecodeError, ImageFormatUnsupported, InvalidInput, OutOfMemory
+from model.imaging.contrast import change_contrast
 from model.imaging.formats import ImageFile, Reader, recognise
 from model.imaging.raster import reader as raster_reader
 from model.imaging.rendering import AS_STORED, Rendering
@@ -53,7 +54,7 @@ def check(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) -> 
     Args:
         data: the whole file.
         max_pixels: as for `open_image`.
-        rendering: which picture of the file, and its window; default: the file's usual picture and own window.
+        rendering: which picture of the file, its window and contrast; default: the usual picture and own window.
 
     Raises:
         ImageDecodeError: the file lacks the requested frame, and as `open_image`.
@@ -76,7 +77,8 @@ def decode(data: bytes, *, max_pixels: int, rendering: Rendering = AS_STORED) ->
 
     Returns:
         An image of at most 8 bits per channel, as the `decode` of the format's reader describes it:
-        `model.imaging.raster.reader`, `model.imaging.dicom.reader`, `model.imaging.volumes.reader`.
+        `model.imaging.raster.reader`, `model.imaging.dicom.reader`, `model.imaging.volumes.reader`. Its contrast is
+        that of the rendering, see `model.imaging.contrast`.
 
     Raises:
         ImageDecodeError: the pixel data is damaged or truncated, and as `check`.
@@ -115,7 +117,7 @@ class _GuardedFile:
         _guarded(lambda: self._file.check(rendering))
 
     def decode(self, rendering: Rendering) -> Image.Image:
-        return _guarded(lambda: self._file.decode(rendering))
+        return _guarded(lambda: change_contrast(self._file.decode(rendering), rendering.contrast))
 
 
 def _guarded(function: Callable[[], Value]) -> Value:

@@ -8,6 +8,8 @@ LEAST_DECODED_BYTES = 2**26  # allowed whatever the limit of pixels: a low one r
 MAX_VOLUME_BYTES = 256 * 2**20  # uncompressed
 MAX_FRAMES_PIXELS = 2**29  # of all frames of a file that are decoded for one request: a hundred of 2000x2500 pixels
 MAX_TIFF_PAGES = 50_000  # in one file
+MAX_STANDARDIZATION_SIZE = 4096  # pixels per side, so 50 MB per image
+MAX_JPEG_QUALITY = 95  # Pillow's documentation advises against larger values
 
 
 def too_many_pixels(max_pixels: int) -> ImageTooLarge:

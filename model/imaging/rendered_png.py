@@ -4,9 +4,9 @@ import io
 
 from PIL import Image
 
+from model.imaging.contrast import grey_or_rgb
 from model.imaging.preprocessing import Standardization
 
-_GREY_MODES = ("1", "L", "LA", "La")
 # zlib's fastest level: level 6 takes up to four times as long, and makes the file less than a third smaller.
 _COMPRESS_LEVEL = 1
 
@@ -22,8 +22,7 @@ def encode_png(picture: Image.Image, standardization: Standardization | None = N
     Returns:
         A PNG file of 8-bit grey or RGB without alpha, converted as the encoder's input is. The file holds no metadata.
     """
-    shown = picture if standardization is None else standardization(picture)
-    shown = shown.convert("L" if shown.mode in _GREY_MODES else "RGB")
+    shown = grey_or_rgb(picture if standardization is None else standardization(picture))
     shown.info = {}  # Pillow would write the colour profile and the transparent colour of the original
     stream = io.BytesIO()
     shown.save(stream, "PNG", compress_level=_COMPRESS_LEVEL)

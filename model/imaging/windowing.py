@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.imaging.rendering import Window
+from model.imaging.rendering import PercentileWindow, Window
 
-PERCENTILES = (0.5, 99.5)  # bounds of the window of files without one
+USUAL_PERCENTILES = PercentileWindow()
+"""Bounds of the window of files without one."""
+
 _BLOCK_VALUES = 2**20  # values per block: limits the memory of the arithmetic, which is in float64
 
 Values = NDArray[Any]
@@ -40,8 +42,12 @@ def blocks_of_rows(values: Values) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(values), step))
 
 
-def percentile_window(values: Values, rescale: Callable[[Values], Values] = lambda bounds: bounds) -> Window:
-    """The window between the 0.5 and the 99.5 percentile of the finite values.
+def percentile_window(
+    values: Values,
+    rescale: Callable[[Values], Values] = lambda bounds: bounds,
+    percentiles: PercentileWindow = USUAL_PERCENTILES,
+) -> Window:
+    """The window between two percentiles of the finite values.
 
     The percentiles of integers are rounded. Where they are equal, the window lies between the smallest and the largest
     value. Where all values are equal, it lies above them, so that they become black.
@@ -49,19 +55,21 @@ def percentile_window(values: Values, rescale: Callable[[Values], Values] = lamb
     Args:
         values: an array of any shape; NaN and infinite values do not count.
         rescale: applied to the two bounds; must be monotonic. Default: unchanged.
+        percentiles: the two percentiles, of the values before `rescale`. Default: 0.5 and 99.5.
     """
     if values.dtype.kind == "f":
-        return reordering_window(values[np.isfinite(values)], rescale)
-    return reordering_window(values.flatten(), lambda bounds: rescale(np.rint(bounds).astype(values.dtype)))
+        return reordering_window(values[np.isfinite(values)], rescale, percentiles)
+    kind = values.dtype
+    return reordering_window(values.flatten(), lambda bounds: rescale(np.rint(bounds).astype(kind)), percentiles)
 
 
-def reordering_window(values: Values, rescale: Callable[[Values], Values] = lambda bounds: bounds) -> Window:
+def reordering_window(values: Values, rescale: Callable[[Values], Values], percentiles: PercentileWindow) -> Window:
     """As `percentile_window`, without rounding or a copy: the values must be finite, and their order changes."""
     if not values.size:
         return Window(0.5, 1.0)
     low = high = 0.0
-    for percentiles in (PERCENTILES, (0, 100)):
-        bounds = rescale(np.percentile(values, percentiles, overwrite_input=True))
+    for shares in ((percentiles.low, percentiles.high), (0, 100)):
+        bounds = rescale(np.percentile(values, shares, overwrite_input=True))
         low, high = sorted(float(bound) for bound in bounds)
         if high > low:
             return Window((low + high) / 2, high - low)

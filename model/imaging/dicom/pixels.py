@@ -13,19 +13,19 @@ from model.imaging.dicom import elements
 from model.imaging.dicom.lookup_tables.palettes import read_palette
 from model.imaging.dicom.padding import padding_mask
 from model.imaging.dicom.windowing import grey_curve
-from model.imaging.rendering import Window
+from model.imaging.rendering import AnyWindow
 from model.imaging.windowing import Mask, Pixels, Values, map_to_greys
 
 
 def render_frame(
-    stored: Values, dataset: Any, window: Window | None, *, cells: Values | None = None, is_lossy: bool = False
+    stored: Values, dataset: Any, window: AnyWindow | None, *, cells: Values | None = None, is_lossy: bool = False
 ) -> Pixels:
     """Render a frame, (H, W) or (H, W, 3), uint8.
 
     Args:
         stored: stored values or palette indices, (H, W); or RGB, (H, W, 3), uint8.
         dataset: the frame's header.
-        window: replaces the file's own VOI LUT and window; in the units after rescaling.
+        window: replaces the file's own VOI LUT and window; in the units after rescaling, or percentiles.
         cells: the values with their unused bits, (H, W), if the file has some; padding may be outside the stored bits.
         is_lossy: whether compression may have changed the values, so that padding is only near its value.
 
@@ -42,7 +42,7 @@ def render_frame(
     return _render_monochrome(stored, padding, dataset, window)
 
 
-def _render_monochrome(stored: Values, padding: Mask | None, dataset: Any, window: Window | None) -> Pixels:
+def _render_monochrome(stored: Values, padding: Mask | None, dataset: Any, window: AnyWindow | None) -> Pixels:
     greys = map_to_greys(stored, grey_curve(stored, padding, dataset, window))
     if elements.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         np.subtract(255, greys, out=greys)
@@ -57,7 +57,7 @@ def _has_supplemental_palette(dataset: Any) -> bool:
     return coloured and not elements.is_empty(dataset, "RedPaletteColorLookupTableDescriptor")
 
 
-def _render_supplemental(stored: Values, padding: Mask | None, dataset: Any, window: Window | None) -> Pixels:
+def _render_supplemental(stored: Values, padding: Mask | None, dataset: Any, window: AnyWindow | None) -> Pixels:
     """Values from the palette's first one on in its colours, the others in grey."""
     palette = read_palette(dataset, signed=stored.dtype.kind != "u")
     coloured: Mask = stored >= palette.first

@@ -10,23 +10,24 @@ from numpy.typing import NDArray
 from model.imaging.dicom import elements
 from model.imaging.dicom.lookup_tables.tables import LookupTable, read_table
 from model.imaging.dicom.sequences import item
-from model.imaging.rendering import Window
-from model.imaging.windowing import Curve, Mask, Values, percentile_window
+from model.imaging.rendering import AnyWindow, PercentileWindow, Window
+from model.imaging.windowing import USUAL_PERCENTILES, Curve, Mask, Values, percentile_window
 
 _STEEPEST = 50.0  # exponent beyond which a sigmoid is black or white; exp() overflows for much larger ones
 
 
-def grey_curve(stored: Values, padding: Mask | None, dataset: Any, window: Window | None) -> Curve:
+def grey_curve(stored: Values, padding: Mask | None, dataset: Any, window: AnyWindow | None) -> Curve:
     """The function from stored values to greys, where 0 is black and 255 white.
 
     The first of these applies: `window` (LINEAR_EXACT), the file's first VOI LUT, the file's first window with its VOI
-    LUT function, the window between the frame's percentiles. Elements that are empty or unreadable count as absent.
+    LUT function, the window between the frame's usual percentiles. Elements that are empty or unreadable count as
+    absent.
 
     Args:
         stored: the frame's stored values, (H, W).
         padding: where they are padding, (H, W), which does not count for the percentiles; None if nowhere.
         dataset: the frame's header.
-        window: the user's window, in the units after rescaling; None takes the file's.
+        window: the user's window, or percentiles, in the units after rescaling; None takes the file's.
 
     Raises:
         ImageDecodeError: a lookup table cannot be used.
@@ -42,8 +43,9 @@ def grey_curve(stored: Values, padding: Mask | None, dataset: Any, window: Windo
     function = "LINEAR_EXACT"
     if window is None and (window := _file_window(dataset)) is not None:
         function = _voi_function(dataset)
-    if window is None:
-        window = modality.percentile_window(stored if padding is None else stored[~padding])
+    if not isinstance(window, Window):
+        values = stored if padding is None else stored[~padding]
+        window = modality.percentile_window(values, window or USUAL_PERCENTILES)
     windowed = _window_function(window, function)
     return lambda values: windowed(modality(values))
 
@@ -73,11 +75,11 @@ class _Modality:
             return self.table(values).astype(np.float64)
         return values.astype(np.float64) * self.slope + self.intercept
 
-    def percentile_window(self, stored: Values) -> Window:
-        """The window between the percentiles of the rescaled values."""
+    def percentile_window(self, stored: Values, percentiles: PercentileWindow) -> Window:
+        """The window between two percentiles of the rescaled values."""
         if self.table is not None:  # which may change the order of the values
-            return percentile_window(self.table(stored))
-        return percentile_window(stored, self)
+            return percentile_window(self.table(stored), percentiles=percentiles)
+        return percentile_window(stored, self, percentiles.mirrored() if self.slope < 0 else percentiles)
 
     def gives_negative(self, bounds: Values) -> bool:
         """Whether a value between the bounds can become negative. The entries of a table are unsigned."""

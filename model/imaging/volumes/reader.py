@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from model.imaging.frames import frame_index
-from model.imaging.rendering import Rendering, Window
+from model.imaging.rendering import AnyWindow, PercentileWindow, Rendering, Window
 from model.imaging.volumes.slices import Volume, read_slice, slice_numbers
-from model.imaging.windowing import Curve, Values, linear, map_to_greys, reordering_window
+from model.imaging.windowing import USUAL_PERCENTILES, Curve, Values, linear, map_to_greys, reordering_window
 
 
 class VolumeFile:
@@ -51,8 +51,8 @@ class VolumeFile:
     def decode(self, rendering: Rendering) -> Image.Image:
         """Decode one slice of the first time point to an 8-bit "L" or "RGB" picture; by default the middle slice.
 
-        Values are scaled as the header says. They are mapped to greys by the rendering's window, else by a window
-        between the slice's own 0.5 and 99.5 percentile. RGB values are not changed. A compressed volume is inflated by
+        Values are scaled as the header says. They are mapped to greys by the rendering's window, else by the window
+        between the slice's own 0.5 and 99.5 percentiles. RGB values are not changed. A compressed volume is inflated by
         the first call, and kept as long as this object.
 
         Raises:
@@ -72,24 +72,25 @@ class VolumeFile:
         return numbers[frame_index(rendering.frame, count, default=count // 2, source=f"{self._kind} volume")]
 
 
-def _curve(values: Values, volume: Volume, window: Window | None) -> Curve:
+def _curve(values: Values, volume: Volume, window: AnyWindow | None) -> Curve:
     """The function from stored values to greys, which is called for some values at a time."""
-    if window is None:
-        return _percentile_curve(values, volume.slope)
+    if not isinstance(window, Window):
+        return _percentile_curve(values, volume.slope, window or USUAL_PERCENTILES)
     greys = linear(window)
     return lambda block: greys(block.astype(np.float64) * volume.slope + volume.intercept)
 
 
-def _percentile_curve(values: Values, slope: float) -> Curve:
-    """The curve of the window between the percentiles, for which only the sign of the slope counts.
+def _percentile_curve(values: Values, slope: float, percentiles: PercentileWindow) -> Curve:
+    """The curve of the window between two percentiles, for which only the sign of the slope counts.
 
     64-bit integers are counted from the smallest one, because float64 has 53 bits, and floats whose differences may
     overflow are divided by 4.
     """
     sign = math.copysign(1, slope)
+    stored = percentiles if sign > 0 else percentiles.mirrored()
 
     def curve(counted: Values) -> Curve:
-        return linear(reordering_window(counted.ravel("K"), lambda bounds: bounds * sign))
+        return linear(reordering_window(counted.ravel("K"), lambda bounds: bounds * sign, stored))
 
     if values.dtype.kind == "f":
         finite = values[np.isfinite(values)]

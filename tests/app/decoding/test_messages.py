@@ -10,7 +10,7 @@ from app.decoding.decoder import Payload, Reply, Task
 from app.decoding.messages import SIZES, read_reply, read_task, refusal_header, reply_header, task_message
 from model.errors import ImageDecodeError, ImageTooLarge
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import Rendering, Window
+from model.imaging.rendering import PercentileWindow, Rendering, Window
 
 PIXELS = Task("pixels", 100, image_size=(1, 2))
 
@@ -21,8 +21,9 @@ PIXELS = Task("pixels", 100, image_size=(1, 2))
         (Task("check", 100), b"\0\xff"),
         (Task("count", 100, Rendering(axis="coronal"), keep_open=True), "YWJj\ud800"),
         (Task("pixels", 7, Rendering(3, window=Window(-600.5, 1500)), Standardization(64, 90), (480, 512)), None),
+        (Task("picture", 7, Rendering(window=PercentileWindow(1, 99), contrast="equalize")), b"file"),
     ],
-    ids=["bytes", "base64", "the kept file"],
+    ids=["bytes", "base64", "the kept file", "percentiles and contrast"],
 )
 def test_a_task_arrives_as_it_was_sent(task: Task, payload: Payload | None) -> None:
     message, body = task_message(task, payload)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.imaging.rendering import Window
+from model.imaging.rendering import PercentileWindow, Window
 from model.imaging.windowing import linear, map_to_greys, percentile_window
 
 
@@ -20,6 +20,10 @@ def test_the_percentiles_ignore_outliers_and_non_finite_values() -> None:
     values = np.append(np.linspace(0, 200, 1001), [1e30, np.nan, -np.inf])
     window = percentile_window(values)
     assert (round(window.center), round(window.width)) == (100, 198)
+
+
+def test_the_percentiles_may_be_others() -> None:
+    assert percentile_window(np.arange(101), percentiles=PercentileWindow(10, 95)) == Window(52.5, 85)
 
 
 def test_equal_percentiles_give_the_window_of_all_values() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset
 
 from model.imaging.dicom.pixels import render_frame
-from model.imaging.rendering import WINDOWS, Rendering, Window
+from model.imaging.rendering import WINDOWS, AnyWindow, PercentileWindow, Rendering, Window
 from tests.support.image_files.dicom import HOUNSFIELD, ct, greys
 from tests.support.image_files.dicom_elements import empty, header, lookup_table, sequence, words
 
@@ -17,7 +17,7 @@ WINDOW: dict[str, Any] = {"WindowCenter": ("DS", b"100.5"), "WindowWidth": ("DS"
 
 def shown(
     stored: ArrayLike,
-    window: Window | None = None,
+    window: AnyWindow | None = None,
     lut: Dataset | None = None,
     modality_lut: Dataset | None = None,
     **elements: Any,
@@ -26,7 +26,7 @@ def shown(
 
     Args:
         stored: the values; lists become unsigned ones of 16 bits.
-        window: the user's window.
+        window: the user's window or percentiles.
         lut, modality_lut: the file's VOI LUT and modality LUT.
         **elements: further elements of the header.
     """
@@ -199,3 +199,33 @@ def test_an_empty_modality_lut_is_ignored() -> None:
 
 def test_a_frame_of_floats_is_shown() -> None:
     assert shown(np.array([0, np.nan, 0.5, 1, np.inf], np.float32)) == [0, 0, 128, 255, 255]
+
+
+RISING = np.arange(101, dtype=np.uint16)  # so that percentile and value are the same number
+
+
+def between(low: int, high: int, values: Any = RISING) -> Any:
+    """Greys of the values in the range, which pytest compares within one."""
+    return pytest.approx(np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255, abs=0.6)
+
+
+def test_percentiles_replace_the_window_and_the_lut_of_the_file() -> None:
+    lut = lookup_table([0, 65535])
+    assert shown(RISING, PercentileWindow(10, 90), **WINDOW) == between(10, 90)
+    assert shown(RISING, PercentileWindow(10, 90), lut) == between(10, 90)
+    assert shown(RISING, PercentileWindow()) == shown(RISING)  # "percentile" is what a file without a window gets
+
+
+def test_percentiles_are_those_of_the_rescaled_values() -> None:
+    slope, intercept = ("DS", b"-2"), ("DS", b"7")
+    greys = shown(RISING, PercentileWindow(0, 90), RescaleSlope=slope, RescaleIntercept=intercept)
+    assert greys == between(0, 90, 100 - RISING)
+    table = lookup_table(np.arange(1000, -1, -10))
+    assert shown(RISING, PercentileWindow(0, 90), modality_lut=table) == greys
+
+
+def test_padding_does_not_count_for_percentiles() -> None:
+    padded = np.append(RISING, np.full(900, 5000, np.uint16))
+    greys = shown(padded, PercentileWindow(10, 90), PixelPaddingValue=("US", words([5000])))
+    assert greys[:101] == shown(RISING, PercentileWindow(10, 90))
+    assert set(greys[101:]) == {0}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.errors import ImageDecodeError
 from model.imaging.images import check, decode, open_image
-from model.imaging.rendering import Rendering, Window
+from model.imaging.rendering import AnyWindow, PercentileWindow, Rendering, Window
 from model.imaging.volumes import nifti, nrrd
 from tests.support.image_files.volumes import AXES, HEAD, nifti_with
 from tests.support.image_files.volumes import nrrd as nrrd_file
@@ -21,7 +21,7 @@ HEAD_BYTES = 65_536  # what `model.data.manifest` reads first
 NOISE = np.random.default_rng(0).integers(-(2**15), 2**15, (60, 50, 40)).astype(np.int16)
 
 
-def greys(data: bytes, window: Window | None = None) -> NDArray[np.uint8]:
+def greys(data: bytes, window: AnyWindow | None = None) -> NDArray[np.uint8]:
     return np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=Rendering(window=window)))
 
 
@@ -111,3 +111,14 @@ def test_infinite_values_are_black_and_white_and_nan_is_black() -> None:
     assert picture[:3, 0].tolist() == [0, 255, 0]
     assert len(np.unique(picture)) >= 95
     assert greys(nifti_with(np.full((4, 4), np.nan, np.float64))).max() == 0
+
+
+@pytest.mark.parametrize("kind", ["i2", "u1", "f4", "f8", "i8", "u8"])
+@pytest.mark.parametrize("slope", [1, -0.5])
+def test_percentiles_are_those_of_the_scaled_values(kind: str, slope: float) -> None:
+    stored = np.arange(121).astype(kind).reshape(11, 11)
+    ranks = np.arange(121).reshape(11, 11) / 120 * 100 if slope > 0 else np.arange(120, -1, -1).reshape(11, 11) / 1.2
+    expected = np.rint(np.clip((ranks - 10) / 85, 0, 1) * 255)
+    picture = greys(nifti_with(stored, scl_slope=slope, scl_inter=3), PercentileWindow(10, 95))[::-1, ::-1].T
+    assert np.abs(picture - expected).max() <= 1
+    assert np.array_equal(greys(nifti_with(stored), PercentileWindow()), greys(nifti_with(stored)))

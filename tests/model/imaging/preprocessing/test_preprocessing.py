@@ -1,6 +1,7 @@
 """Plain and standardized preprocessing, compared with the same steps done by Pillow directly."""
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from PIL import Image
 
 from model.imaging.images import decode
-from model.imaging.preprocessing import DEFAULT_JPEG_QUALITY, DEFAULT_SIZE, Standardization, preprocess
+from model.imaging.preprocessing import DEFAULT_JPEG_QUALITY, DEFAULT_SIZE, Preprocessing, Standardization, preprocess
+from model.imaging.rendering import PercentileWindow, Rendering, Window
 from tests.conftest import IMAGES
 
 FILES = sorted(file.name for file in IMAGES.iterdir())
@@ -91,3 +93,41 @@ def test_the_picture_and_its_pixels_share_no_memory(standardization: Standardiza
     image.paste("black", (0, 0, 8, 8))
     assert (pixels == 255).all()
     assert not preprocess(image, (8, 8), standardization).any()
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(),
+        Preprocessing(None),
+        Preprocessing(Standardization(480, 95), Rendering(3, "coronal", Window(-600, 1500))),
+        Preprocessing(rendering=Rendering(window=PercentileWindow(1, 99), contrast="equalize")),
+    ],
+    ids=["usual", "plain", "a slice in a window", "percentiles and contrast"],
+)
+def test_a_preprocessing_is_stored_as_the_parameters_of_a_request(preprocessing: Preprocessing) -> None:
+    stored = json.loads(json.dumps(preprocessing.params()))
+    assert Preprocessing.from_params(stored) == preprocessing
+
+
+def test_parameters_that_are_missing_have_their_defaults() -> None:
+    assert Preprocessing.from_params({}) == Preprocessing()
+    quality = "image_standardization_jpeg_compression_ratio"
+    assert Preprocessing.from_params({quality: None}) == Preprocessing.from_params({quality: 0}) == Preprocessing(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("image_standardization_image_size", [0, 4097, "512", None, 1.5, True]),
+        ("image_standardization_jpeg_compression_ratio", [-1, 96, "75", False]),
+        ("frame", [-1, "0", True]),
+        ("axis", ["oblique", None, ["axial"]]),
+        ("dicom_window", ["lungs", [1], {}, 7]),
+        ("contrast", ["more", None]),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_named(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^the value of {name} cannot be used"):
+            Preprocessing.from_params({name: value})
