@@ -1,8 +1,12 @@
-"""Recipe of the demonstration model: a vocabulary, two phases of UniCL training, and weights in half precision."""
+"""Recipe of the demonstration model: a vocabulary, two phases of UniCL training, and weights in half precision.
+
+The last step is `pack`, which widens the embeddings.
+"""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -18,6 +22,7 @@ from model.training.finetune import finetune
 from model.training.options import FinetuneOptions
 from recipes.demo_model.tokenizer import write_tokenizer
 from recipes.demo_model.training_rows import SHARES, unpack, write_training_manifest
+from recipes.demo_model.widening import EMBEDDING_SIZE, widen
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent.parent / "model" / "demo_model"
@@ -127,13 +132,18 @@ def run_phase(phase: Phase, manifest: Path, start: Path, work: Path) -> Path:
 
 
 def pack(trained: Path, out: Path) -> Path:
-    """Write a trained model in half precision to the folder of the model card. Returns the path of the weights."""
+    """Write a trained model to the folder of the model card, with `EMBEDDING_SIZE` numbers per vector and in float16.
+
+    Returns the path of the weights.
+    """
     release = find_release_folder(trained)
     config = read_config(release.config)
     tokenizer = Tokenizer(release.tokenizer, config.text.context_length)
     device = torch.device("cpu")
     model = load_model(release.weights, config, tokenizer.vocabulary_size, device=device, dtype=torch.float32)
-    weights = save_model(model, out, config=release.config, tokenizer=release.tokenizer, dtype=torch.float16)
+    widen(model)
+    wider = _write_config(release.config, out, "UNICL_MODEL", {"DIM_PROJECTION": EMBEDDING_SIZE})
+    weights = save_model(model, out, config=wider, tokenizer=release.tokenizer, dtype=torch.float16)
     return weights.replace(weights.with_name(WEIGHTS))
 
 
@@ -144,7 +154,15 @@ def _resized(release: Path, image_size: int, out: Path) -> Path:
         (out / "vision_model").mkdir(parents=True)
         shutil.copyfile(found.weights, out / "vision_model" / found.weights.name)
         shutil.copytree(found.tokenizer, out / "language_model" / found.tokenizer.name)
-        config = yaml.safe_load(found.config.read_text(encoding="utf-8"))
-        config["IMAGE_ENCODER"]["IMAGE_SIZE"] = [image_size, image_size]
-        (out / CONFIG_FILE).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        _write_config(found.config, out, "IMAGE_ENCODER", {"IMAGE_SIZE": [image_size, image_size]})
     return out
+
+
+def _write_config(config: Path, folder: Path, section: str, changes: dict[str, Any]) -> Path:
+    """Write a copy of a config with other values in one section. Returns its path."""
+    document = yaml.safe_load(config.read_text(encoding="utf-8"))
+    document[section].update(changes)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / CONFIG_FILE
+    written.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return written
