@@ -2,7 +2,8 @@
 
 ServiceError
 ├── KeyMissing, KeyWrong
-├── ModelUnknown
+├── ModelUnknown, HeadUnknown
+├── TextEncoderNotLoaded
 ├── RequestInvalid
 ├── BodyTooLarge, TooManyRows, TextTooLong
 ├── ContentTypeUnsupported
@@ -15,6 +16,7 @@ ServiceError
 └── EncodingFailed
 
 InvalidInput (in `model.errors`): bad input in one row
+├── TextOverContext
 ├── UrlNotAllowed
 └── UrlNotFetched
 
@@ -53,6 +55,14 @@ class KeyWrong(ServiceError):
 
 class ModelUnknown(ServiceError):
     """The request names a model that is not served."""
+
+
+class HeadUnknown(ServiceError):
+    """The request names a head that is not loaded."""
+
+
+class TextEncoderNotLoaded(ServiceError):
+    """The request has texts, and the service was started without the text encoder."""
 
 
 class RequestInvalid(ServiceError):
@@ -111,6 +121,10 @@ class EncodingFailed(ServiceError):
     """The device failed on an entry."""
 
 
+class TextOverContext(InvalidInput):
+    """A text has more tokens than the context, and the request does not want it cut."""
+
+
 class UrlNotAllowed(InvalidInput):
     """An image URL, a redirect of it or an address behind it is not allowed. The message does not repeat the URL."""
 
@@ -126,11 +140,14 @@ class RowError(Exception):
         row: number of the row, counted from 0.
         column: "image" or "text".
         cause: what is wrong with the item.
+        place: what the message calls the place; empty makes it of row and column.
     """
 
-    def __init__(self, row: int, column: str, cause: InvalidInput) -> None:
+    def __init__(self, row: int, column: str, cause: InvalidInput, place: str = "") -> None:
         super().__init__(str(cause))
+        cause.__traceback__ = cause.__cause__ = cause.__context__ = None  # their frames would keep the image in memory
         self.row, self.column, self.cause = row, column, cause
+        self.place = place or f"Row {row}, column {column}"
 
 
 class ClientGone(Exception):

@@ -1,10 +1,11 @@
 """A request that embeds, in the one form that all schemas are parsed to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.api.params import Params, parse_strings
 from app.errors import RequestInvalid, TooManyRows
+from app.inference.bad_rows import BadRow, BadRows
 from app.inference.items import EmbedOptions, Item
 
 
@@ -18,6 +19,8 @@ class EmbedJob:
         texts: in the order of their rows.
         params: how to compute and how to answer.
         ignored_params: names of sent parameters that the service does not know.
+        row_errors: errors of rows of the wrong shape, if bad rows are answered.
+        only_images: whether the request has images and no column of texts, not even an empty one.
     """
 
     row_count: int
@@ -25,6 +28,8 @@ class EmbedJob:
     texts: Sequence[Item]
     params: Params
     ignored_params: Sequence[str] = ()
+    row_errors: Mapping[int, BadRow] = field(default_factory=dict)
+    only_images: bool = False
 
     @classmethod
     def from_files(cls, images: Sequence[bytes], texts: Sequence[str], sent: Mapping[str, str]) -> "EmbedJob":
@@ -40,11 +45,17 @@ class EmbedJob:
             [Item(row, text) for row, text in enumerate(texts)],
             params,
             ignored,
+            only_images=not texts,
         )
 
     @property
+    def bad_rows(self) -> BadRows:
+        """A new collection of the bad rows, with the errors known so far."""
+        return BadRows(answered=self.params.answers_bad_rows, known=self.row_errors)
+
+    @property
     def options(self) -> EmbedOptions:
-        return EmbedOptions(self.params.standardization, self.params.rendering, self.params.normalize)
+        return EmbedOptions(self.params.preprocessing, self.params.normalize, self.params.truncate)
 
     def without_frames(self) -> "EmbedJob":
         """The job itself.

@@ -20,6 +20,7 @@ from app.errors import (
     EncodingFailed,
     HeaderTimeout,
     HeaderTooLarge,
+    HeadUnknown,
     HttpInvalid,
     KeyMissing,
     KeyWrong,
@@ -30,11 +31,14 @@ from app.errors import (
     RequestInvalid,
     RowError,
     ServiceError,
+    TextEncoderNotLoaded,
+    TextOverContext,
     TextTooLong,
     TooManyRows,
     UrlNotAllowed,
     UrlNotFetched,
 )
+from app.inference.bad_rows import BadRow
 from app.middleware.request_context import RequestContext
 from model.errors import (
     DecoderFailed,
@@ -51,6 +55,7 @@ logger = logging.getLogger("medimageinsight")
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
     ModelUnknown: (404, "model_unknown"),
+    HeadUnknown: (404, "head_unknown"),
     KeyMissing: (401, "key_missing"),
     KeyWrong: (403, "key_wrong"),
     RequestInvalid: (400, "invalid_request"),
@@ -58,6 +63,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ImageDecodeError: (400, "undecodable_image"),
     DecoderFailed: (400, "decoder_failed"),  # not 5xx, because the decoder would crash on the image again
     TextInvalid: (400, "invalid_text"),
+    TextEncoderNotLoaded: (400, "text_encoder_not_loaded"),
+    TextOverContext: (400, "text_over_context"),
     UrlNotAllowed: (400, "url_not_allowed"),
     UrlNotFetched: (400, "url_not_fetched"),  # not 5xx, because clients retry 5xx
     HeaderTimeout: (408, "header_timeout"),
@@ -113,8 +120,7 @@ def error_response(error: Exception, request_id: str = "") -> Response:
     if isinstance(error, HTTPException):
         return _http_error(error)
     if isinstance(error, RowError):
-        message = f"Row {error.row}, column {error.column}: {error}."
-        return _refusal(error.cause, message, {"row": error.row, "column": error.column})
+        return _refusal(error.cause, _row_message(error), {"row": error.row, "column": error.column})
     if isinstance(error, ServiceError):
         place = {"row": error.row, "column": error.column}
         return _refusal(error, str(error), {name: value for name, value in place.items() if value is not None})
@@ -123,6 +129,17 @@ def error_response(error: Exception, request_id: str = "") -> Response:
     logger.error("request %s failed by a fault of the service", request_id, exc_info=_without_message(error))
     message = f"The service failed on this request; its log has the details under request id {request_id}."
     return ErrorAnswer(500, INTERNAL_ERROR, message)
+
+
+def row_answer(error: BadRow) -> dict[str, str]:
+    """The code and the message that answer a bad row in its place."""
+    if isinstance(error, RowError):
+        return {"code": STATUS[type(error.cause)][1], "message": _row_message(error)}
+    return {"code": STATUS[type(error)][1], "message": str(error)}
+
+
+def _row_message(error: RowError) -> str:
+    return f"{error.place}: {error}."
 
 
 def add_error_handlers(app: FastAPI) -> None:

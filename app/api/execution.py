@@ -1,17 +1,18 @@
 """Execution of a job: admission, deadline, disconnected clients, remote images, frames, and the pipeline."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.api.embed_job import EmbedJob
 from app.api.render.schema import RenderJob
-from app.errors import ClientGone, DeadlineExceeded, RequestInvalid, RowError
+from app.errors import ClientGone, DeadlineExceeded, RequestInvalid
 from app.inference.admission import Reservation
+from app.inference.bad_rows import BadRow, BadRows, row_of
 from app.inference.items import Item
 from app.inference.pipeline import Embeddings, Pipeline
 from app.middleware.request_context import RequestContext
@@ -27,14 +28,20 @@ class JobResult:
     """A job that was executed, and its features.
 
     Args:
-        job: the job, with one image item per frame if all frames were asked for.
+        job: the job, without the items of bad rows, and with one image item per frame if all frames were asked for.
         image_features: (images, D) float32, in the order of `job.images`.
         text_features: (texts, D) float32, in the order of `job.texts`.
+        tokens: tokens of all texts that were embedded.
+        truncated_texts: texts that were longer than the context.
+        row_errors: errors by row, if bad rows are answered.
     """
 
     job: EmbedJob
     image_features: Embeddings
     text_features: Embeddings
+    tokens: int = 0
+    truncated_texts: int = 0
+    row_errors: Mapping[int, BadRow] = field(default_factory=dict)
 
 
 async def execute(request: Request, service: Service, model: ReadyModel, job: EmbedJob) -> JobResult:
@@ -43,38 +50,52 @@ async def execute(request: Request, service: Service, model: ReadyModel, job: Em
     Raises:
         ClientGone: the client disconnected.
         DeadlineExceeded: the answer would come too late.
-        ServiceError, RowError: the job is refused.
+        ServiceError, RowError: the job is refused; by a bad row only if bad rows are not answered.
     """
 
     def embed(context: RequestContext, reservation: Reservation) -> Coroutine[Any, Any, JobResult]:
         return _embed(context, service, model.pipeline, job, reservation)
 
-    return await _admitted(request, service, model.pipeline, job.row_count, embed)
+    return await admitted(request, service, model.pipeline, job.row_count, embed)
 
 
 async def execute_render(request: Request, service: Service, model: ReadyModel, job: RenderJob) -> tuple[bytes, int]:
     """The picture of a job as a PNG file, and the number of frames of its image. Raises as `execute` does."""
 
     async def render(context: RequestContext, reservation: Reservation) -> tuple[bytes, int]:
-        images, bad_row = await _fetch(context, service, [job.image])
-        if bad_row is not None:
-            raise bad_row
+        bad_rows = BadRows()
+        images = await fetch(context, service, [job.image], bad_rows)
+        if bad_rows.refusal is not None:
+            raise bad_rows.refusal
         service.metrics.rows_admitted(1, 0)
         picture = await model.pipeline.preprocessor.render(images[0], job.options, context.timings)
         reservation.computed_items = 1
         return picture
 
-    return await _admitted(request, service, model.pipeline, 1, render)
+    return await admitted(request, service, model.pipeline, 1, render)
 
 
-async def _admitted(
+async def admitted(
     request: Request,
     service: Service,
     pipeline: Pipeline,
     row_count: int,
     compute: Callable[[RequestContext, Reservation], Coroutine[Any, Any, Value]],
 ) -> Value:
-    """The result of `compute`, if there is room for its rows, until the deadline, while the client waits."""
+    """The result of `compute`, if there is room for its rows, until the deadline, while the client waits.
+
+    Args:
+        request: its headers may shorten the deadline.
+        service: the service.
+        pipeline: the pipeline that `compute` uses.
+        row_count: rows to reserve.
+        compute: gets the context and the reservation, whose `computed_items` it sets.
+
+    Raises:
+        ClientGone: the client disconnected.
+        DeadlineExceeded: the answer would come too late.
+        QueueFull: there is no room for the rows.
+    """
     context = RequestContext.of(request.scope)
     context.timings.mark_end("read")
     context.row_count = row_count
@@ -93,40 +114,54 @@ async def _admitted(
 async def _embed(
     context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, reservation: Reservation
 ) -> JobResult:
-    fetched, bad_row = await _fetch(context, service, job.images)
-    if bad_row is not None:
+    pipeline.check_reads(job.texts)  # before images are fetched
+    bad_rows = job.bad_rows
+    fetched = await fetch(context, service, job.images, bad_rows)
+    if (bad_url := bad_rows.refusal) is not None:
         # A row before this one may be bad as well. The request must name the first, so these rows are tried.
-        texts = [item for item in job.texts if item.row < bad_row.row]
+        texts = [item for item in job.texts if item.row < row_of(bad_url)]
         if fetched or texts:
             await pipeline.embed(fetched, texts, job.options, context.timings)
-        raise bad_row
-    async with _frames(context, service, pipeline, job, fetched) as images:
+        raise bad_url
+    async with frames(context, service, pipeline, job, fetched, bad_rows) as images:
         reservation.enlarge(len(images))
         service.metrics.rows_admitted(len(images), len(job.texts))
-        features = await pipeline.embed(images, job.texts, job.options, context.timings)
+        embedded = await pipeline.embed(images, job.texts, job.options, context.timings, bad_rows)
         reservation.computed_items = context.timings.computed_items
-        return JobResult(replace(job, images=images), *features)
+        good = replace(job, images=bad_rows.good(images), texts=bad_rows.good(job.texts))
+        return JobResult(good, *embedded, bad_rows.errors)
 
 
-async def _fetch(
-    context: RequestContext, service: Service, images: Sequence[Item]
-) -> tuple[Sequence[Item], RowError | None]:
-    """The images with their URLs replaced by what they name, up to the first bad URL, and the error of that one."""
+async def fetch(context: RequestContext, service: Service, images: Sequence[Item], bad_rows: BadRows) -> Sequence[Item]:
+    """The images with their URLs replaced by what they name.
+
+    Those that cannot be fetched are left out, and get an error in `bad_rows`. If bad rows refuse the request, the
+    images end before the first of these.
+    """
     if service.fetcher is None:
-        return images, None
-    fetched = await service.fetcher.fetch_images(images, context.held_bytes)
+        return images
+    fetched = await service.fetcher.fetch_images(images, context.held_bytes, bad_rows)
     context.timings.mark_end("read")
     return fetched
 
 
-def _frames(
-    context: RequestContext, service: Service, pipeline: Pipeline, job: EmbedJob, images: Sequence[Item]
+def frames(
+    context: RequestContext,
+    service: Service,
+    pipeline: Pipeline,
+    job: EmbedJob,
+    images: Sequence[Item],
+    bad_rows: BadRows,
 ) -> AbstractAsyncContextManager[Sequence[Item]]:
     """The images to embed: each is replaced by its frames if all are asked for."""
     if not job.params.frames:
         return nullcontext(images)
     return pipeline.preprocessor.every_frame(
-        images, job.params.rendering, max_frames=service.settings.max_rows, timings=context.timings
+        images,
+        job.params.preprocessing.rendering,
+        max_frames=service.settings.max_rows,
+        timings=context.timings,
+        bad_rows=bad_rows,
     )
 
 

@@ -95,7 +95,7 @@ def _npy(parts: Sequence[Vectors], scale: float | None) -> bytes:  # noqa: ARG00
 def _npz(parts: Sequence[Vectors], scale: float | None) -> bytes:
     """An .npz file: image_features and image_rows, text_features and text_rows, scaling_factor, each if present."""
     arrays: dict[str, NDArray[Any]] = {}
-    for part in parts:
+    for part in (part for part in parts if part.rows):
         arrays |= {f"{part.kind}_features": part.values, f"{part.kind}_rows": np.array(part.rows, dtype=np.int64)}
     if scale is not None:
         arrays["scaling_factor"] = np.array(scale)

@@ -1,57 +1,36 @@
 """Parameters of a request: how to read its images, and how to compute and answer. Imports nothing of HTTP."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from app.api.validation import validated
-from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import WINDOWS, Axis, Rendering, Window
+from model.imaging.limits import MAX_JPEG_QUALITY, MAX_STANDARDIZATION_SIZE
+from model.imaging.preprocessing import Preprocessing, Standardization
+from model.imaging.rendering import PERCENTILES, WINDOWS, AnyWindow, Axis, Contrast, Rendering, parse_window
 
-MAX_STANDARDIZATION_PIXELS = 4096  # per side, so 50 MB per image
-MAX_VALUE_CHARS = 100  # a longer string is not split: its parts could fill the memory
 MAX_FRAME = 2**31 - 1  # NumberOfFrames of DICOM is a 32-bit integer string (PS3.5, section 6.2)
 
 
 def _boolean(value: Any) -> Any:
-    if isinstance(value, str) and len(value) <= MAX_VALUE_CHARS and value.lower() in ("true", "false"):
+    if isinstance(value, str) and len(value) <= len("false") and value.lower() in ("true", "false"):
         return value.lower() == "true"
     return value
 
 
+Layout = Literal["rows", "azure", "parts", "columns"]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_boolean)]
-
-
-def parse_window(value: Any) -> Window:
-    """A window from its name, from "center,width", or from two numbers.
-
-    Raises:
-        ValueError: the message says what a window looks like, and does not repeat the value.
-    """
-    if isinstance(value, str) and len(value) > MAX_VALUE_CHARS:
-        raise ValueError("the window must be a name or [center, width]")
-    if isinstance(value, str) and "," not in value:
-        if value in WINDOWS:
-            return WINDOWS[value]
-        raise ValueError(f"the name of the window is unknown; known names are {', '.join(WINDOWS)}")
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-    try:
-        center, width = (float(part) for part in parts)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError("the window must be a name or [center, width]") from None
-    if not (math.isfinite(center) and math.isfinite(width) and width > 0):
-        raise ValueError("center and width must be finite, and width greater than 0")
-    return Window(center, width)
 
 
 _WINDOW_SCHEMA = {
     "anyOf": [
-        {"type": "string", "enum": [*WINDOWS]},
+        {"type": "string", "enum": [*WINDOWS, "percentile"]},
+        {"type": "string", "pattern": PERCENTILES, "examples": ["p1-p99", "p5-p95"]},
         {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
     ]
 }
+DicomWindow = Annotated[AnyWindow, BeforeValidator(parse_window), WithJsonSchema(_WINDOW_SCHEMA)]
 
 
 class ImageParams(BaseModel):
@@ -60,10 +39,13 @@ class ImageParams(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     image_standardization_image_size: Annotated[int, Field(strict=True)] = Field(
-        512, ge=1, le=MAX_STANDARDIZATION_PIXELS, description="Width and height of the standardised image, in pixels"
+        512, ge=1, le=MAX_STANDARDIZATION_SIZE, description="Width and height of the standardised image, in pixels"
     )
     image_standardization_jpeg_compression_ratio: Annotated[int, Field(strict=True)] | None = Field(
-        75, ge=0, le=95, description="JPEG quality of the standardised image; 0 or null turns standardisation off"
+        75,
+        ge=0,
+        le=MAX_JPEG_QUALITY,
+        description="JPEG quality of the standardised image; 0 or null turns standardisation off",
     )
     frame: Annotated[int, Field(strict=True)] | None = Field(
         None,
@@ -73,32 +55,55 @@ class ImageParams(BaseModel):
         "0; null takes the first frame or page, and the middle slice of a volume",
     )
     axis: Axis = Field("axial", description="Direction across which a NIfTI or NRRD volume is cut into slices")
-    dicom_window: Annotated[Window, BeforeValidator(parse_window), WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(
+    dicom_window: DicomWindow | None = Field(
         None,
         description="Window that replaces the window of a DICOM, NIfTI or NRRD file: `[center, width]` in rescaled "
-        "values (HU for CT), or the name of a usual CT window",
+        "values (HU for CT), the name of a usual CT window, `percentile` (0.5 to 99.5) or percentiles such as `p1-p99`",
+    )
+    contrast: Contrast = Field(
+        "none",
+        description="Contrast of the 8-bit picture before the standardisation: `equalize` is a histogram equalisation "
+        "of each channel",
     )
 
     @property
-    def rendering(self) -> Rendering:
-        """Which image of a file is rendered, and how."""
-        return Rendering(self.frame, self.axis, self.dicom_window)
-
-    @property
-    def standardization(self) -> Standardization | None:
-        """The first step of the endpoint; None if it is turned off."""
+    def preprocessing(self) -> Preprocessing:
+        """Which picture of a file is embedded, and how it becomes the encoder's input."""
         quality = self.image_standardization_jpeg_compression_ratio
-        return Standardization(self.image_standardization_image_size, quality) if quality else None
+        standardization = Standardization(self.image_standardization_image_size, quality) if quality else None
+        return Preprocessing(standardization, Rendering(self.frame, self.axis, self.dicom_window, self.contrast))
+
+
+def _no_frames(value: Any) -> None:
+    if value is not None:
+        raise ValueError("each image gives one picture; choose it with frame instead of frames")
+
+
+class OnePictureParams(ImageParams):
+    """How the images of a request are read, if each of them gives one picture."""
+
+    frames: Annotated[None, BeforeValidator(_no_frames)] = Field(
+        None, description="Refused unless null, because each image gives one picture; choose it with `frame`"
+    )
 
 
 class Params(ImageParams):
     """How to compute the embeddings and how to answer. All parameters are optional."""
 
     get_scaling_factor: Flag = Field(True, description="Put the raw learned `logit_scale` into every row")
-    layout: Literal["rows", "parts", "columns"] = Field(
-        "rows",
-        description="Layout of a JSON answer: rows is one object per row, parts one object per column, columns one "
-        "object with all columns",
+    layout: Layout | None = Field(
+        None,
+        description="Layout of a JSON answer: rows is one object per row, azure the same with a flat `text_features`, "
+        "parts one object per column, columns one object with all columns; null takes the server's LAYOUT, which is "
+        "rows unless the operator changes it",
+    )
+    on_error: Literal["request", "row"] = Field(
+        "request",
+        description="What a bad row does: request refuses the whole request, row answers "
+        '`{"error": {"code": …, "message": …}}` in its place and computes the others',
+    )
+    truncate: Flag = Field(
+        True, description="Cut a text that is longer than the model's context; false makes it a bad row"
     )
     frames: Literal["all"] | None = Field(
         None, description='"all" gives one vector per frame, in the order of the frames; only on `/embed/image`'
@@ -114,6 +119,11 @@ class Params(ImageParams):
         description="Number format of a vector: int8 has 256 steps from -0.2 to 0.2; binary packs eight signs into "
         "an int8",
     )
+
+    @property
+    def answers_bad_rows(self) -> bool:
+        """Whether a bad row is answered in its place; otherwise it refuses the request."""
+        return self.on_error == "row"
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

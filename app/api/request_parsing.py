@@ -1,7 +1,7 @@
 """From the bytes of a request to its job: JSON, a raw image, a form with files, or plain text."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,13 +10,14 @@ from starlette.requests import Request
 from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
 from app.api.bodies.form_body import MAX_BYTES_PER_CHARACTER, read_form
 from app.api.bodies.json_body import read_json
+from app.api.classify.schema import ClassifyJob, parse_classify
 from app.api.embed_job import EmbedJob
 from app.api.render.schema import RenderJob, parse_render
-from app.api.validation import check_has_one_of
+from app.api.validation import check_has_one_of, check_lacks
 from app.errors import ContentTypeUnsupported, RequestInvalid, TextTooLong
 from app.settings import Settings
 
-Job = TypeVar("Job", EmbedJob, RenderJob)
+Job = TypeVar("Job", EmbedJob, RenderJob, ClassifyJob)
 
 MANY_CHUNKS = 16  # more are joined in a thread, where joining large ones needs no lock of the interpreter
 RAW_IMAGE_TYPES = ("image/", "application/dicom", "application/octet-stream", "application/gzip", "application/x-nifti")
@@ -38,10 +39,11 @@ async def read_table(request: Request, settings: Settings) -> EmbedJob:
 async def read_images(request: Request, settings: Settings) -> EmbedJob:
     """Read a JSON body in the Azure schema with an image column, one raw image, or a form with image files."""
     if is_json(content_type(request)):
-        job = parse_table(await read_json(request, settings), max_rows=settings.max_rows, columns=["image"])
-        return ignoring_query(job, request)
+        document = await read_json(request, settings)
+        check_lacks(document, "texts", "/embed/text reads texts, and /encode reads images and texts")
+        return ignoring_query(parse_table(document, max_rows=settings.max_rows, columns=["image"]), request)
     images, params = await _read_files(request, settings)
-    return EmbedJob.from_files(images, [], params)
+    return EmbedJob.from_files(images, [], dict(params))
 
 
 async def read_one_image(request: Request, settings: Settings) -> RenderJob:
@@ -49,7 +51,15 @@ async def read_one_image(request: Request, settings: Settings) -> RenderJob:
     if is_json(content_type(request)):
         return ignoring_query(parse_render(await read_json(request, settings), max_rows=settings.max_rows), request)
     images, params = await _read_files(request, settings)
-    return RenderJob.from_files(images, params)
+    return RenderJob.from_files(images, dict(params))
+
+
+async def read_classification(request: Request, settings: Settings) -> ClassifyJob:
+    """Read images as `read_images` does, with the parameters of `/classify`."""
+    if is_json(content_type(request)):
+        return ignoring_query(parse_classify(await read_json(request, settings), max_rows=settings.max_rows), request)
+    images, params = await _read_files(request, settings, more_fields=settings.max_labels)
+    return ClassifyJob.from_files(images, params)
 
 
 async def read_texts(request: Request, settings: Settings) -> EmbedJob:
@@ -61,6 +71,7 @@ async def read_texts(request: Request, settings: Settings) -> EmbedJob:
     if not is_json(kind):
         raise ContentTypeUnsupported("The content type is neither application/json nor text/plain.")
     document = await read_json(request, settings)
+    check_lacks(document, "images", "/embed/image reads images, and /encode reads images and texts")
     check_has_one_of(document, ("input_data", "texts"))
     if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
         job = parse_texts(document, max_rows=settings.max_rows)
@@ -92,17 +103,19 @@ async def _read_body(request: Request) -> bytes:
     return body
 
 
-async def _read_files(request: Request, settings: Settings) -> tuple[list[bytes], Mapping[str, str]]:
-    """The image files of a body that is not JSON, and its parameters.
+async def _read_files(
+    request: Request, settings: Settings, *, more_fields: int = 0
+) -> tuple[list[bytes], Sequence[tuple[str, str]]]:
+    """The image files of a body that is not JSON, and the names and values of its parameters.
 
     They come from the query and from the fields of a form; the query has priority.
     """
-    kind = content_type(request)
+    kind, query = content_type(request), request.query_params
     if kind == "multipart/form-data":
-        images, fields = await read_form(request, settings, with_texts=False)
-        return images, {**dict(fields), **request.query_params}
+        images, fields = await read_form(request, settings, with_texts=False, more_fields=more_fields)
+        return images, [*((name, value) for name, value in fields if name not in query), *query.multi_items()]
     if kind.startswith(RAW_IMAGE_TYPES):
-        return [await _read_body(request)], request.query_params
+        return [await _read_body(request)], query.multi_items()
     raise ContentTypeUnsupported(
         "The content type is none of application/json, image/*, application/dicom, application/octet-stream (for any "
         "other image file), multipart/form-data."

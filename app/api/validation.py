@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.errors import RequestInvalid
+from app.errors import RequestInvalid, TooManyRows
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -18,6 +18,39 @@ def check_has_one_of(document: Any, keys: Sequence[str]) -> None:
     """Raise RequestInvalid if a JSON object has none of the keys."""
     if isinstance(document, Mapping) and document.keys().isdisjoint(keys):
         raise RequestInvalid(f"The body has none of the keys {', '.join(keys)}; send one of them.")
+
+
+def check_lacks(document: Any, key: str, instead: str) -> None:
+    """Raise RequestInvalid if a JSON object has a value for a key that its route does not read.
+
+    Args:
+        document: the JSON document.
+        key: the key.
+        instead: which routes read it, for the message.
+    """
+    if isinstance(document, Mapping) and document.get(key) is not None:
+        raise RequestInvalid(f'This route does not read the key "{key}"; {instead}.')
+
+
+def check_strings(values: Sequence[Any], name: str, *, max_count: int) -> None:
+    """Check a list that must hold strings which are not empty.
+
+    Args:
+        values: the list.
+        name: its key in the request, for error messages.
+        max_count: largest number of strings.
+
+    Raises:
+        RequestInvalid: the list is empty, or an entry is not such a string; the message names the first one.
+        TooManyRows: the list has more entries than `max_count`.
+    """
+    if not values:
+        raise RequestInvalid(f"{name} is empty; send at least one entry, or leave the key out.")
+    if len(values) > max_count:
+        raise TooManyRows(f"{name} has {len(values)} entries, at most {max_count} are allowed; send fewer at once.")
+    for number, value in enumerate(values):
+        if not isinstance(value, str) or not value:
+            raise RequestInvalid(f"{name}[{number}] must be a string that is not empty.", row=number)
 
 
 def validated(model: type[Model], document: Any, *, from_strings: bool = False) -> Model:

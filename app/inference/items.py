@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from app.decoding.framed_file import FramedFile
-from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import AS_STORED, Rendering
+from model.imaging.preprocessing import Preprocessing
+from model.imaging.rendering import Rendering
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,15 @@ class EmbedOptions:
     """How a request's images are preprocessed and its vectors are returned.
 
     Args:
-        standardization: the endpoint's first step; None skips it.
-        rendering: which picture of a file is used, and its window.
+        preprocessing: which picture of a file is used, and how it becomes the encoder's input; default: the endpoint's.
         normalize: True returns vectors of unit L2 norm, False the projections as they are.
+        truncate: True cuts a text that is longer than the context, False refuses it.
     """
 
-    standardization: Standardization | None = None
-    rendering: Rendering = AS_STORED
+    preprocessing: Preprocessing = Preprocessing()  # noqa: RUF009 (frozen)
     normalize: bool = True
+    truncate: bool = True
 
     def rendering_of(self, item: Item) -> Rendering:
-        return self.rendering if item.frame is None else replace(self.rendering, frame=item.frame)
+        rendering = self.preprocessing.rendering
+        return rendering if item.frame is None else replace(rendering, frame=item.frame)

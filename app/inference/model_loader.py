@@ -6,21 +6,30 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.settings import Settings
-from model.checkpoints.release_folder import DEMO_MODEL, find_release_folder
+from model.checkpoints.release_folder import DEMO_MODEL, ReleaseFolder, find_release_folder
+from model.config import read_config
 from model.errors import CheckpointError, MedImageInsightError
 
 if TYPE_CHECKING:
     from model.engine import EmbeddingEngine
+    from model.heads.azure_classifier import AzureClassifier
+    from model.heads.head import Head
 
 logger = logging.getLogger("medimageinsight")
 
+DEFAULT_HEAD = "default"
+CLASSIFICATION = (
+    "the model is a classification model of Azure, whose own head (%s, %d labels) serves /score and /invocations for "
+    "rows that have only images; /embed and rows with texts get embeddings"
+)
 DEMONSTRATION = (
     "the demonstration model is loaded, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "
     "--model) to its release folder, or to a Hugging Face id such as lion-ai/MedImageInsights, which is downloaded once"
@@ -29,10 +38,24 @@ DEMONSTRATION = (
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded engine."""
+    """A loaded model and its heads.
+
+    Args:
+        engine: the model on its device.
+        imports_s: seconds that the imports took; the engine has the other load times.
+        heads: the heads of the setting HEADS, by name.
+        default_head: the head that belongs to the model itself, as in Azure's classification folders.
+    """
 
     engine: "EmbeddingEngine"
-    imports_s: float  # seconds that the imports took; the engine has the other load times
+    imports_s: float
+    heads: Mapping[str, "Head"] = field(default_factory=dict)
+    default_head: "Head | None" = None
+
+    @property
+    def named_heads(self) -> Mapping[str, "Head"]:
+        """The heads by name. That of the model itself is called `default`, unless a head of HEADS has this name."""
+        return self.heads if self.default_head is None else {DEFAULT_HEAD: self.default_head, **self.heads}
 
 
 def find_model(settings: Settings) -> Path:
@@ -63,30 +86,65 @@ def find_model(settings: Settings) -> Path:
 
 
 def load_engine(settings: Settings) -> LoadedModel:
-    """Find the model, import torch, and load the model.
+    """Find the model, import torch, and load the heads and the model.
 
     Raises:
-        MedImageInsightError: the model, its config or the device cannot be used; the message is one sentence.
+        MedImageInsightError: the model, its config, a head or the device cannot be used; the message is one sentence.
     """
     path = find_model(settings)
-    if find_release_folder(path).is_demonstration:  # before torch is imported, so that a wrong path fails at once
+    release = find_release_folder(path)
+    if release.is_demonstration:  # before torch is imported, so that a wrong path fails at once
         logger.warning(DEMONSTRATION)
     # Set before the import of torch, which reads it once. Otherwise the threads of OpenMP wait actively at each
     # barrier and take CPU time from the threads that decode images.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     start = time.perf_counter()
     with _no_garbage_collection():
-        from model.engine import EmbeddingEngine
+        import model.engine  # noqa: F401 (now, to measure it)
 
         imports_s = time.perf_counter() - start
-        engine = EmbeddingEngine.load(
-            path,
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=settings.threads or None,
-            max_pixels=settings.max_image_pixels,
-        )
-    return LoadedModel(engine, imports_s)
+        heads = _load_heads(settings, release)
+        classifier = _read_classifier(settings, release)
+        engine = _load_engine(settings, path, image_only=settings.image_only)
+        default_head = None
+        if classifier is not None:
+            facts = {"name": release.name, "weights_sha256": release.weights_sha256()}
+            with_texts = partial(_load_engine, settings, path) if settings.image_only else lambda: engine
+            default_head = classifier.head(facts, with_texts)
+            logger.info(CLASSIFICATION, default_head.kind, len(default_head.labels))
+    return LoadedModel(engine, imports_s, heads, default_head)
+
+
+def _load_engine(settings: Settings, path: Path, *, image_only: bool = False) -> "EmbeddingEngine":
+    from model.engine import EmbeddingEngine
+
+    return EmbeddingEngine.load(
+        path,
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=settings.threads or None,
+        max_pixels=settings.max_image_pixels,
+        image_only=image_only,
+    )
+
+
+def _read_classifier(settings: Settings, release: ReleaseFolder) -> "AzureClassifier | None":
+    """The classifier of an Azure classification model. It is read before the model, as the heads are."""
+    if release.azure_folder is None:
+        return None
+    from model.heads.azure_classifier import read_azure_classifier
+
+    return read_azure_classifier(release, read_config(release.config).embedding_size, max_labels=settings.max_labels)
+
+
+def _load_heads(settings: Settings, release: ReleaseFolder) -> dict[str, "Head"]:
+    """The heads of the setting HEADS. They are read before the model, so that a wrong one is reported at once."""
+    folders = [Path(folder.strip()).expanduser() for folder in settings.heads.split(",") if folder.strip()]
+    if not folders:
+        return {}
+    from model.heads.served_heads import load_heads
+
+    return load_heads(folders, release, read_config(release.config).embedding_size, max_labels=settings.max_labels)
 
 
 @contextmanager

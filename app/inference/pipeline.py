@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from app.decoding.pool import DecoderPool
-from app.errors import EncodingFailed
+from app.errors import EncodingFailed, TextEncoderNotLoaded
 from app.fair_queueing import FairSemaphore, Flow
+from app.inference.bad_rows import BadRows, ItemTask, finish
 from app.inference.batching import MicroBatcher
 from app.inference.device_executor import DeviceExecutor
 from app.inference.items import EmbedOptions, Item
-from app.inference.preprocessor import Pixels, PreprocessingLimits, Preprocessor, TokenIds, row_of
+from app.inference.preprocessor import Pixels, PreprocessingLimits, Preprocessor, TokenIds, TokenizedText
 from app.telemetry.stage_timings import StageTimings
 from model.normalization import unit_norm
 
@@ -32,10 +33,26 @@ TEXT_COALESCE_FRACTION = 0.02
 class Engine(Protocol):
     """The part of `model.engine.EmbeddingEngine` that the pipeline needs."""
 
-    def tokenize(self, text: str) -> TokenIds: ...
+    def tokenize_counted(self, text: str) -> tuple[TokenIds, int]: ...
     def stage_images(self, pixels: Sequence[Pixels]) -> Any: ...
     def embed_images(self, staged: Sequence[Any], *, normalize: bool, share: int) -> Embeddings: ...
     def embed_texts(self, token_ids: Sequence[TokenIds], *, normalize: bool, share: int) -> Embeddings: ...
+
+
+class Embedded(NamedTuple):
+    """The vectors of the good rows of a request.
+
+    Args:
+        image_features: (images, D) float32, in the order given.
+        text_features: (texts, D) float32, in the order given.
+        tokens: token ids of all texts, start and end of each text included.
+        truncated_texts: texts that were longer than the context.
+    """
+
+    image_features: Embeddings
+    text_features: Embeddings
+    tokens: int
+    truncated_texts: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,7 @@ class PipelineLimits:
         text_cache_size: text embeddings in memory; 0 turns the cache off.
         batch_wait_s: seconds that a free device waits for more entries.
         concurrent_batches: batches that run in parallel.
+        reads_texts: whether the engine has its text encoder.
     """
 
     max_batch_size: int
@@ -57,6 +75,7 @@ class PipelineLimits:
     text_cache_size: int
     batch_wait_s: float = 0.0
     concurrent_batches: int = 1
+    reads_texts: bool = True
 
 
 class Pipeline:
@@ -87,7 +106,7 @@ class Pipeline:
         self.device = DeviceExecutor(limits.concurrent_batches)
         self.given_up: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.images, self.texts = self._image_batcher(on_batch), self._text_batcher(on_batch)
-        self.preprocessor = Preprocessor(engine.tokenize, decoders, limits.preprocessing)
+        self.preprocessor = Preprocessor(engine.tokenize_counted, decoders, limits.preprocessing)
         # Decoded images take most of the memory: only those of the running batches and of the next one are held.
         self._decoded_images = FairSemaphore(decoders.size + (limits.concurrent_batches + 1) * limits.max_batch_size)
 
@@ -137,46 +156,79 @@ class Pipeline:
         self.device.executor.shutdown(wait=False, cancel_futures=True)
 
     async def embed(
-        self, images: Sequence[Item], texts: Sequence[Item], options: EmbedOptions, timings: StageTimings | None = None
-    ) -> tuple[Embeddings, Embeddings]:
+        self,
+        images: Sequence[Item],
+        texts: Sequence[Item],
+        options: EmbedOptions,
+        timings: StageTimings | None = None,
+        bad_rows: BadRows | None = None,
+    ) -> Embedded:
         """Embed the images and the texts of a request.
 
         If this is cancelled, the queued entries of the request are dropped.
 
-        Returns:
-            Two arrays (images, D) and (texts, D), float32, in the order given.
+        Args:
+            images: the images.
+            texts: the texts.
+            options: how images are preprocessed and texts are cut, and whether vectors are normalised.
+            timings: of the request.
+            bad_rows: gets the error of each bad row, if bad rows are answered; items of rows that are bad already are
+                left out. Default: the first bad row refuses the request.
 
         Raises:
-            RowError, TextTooLong: the first bad row. Nothing of the request was computed before, unless the row is an
-                image that turned out to be damaged behind its header.
-            EncodingFailed: the device failed on an entry.
+            RowError, TextTooLong: the first bad row, if it refuses the request. Nothing of the request was computed
+                before, unless the row is an image that turned out to be damaged behind its header.
+            EncodingFailed: the device failed on an entry, if bad rows refuse the request.
+            TextEncoderNotLoaded: there are texts, and the text encoder is not loaded; nothing was computed.
         """
-        timings = timings or StageTimings()
+        self.check_reads(texts)
+        timings, bad_rows = timings or StageTimings(), bad_rows or BadRows()
         decoding = self.preprocessor.flow()
-        bad_image = await self.preprocessor.check_headers(images, options, decoding, timings)
-        token_ids, bad_text = await self.preprocessor.tokenize(texts, timings)
+        await self.preprocessor.check_headers(bad_rows.good(images), options, decoding, timings, bad_rows)
+        tokenized = await self.preprocessor.tokenize(bad_rows.good(texts), options, timings, bad_rows)
         timings.mark_end("decode")
-        if bad_rows := [bad_row for bad_row in (bad_image, bad_text) if bad_row is not None]:
-            first = min(bad_rows, key=row_of)
-            raise await self.preprocessor.first_bad_row(first, images, options, decoding, timings)
-        decoded = [asyncio.get_running_loop().create_future() for _ in images]
+        if bad_rows.refusal is not None:
+            raise await self.preprocessor.first_bad_row(bad_rows.refusal, images, options, decoding, timings)
         image_flow, text_flow = self.images.flow(), self.texts.flow()
-        tasks = [
-            *(
-                asyncio.create_task(self._embed_image(*image, options, decoding, image_flow.next_start_tag(), timings))
-                for image in zip(images, decoded, strict=True)
-            ),
-            *(
-                asyncio.create_task(self._embed_text(item, ids, text_flow.next_start_tag(len(ids)), timings))
-                for item, ids in zip(texts, token_ids, strict=True)
-            ),
+        image_tasks = [
+            self._image_task(item, options, decoding, image_flow.next_start_tag(), timings)
+            for item in bad_rows.good(images)
+        ]
+        text_tasks = [
+            self._text_task(text, text_flow.next_start_tag(len(text.ids)), timings)
+            for text in tokenized
+            if text.item.row not in bad_rows.errors
         ]
         try:
-            vectors = await _results(tasks, decoded)
+            await finish([*image_tasks, *text_tasks], bad_rows)
         finally:
-            for task in tasks:
-                task.cancel()
-        return _stacked(vectors[: len(images)], options), _stacked(vectors[len(images) :], options)
+            for task in (*image_tasks, *text_tasks):
+                task.done.cancel()
+        kept = [text for text in tokenized if text.item.row not in bad_rows.errors]
+        return Embedded(
+            _stacked(_results(image_tasks, bad_rows), options),
+            _stacked(_results(text_tasks, bad_rows), options),
+            sum(len(text.ids) for text in kept),
+            sum(text.is_cut for text in kept),
+        )
+
+    def check_reads(self, texts: Sequence[Item]) -> None:
+        """Raise TextEncoderNotLoaded if there are texts and the text encoder is not loaded."""
+        if texts and not self.limits.reads_texts:
+            raise TextEncoderNotLoaded(
+                "This server embeds no texts, because it was started with IMAGE_ONLY; send only images, or ask the "
+                "operator to start it without IMAGE_ONLY."
+            )
+
+    def _image_task(
+        self, item: Item, options: EmbedOptions, decoding: Flow, start_tag: float, timings: StageTimings
+    ) -> ItemTask:
+        decoded = asyncio.get_running_loop().create_future()
+        embedding = self._embed_image(item, decoded, options, decoding, start_tag, timings)
+        return ItemTask(item, asyncio.create_task(embedding), decoded)
+
+    def _text_task(self, text: TokenizedText, start_tag: float, timings: StageTimings) -> ItemTask:
+        return ItemTask(text.item, asyncio.create_task(self._embed_text(text.item, text.ids, start_tag, timings)))
 
     async def _embed_image(
         self,
@@ -212,6 +264,10 @@ class Pipeline:
         return vector
 
 
+def _results(tasks: Sequence[ItemTask], bad_rows: BadRows) -> list[Embeddings]:
+    return [task.done.result() for task in tasks if task.item.row not in bad_rows.errors]
+
+
 def _stacked(vectors: Sequence[Embeddings], options: EmbedOptions) -> Embeddings:
     if not vectors:
         return np.empty((0, 0), np.float32)
@@ -226,22 +282,3 @@ def _row_named(item: Item, column: str) -> Iterator[None]:
         yield
     except EncodingFailed as error:
         raise EncodingFailed(f"Row {item.row}, column {column}: {error}", row=item.row, column=column) from error
-
-
-async def _results(
-    tasks: Sequence[asyncio.Task[Embeddings]], decoded: Sequence[asyncio.Future[None]]
-) -> list[Embeddings]:
-    """All results, or the error of the first bad row: an earlier row may turn out to be bad after a later one."""
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    failed = next((number for number, task in enumerate(tasks) if _failure(task)), None)
-    if failed is None:
-        return [task.result() for task in tasks]
-    for task in tasks[failed + 1 :]:
-        task.cancel()
-    if undecided := decoded[: min(failed, len(decoded))]:
-        await asyncio.wait(undecided)
-    raise next(error for task in tasks if (error := _failure(task)))
-
-
-def _failure(task: asyncio.Task[Embeddings]) -> BaseException | None:
-    return task.exception() if task.done() and not task.cancelled() else None

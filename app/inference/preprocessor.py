@@ -1,6 +1,6 @@
 """Preprocessing of items: images in the pool of decoders, texts in threads.
 
-The first bad row of a request is found and named here.
+The bad rows of a request are found and named here.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from app.decoding.decoder import Reply, Task
 from app.decoding.framed_file import FramedFile
 from app.decoding.pool import DecoderPool
-from app.errors import RowError, TextTooLong, TooManyRows, UrlNotAllowed
+from app.errors import RowError, TextOverContext, TextTooLong, TooManyRows, UrlNotAllowed
 from app.fair_queueing import Flow
+from app.inference.bad_rows import BadRow, BadRows, row_of
 from app.inference.items import EmbedOptions, Item
 from app.telemetry.stage_timings import StageTimings
 from app.threads import in_thread
@@ -27,10 +28,19 @@ from model.imaging.rendering import Rendering
 
 Pixels = NDArray[np.uint8]
 TokenIds = tuple[int, ...]
-BadRow = RowError | TextTooLong
+Tokenize = Callable[[str], tuple[TokenIds, int]]
+"""Token ids of a text, cut to the context, and the number of tokens before the cut. Raises TextInvalid."""
 
 SHORT_TEXT_CHARS = 500  # Tokenising so few characters takes less time than waking a thread.
 TEXT_CHUNK_CHARS = 50_000  # of the texts that a thread tokenises before it looks whether they are still wanted
+
+
+class TokenizedText(NamedTuple):
+    """A text, its token ids, and whether they were cut to the context."""
+
+    item: Item
+    ids: TokenIds
+    is_cut: bool
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,12 @@ class Preprocessor:
     """Converts items to what the device takes.
 
     Args:
-        tokenize: converts a text to token ids; raises TextInvalid.
+        tokenize: converts a text to token ids, and counts them.
         decoders: decode the images.
         limits: bounds and sizes.
     """
 
-    def __init__(self, tokenize: Callable[[str], TokenIds], decoders: DecoderPool, limits: PreprocessingLimits) -> None:
+    def __init__(self, tokenize: Tokenize, decoders: DecoderPool, limits: PreprocessingLimits) -> None:
         self._tokenize, self._decoders, self._limits = tokenize, decoders, limits
         self._threads = ThreadPoolExecutor(limits.text_threads, thread_name_prefix="tokenise")
         self._requests_with_inflated_files = asyncio.Semaphore(decoders.size)
@@ -73,7 +83,13 @@ class Preprocessor:
 
     @asynccontextmanager
     async def every_frame(
-        self, images: Sequence[Item], rendering: Rendering, *, max_frames: int, timings: StageTimings
+        self,
+        images: Sequence[Item],
+        rendering: Rendering,
+        *,
+        max_frames: int,
+        timings: StageTimings,
+        bad_rows: BadRows,
     ) -> AsyncIterator[list[Item]]:
         """One item per frame of each image, in their order; its files are closed when the `with` block ends.
 
@@ -81,7 +97,7 @@ class Preprocessor:
         wait here. Each decoder keeps one file open, and would otherwise inflate the same files again and again.
 
         Raises:
-            RowError: the first image whose header cannot be read.
+            RowError: the first image whose header cannot be read, if it refuses the request.
             TooManyRows: more than `max_frames` frames in total.
         """
         flow = self.flow()
@@ -91,7 +107,12 @@ class Preprocessor:
         try:
             for item in images:
                 files.append(file := FramedFile())
-                counted = await self._decode(item, self._task("count", rendering), flow, timings, file)
+                try:
+                    counted = await self._decode(item, self._task("count", rendering), flow, timings, file)
+                except RowError as error:
+                    if not bad_rows.add(error):
+                        raise
+                    continue
                 file.undecoded, file.inflates = counted.frame_count, counted.inflates
                 total += counted.frame_count
                 if total <= max_frames:
@@ -108,44 +129,45 @@ class Preprocessor:
                 self._decoders.forget(file)
 
     async def check_headers(
-        self, images: Sequence[Item], options: EmbedOptions, flow: Flow, timings: StageTimings
-    ) -> BadRow | None:
-        """The first bad row of several images, read from their headers before any picture is decoded.
+        self, images: Sequence[Item], options: EmbedOptions, flow: Flow, timings: StageTimings, bad_rows: BadRows
+    ) -> None:
+        """Find bad rows among several images, from their headers, before any picture is decoded.
 
-        Decoding a single image reads its header soon enough.
+        Decoding reads the header of an image soon enough if it is the only one, or if it can refuse no other.
         """
+        decoding_is_enough = len(images) == 1 or bad_rows.answered
         for item in images:
             try:
                 _require_data(item)
-                if len(images) > 1 and item.file is None:  # `every_frame` has read the headers of the others
+                if not decoding_is_enough and item.file is None:  # `every_frame` has read the headers of the others
                     await self._decode(item, self._task("check", options.rendering_of(item)), flow, timings)
             except RowError as error:
-                return error
-        return None
+                if not bad_rows.add(error):
+                    return
 
-    async def tokenize(self, texts: Sequence[Item], timings: StageTimings) -> tuple[list[TokenIds], BadRow | None]:
-        """Token ids of the texts up to the first bad row, and that row. Short texts are tokenised on the event loop."""
-        tokens: list[TokenIds] = []
-        bad_row: BadRow | None = None
+    async def tokenize(
+        self, texts: Sequence[Item], options: EmbedOptions, timings: StageTimings, bad_rows: BadRows
+    ) -> list[TokenizedText]:
+        """The good texts as token ids, up to a bad one that refuses. Short texts are tokenised on the event loop."""
+        tokenized: list[TokenizedText] = []
 
-        def tokenize(chunk: Sequence[Item]) -> BadRow | None:
+        def tokenize(chunk: Sequence[Item]) -> bool:
             timings.mark_end_once("wait")
             for item in chunk:
                 try:
-                    tokens.append(self._tokens_of(item))
-                except InvalidInput as error:
-                    return _row_error(item, "text", error)
-                except TextTooLong as error:
-                    return error
-            return None
+                    tokenized.append(self._tokenized(item, options))
+                except (RowError, TextTooLong) as error:
+                    if not bad_rows.add(error):
+                        return False
+            return True
 
         if sum(len(str(item.payload)) for item in texts) <= SHORT_TEXT_CHARS:
-            return tokens, tokenize(texts)
+            tokenize(texts)
+            return tokenized
         for chunk in _chunks(texts, TEXT_CHUNK_CHARS):
-            bad_row = await in_thread(self._threads, lambda chunk=chunk: tokenize(chunk))  # type: ignore[misc]
-            if bad_row is not None:
+            if not await in_thread(self._threads, lambda chunk=chunk: tokenize(chunk)):  # type: ignore[misc]
                 break
-        return tokens, bad_row
+        return tokenized
 
     async def pixels(self, item: Item, options: EmbedOptions, flow: Flow, timings: StageTimings) -> tuple[Pixels, str]:
         """The encoder's input (H, W, 3) for one image, and its hash, by which equal images are deduplicated.
@@ -157,7 +179,7 @@ class Preprocessor:
             "pixels",
             self._limits.max_pixels,
             options.rendering_of(item),
-            options.standardization,
+            options.preprocessing.standardization,
             self._limits.image_size,
         )
         reply = await self._decode(item, task, flow, timings, item.file)
@@ -174,7 +196,8 @@ class Preprocessor:
         Raises:
             RowError: the image cannot be decoded.
         """
-        task = Task("picture", self._limits.max_pixels, options.rendering, options.standardization)
+        preprocessing = options.preprocessing
+        task = Task("picture", self._limits.max_pixels, preprocessing.rendering, preprocessing.standardization)
         reply = await self._decode(item, task, self.flow(), timings)
         timings.mark_end("preprocess")
         return reply.data, reply.frame_count
@@ -212,9 +235,10 @@ class Preprocessor:
                 on_start=lambda: timings.mark_end_once("wait"),
             )
         except InvalidInput as error:
-            raise _row_error(item, "image", error) from None
+            raise RowError(item.row, "image", error) from None
 
-    def _tokens_of(self, item: Item) -> TokenIds:
+    def _tokenized(self, item: Item, options: EmbedOptions) -> TokenizedText:
+        """Raises RowError, TextTooLong."""
         text = str(item.payload)
         if len(text) > self._limits.max_text_chars:
             raise TextTooLong(
@@ -223,7 +247,15 @@ class Preprocessor:
                 row=item.row,
                 column="text",
             )
-        return self._tokenize(text)
+        try:
+            ids, count = self._tokenize(text)
+            if count > len(ids) and not options.truncate:
+                raise TextOverContext(
+                    f"the text has {count:,} tokens, the model reads {len(ids)}; shorten it, or leave truncate out"
+                )
+        except InvalidInput as error:
+            raise RowError(item.row, "text", error) from None
+        return TokenizedText(item, ids, count > len(ids))
 
 
 def _chunks(texts: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -240,18 +272,8 @@ def _chunks(texts: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield chunk
 
 
-def _row_error(item: Item, column: str, error: InvalidInput) -> RowError:
-    """The error of an item, without tracebacks: their frames would keep the image in memory."""
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    return RowError(item.row, column, error)
-
-
 def _require_data(item: Item) -> None:
     """Raise RowError for an image that is a URL. It is still one only if the service fetches none."""
     if isinstance(item.payload, str) and is_url(item.payload):
         refusal = "the image is a URL and fetching is off (the operator can set URL_ALLOWLIST); send base64"
         raise RowError(item.row, "image", UrlNotAllowed(refusal))
-
-
-def row_of(bad_row: BadRow) -> int:
-    return bad_row.row or 0

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from app.errors import BodyTooLarge, RowError, UrlNotAllowed, UrlNotFetched
 from app.fair_queueing import FairSemaphore, Flow, VirtualTime
 from app.inference.admission import HeldBytes
+from app.inference.bad_rows import BadRows
 from app.inference.items import Item
 from app.remote_images.addresses import Address, is_public, resolve_host
 from app.remote_images.allowlist import AllowList, Target
@@ -88,51 +89,54 @@ class ImageFetcher:
             return None
         return cls(allowlist, max_bytes=settings.max_body_bytes, timeout_s=settings.url_timeout_s)
 
-    async def fetch_images(self, items: Sequence[Item], held: HeldBytes) -> tuple[list[Item], RowError | None]:
+    async def fetch_images(self, items: Sequence[Item], held: HeldBytes, bad_rows: BadRows) -> list[Item]:
         """Replace the URLs in items by the files that they name.
-
-        If an image cannot be fetched, the items end before it. Items after a URL that is not allowed are not fetched.
 
         Args:
             items: image items; those whose payload is not a URL stay as they are.
             held: bytes that the request holds; the fetched bytes are added.
+            bad_rows: gets the error of each image that cannot be fetched.
 
         Returns:
-            The items before the first image that cannot be fetched, and the error of that image, or None.
+            The items without those that cannot be fetched. If bad rows refuse the request, the items end before the
+            first of these, and items after a URL that is not allowed are not fetched.
 
         Raises:
             BodyTooLarge: the request and its images have more than `max_bytes`.
             QueueFull: the service has no room for the bytes.
         """
-        targets, bad_row = self._targets(items)
+        targets = self._targets(items, bad_rows)
         flow = Flow(self._time)
         tasks = [
-            asyncio.create_task(self._fetch(item, target, flow.next_start_tag(), held)) if target else None
-            for item, target in zip(items, targets, strict=False)
+            (item, asyncio.create_task(self._fetch(item, target, flow.next_start_tag(), held)) if target else None)
+            for item, target in targets
         ]
         done: list[Item] = []
         try:
-            for item, task in zip(items, tasks, strict=False):
-                done.append(item if task is None else replace(item, payload=await task))
-        except RowError as error:
-            bad_row = error
+            for item, task in tasks:
+                try:
+                    done.append(item if task is None else replace(item, payload=await task))
+                except RowError as error:
+                    if not bad_rows.add(error):
+                        break
         finally:
-            begun = [task for task in tasks if task is not None]
+            begun = [task for _, task in tasks if task is not None]
             for task in begun:
                 task.cancel()
             await asyncio.gather(*begun, return_exceptions=True)
-        return done, bad_row
+        return done
 
-    def _targets(self, items: Sequence[Item]) -> tuple[list[Target | None], RowError | None]:
-        """The target of each item, or None if it is not a URL, up to the first URL that is not allowed."""
-        targets: list[Target | None] = []
+    def _targets(self, items: Sequence[Item], bad_rows: BadRows) -> list[tuple[Item, Target | None]]:
+        """The allowed items, each with its target, or None if it is not a URL, up to one that refuses the request."""
+        targets: list[tuple[Item, Target | None]] = []
         for item in items:
             url = item.payload if isinstance(item.payload, str) and is_url(item.payload) else None
             try:
-                targets.append(None if url is None else self._allowlist.target(url))
+                targets.append((item, None if url is None else self._allowlist.target(url)))
             except UrlNotAllowed as error:
-                return targets, RowError(item.row, "image", error)
-        return targets, None
+                if not bad_rows.add(RowError(item.row, "image", error)):
+                    break
+        return targets
 
     async def _fetch(self, item: Item, target: Target, start_tag: float, held: HeldBytes) -> bytes:
         async with self._places.place(start_tag):

@@ -12,15 +12,24 @@ from model.encoders.text_encoder import TextEncoder
 class MedImageInsight(nn.Module):
     """Both encoders, their projections, and `logit_scale`, the learned log temperature."""
 
-    def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
+    text_encoder: TextEncoder
+    text_projection: nn.Parameter
+
+    def __init__(self, config: ModelConfig, vocabulary_size: int | None) -> None:
+        """Make both encoders with random weights.
+
+        Args:
+            config: the sizes.
+            vocabulary_size: number of tokens of the tokenizer; None leaves out the text encoder and its projection.
+        """
         super().__init__()
         self.image_encoder = build_image_encoder(config.image)
-        self.text_encoder = TextEncoder(config.text, vocabulary_size)
-        self.image_projection = nn.Parameter(torch.empty(config.image.widths[-1], config.embedding_size))  # C, D
-        self.text_projection = nn.Parameter(torch.empty(config.text.width, config.embedding_size))  # C, D
+        if vocabulary_size is not None:
+            self.text_encoder = TextEncoder(config.text, vocabulary_size)
+        self.image_projection = _projection(config.image.widths[-1], config.embedding_size)
+        if vocabulary_size is not None:
+            self.text_projection = _projection(config.text.width, config.embedding_size)
         self.logit_scale = nn.Parameter(torch.ones([]))
-        nn.init.trunc_normal_(self.image_projection, std=0.02)
-        nn.init.trunc_normal_(self.text_projection, std=0.02)
 
     def encode_image(self, pixels: Tensor, *, normalize: bool = True) -> Tensor:
         """Embed images.
@@ -48,3 +57,8 @@ class MedImageInsight(nn.Module):
         """
         projected = (self.text_encoder(input_ids, attention_mask) @ self.text_projection).float()  # B, D
         return F.normalize(projected, dim=-1) if normalize else projected
+
+
+def _projection(width: int, embedding_size: int) -> nn.Parameter:
+    """A projection (C, D) with random weights."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(width, embedding_size), std=0.02))

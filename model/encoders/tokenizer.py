@@ -41,10 +41,15 @@ class Tokenizer:
         self._backend.enable_truncation(context_length)
 
     def __call__(self, text: str) -> tuple[int, ...]:
-        """Encode one text, without padding.
+        """The token ids of one text; see `counted`."""
+        return self.counted(text)[0]
+
+    def counted(self, text: str) -> tuple[tuple[int, ...], int]:
+        """Encode one text, without padding, and count its tokens.
 
         Returns:
-            The start token, at most `context_length` - 2 tokens of the text, and the end token.
+            The start token, at most `context_length` - 2 tokens of the text, and the end token; and the number of
+            tokens that the text would have without this limit.
 
         Raises:
             TextInvalid: the text contains a lone surrogate, so it is not valid Unicode.
@@ -55,11 +60,15 @@ class Tokenizer:
             text.encode()
         except UnicodeEncodeError as error:
             raise TextInvalid("the text contains half of a surrogate pair; send valid Unicode") from error
-        return tuple(self._backend.encode(ftfy.fix_text(text).lower()).ids)
+        encoding = self._backend.encode(ftfy.fix_text(text).lower())
+        ids = tuple(encoding.ids)
+        if len(ids) < self.context_length:
+            return ids, len(ids)
+        return ids, len(ids) + sum(len(rest) - 2 for rest in encoding.overflowing)  # each has a start and an end
 
 
 def _backend(vocabulary: str, merges: str) -> Backend:
-    """CLIP's pipeline without a normalizer, because `Tokenizer.__call__` normalizes as the released pipeline does."""
+    """CLIP's pipeline without a normalizer, because `Tokenizer.counted` normalizes as the released pipeline does."""
     backend = Backend(models.BPE.from_file(vocabulary, merges, end_of_word_suffix="</w>", unk_token=END))
     backend.add_special_tokens([AddedToken(START, normalized=True), AddedToken(END, normalized=False)])
     words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)

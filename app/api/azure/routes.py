@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.api.classify.default_head import classify_or_embed
 from app.api.dependencies import ModelDependency, ServiceDependency
 from app.api.documentation import operations
 from app.api.request_parsing import read_images, read_table, read_texts
@@ -12,10 +13,15 @@ router = APIRouter(tags=["embeddings"])
 
 
 @router.post("/embed", **operations.embedding_route("Embed images and texts", operations.TABLE_BODY))
-@router.post("/score", **operations.embedding_route("Embed images and texts (Azure's name)", operations.TABLE_BODY))
 async def embed(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
     """Embed the rows of a table in the Azure endpoint's schema. The answer has one object per row, in their order."""
     return await answer_job(request, service, model, await read_table(request, service.settings))
+
+
+@router.post("/score", **operations.score_route())
+async def score(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
+    """Embed as `/embed` does. If a classification model of Azure is served, rows of images get labels and scores."""
+    return await classify_or_embed(request, service, model, await read_table(request, service.settings))
 
 
 @router.post("/embed/image", **operations.embedding_route("Embed images", operations.IMAGE_BODY))

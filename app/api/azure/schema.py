@@ -1,6 +1,6 @@
 """Schema of the Azure endpoint: request bodies, their checks, and the shapes of the answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, FailFast, Field, WithJsonSchema
@@ -9,6 +9,7 @@ from app.api.embed_job import EmbedJob, check_row_count
 from app.api.params import Params, ignored_params
 from app.api.validation import validated
 from app.errors import RequestInvalid
+from app.inference.bad_rows import BadRows
 from app.inference.items import Item
 
 COLUMNS = ("image", "text")
@@ -46,12 +47,24 @@ Vector = list[float] | str
 """One vector: numbers, or a string with `params.encoding_format: "base64"`."""
 
 
+class BadRowError(BaseModel):
+    """What is wrong with a row."""
+
+    code: str = Field(description="stable name of the kind of error, in snake_case")
+    message: str = Field(description="one sentence that says what is wrong and where")
+
+
 class EmbeddingRow(BaseModel):
-    """Answer for one row, with the features of its image, its text or both."""
+    """Answer for one row, with the features of its image, its text or both; or with its error."""
 
     image_features: list[Vector] | None = Field(None, description="1 x D, unit L2 norm; frames x D with `frames: all`")
-    text_features: list[Vector] | None = Field(None, description="1 x D, unit L2 norm")
+    text_features: list[Vector] | Vector | None = Field(
+        None, description='1 x D, unit L2 norm; D with `params.layout: "azure"`'
+    )
     scaling_factor: float | None = Field(None, description="the raw learned `logit_scale`; apply exp() yourself")
+    error: BadRowError | None = Field(
+        None, description='what is wrong with the row, which has nothing else; only with `params.on_error: "row"`'
+    )
 
 
 class EmbeddingColumns(BaseModel):
@@ -71,6 +84,13 @@ class ErrorBody(BaseModel):
     column: str | None = None
 
 
+Convert = Callable[[int, Any], Any]
+
+
+def _as_sent(_number: int, row: Any) -> Any:
+    return row
+
+
 def parse_table(document: Any, *, max_rows: int, columns: Sequence[str] = COLUMNS) -> EmbedJob:
     """Parse a JSON document of the Azure schema.
 
@@ -84,13 +104,56 @@ def parse_table(document: Any, *, max_rows: int, columns: Sequence[str] = COLUMN
         TooManyRows: more rows than `max_rows`.
     """
     request = validated(EmbedRequest, document)
-    images, texts = table_items(request.input_data, "input_data", max_rows=max_rows, columns=columns)
-    params = request.params or Params()
-    return EmbedJob(len(request.input_data.data), images, texts, params, ignored_params(document))
+    return table_job(request.input_data, "input_data", request.params, document, max_rows=max_rows, columns=columns)
+
+
+def table_job(
+    table: InputData,
+    name: str,
+    params: Params | None,
+    document: Any,
+    *,
+    max_rows: int,
+    columns: Sequence[str] = COLUMNS,
+    convert: Convert = _as_sent,
+) -> EmbedJob:
+    """The job of a table and its parameters.
+
+    Args:
+        table: the table.
+        name: key of the table in the request, for error messages.
+        params: the parameters; None takes the defaults.
+        document: the whole body, whose unknown parameters are noted.
+        max_rows: largest number of rows that is accepted.
+        columns: column names that the route accepts.
+        convert: what each row is converted with.
+
+    Raises:
+        RequestInvalid: as `table_items`.
+        TooManyRows: more rows than `max_rows`.
+    """
+    params = params or Params()
+    bad_rows = BadRows(answered=params.answers_bad_rows)
+    images, texts = table_items(table, name, max_rows=max_rows, columns=columns, convert=convert, bad_rows=bad_rows)
+    return EmbedJob(
+        len(table.data),
+        images,
+        texts,
+        params,
+        ignored_params(document),
+        bad_rows.errors,
+        only_images="text" not in table.columns,
+    )
 
 
 def table_items(
-    table: InputData, name: str, *, max_rows: int, columns: Sequence[str] = COLUMNS
+    table: InputData,
+    name: str,
+    *,
+    max_rows: int,
+    columns: Sequence[str] = COLUMNS,
+    convert: Convert = _as_sent,
+    bad_rows: BadRows | None = None,
 ) -> tuple[list[Item], list[Item]]:
     """The images and the texts of a table, each in the order of their rows.
 
@@ -99,9 +162,11 @@ def table_items(
         name: key of the table in the request, for error messages.
         max_rows: largest number of rows that is accepted.
         columns: column names that the route accepts.
+        convert: makes a row a list or an object from its number and its value; it may raise RequestInvalid.
+        bad_rows: gets the error of each bad row, if bad rows are answered. Default: a bad row refuses the request.
 
     Raises:
-        RequestInvalid: a column, the index or a row is wrong; the message names it.
+        RequestInvalid: a column, the index, or a row that refuses the request, is wrong; the message names it.
         TooManyRows: more rows than `max_rows`.
     """
     _check_columns(table.columns, name, columns)
@@ -113,7 +178,12 @@ def table_items(
         )
     images, texts = [], []
     for number, row in enumerate(table.data):
-        image, text = _cells(number, row, table.columns)
+        try:
+            image, text = _cells(number, convert(number, row), table.columns)
+        except RequestInvalid as error:
+            if bad_rows is None or not bad_rows.add(error):
+                raise
+            continue
         if image:
             images.append(Item(number, image))
         if text:
@@ -124,9 +194,8 @@ def table_items(
 def parse_texts(document: Any, *, max_rows: int) -> EmbedJob:
     """Parse a document `{"texts": [...]}`; raises the same errors as `parse_table`."""
     request = validated(TextsRequest, document)
-    check_row_count(len(request.texts), max_rows)
-    texts = [Item(number, str(_cells(number, [text], ["text"])[1])) for number, text in enumerate(request.texts)]
-    return EmbedJob(len(texts), [], texts, request.params or Params(), ignored_params(document))
+    table = InputData(columns=["text"], data=[[text] for text in request.texts])
+    return table_job(table, "texts", request.params, document, max_rows=max_rows, columns=["text"])
 
 
 def _check_columns(columns: Sequence[str], table_name: str, allowed: Sequence[str]) -> None:

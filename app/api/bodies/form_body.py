@@ -18,7 +18,7 @@ _CHARSETS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "iso-8859-1", "lati
 
 
 async def read_form(
-    request: Request, settings: Settings, *, with_texts: bool
+    request: Request, settings: Settings, *, with_texts: bool, more_fields: int = 0
 ) -> tuple[list[bytes], list[tuple[str, str]]]:
     """The image files of a form, and the names and values of its fields.
 
@@ -26,6 +26,7 @@ async def read_form(
         request: the request.
         settings: the limits.
         with_texts: True reads up to `max_rows` fields, all named `text`; False at most `MAX_FORM_FIELDS` of any name.
+        more_fields: fields that are read beyond these. Default: none.
 
     Raises:
         RequestInvalid: the form cannot be read, has no file and no text, or a field with another name.
@@ -34,7 +35,7 @@ async def read_form(
         ContentTypeUnsupported: the form is not in UTF-8, or its content type is too long.
     """
     _check_content_type(request)
-    max_fields = settings.max_rows if with_texts else MAX_FORM_FIELDS
+    max_fields = more_fields + (settings.max_rows if with_texts else MAX_FORM_FIELDS)
     parser = MultiPartParser(
         request.headers,
         slices(request.stream()),

@@ -1,17 +1,18 @@
 """Schema of MLflow's scoring server: its two forms of a data frame, and its answer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, FailFast, WithJsonSchema
+from pydantic import BaseModel, WithJsonSchema
 
-from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData, table_items
-from app.api.embed_job import EmbedJob, check_row_count
-from app.api.params import Params, ignored_params
+from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData, table_job
+from app.api.embed_job import EmbedJob
+from app.api.params import Params
 from app.api.validation import validated
 from app.errors import RequestInvalid
 
-_CELL_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_RECORD_SCHEMA = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "null"}]}}
 MLFLOW_FORMS = frozenset({"dataframe_split", "dataframe_records"})
 
 
@@ -25,7 +26,7 @@ class SplitRequest(BaseModel):
 class RecordsRequest(BaseModel):
     """A data frame as a list of its rows."""
 
-    dataframe_records: Annotated[list[dict[str, Annotated[Any, WithJsonSchema(_CELL_SCHEMA)]]], FailFast()]
+    dataframe_records: list[Annotated[Any, WithJsonSchema(_RECORD_SCHEMA)]]
     params: Params | None = None
 
 
@@ -51,25 +52,27 @@ def parse_data_frame(document: Mapping[str, Any], *, max_rows: int) -> EmbedJob:
         raise RequestInvalid(f"The body has {' and '.join(sorted(MLFLOW_FORMS))}; send only one of them.")
     if "dataframe_split" in document:
         split = validated(SplitRequest, document)
-        name, table, params = "dataframe_split", split.dataframe_split, split.params
-    else:
-        records = validated(RecordsRequest, document)
-        check_row_count(len(records.dataframe_records), max_rows)
-        rows = [_row(number, record) for number, record in enumerate(records.dataframe_records)]
-        name, table, params = "dataframe_records", InputData(columns=list(COLUMNS), data=rows), records.params
-    table.data = [_without_nan(row) for row in table.data]
-    images, texts = table_items(table, name, max_rows=max_rows)
-    return EmbedJob(len(table.data), images, texts, params or Params(), ignored_params(document))
+        return table_job(
+            split.dataframe_split, "dataframe_split", split.params, document, max_rows=max_rows, convert=_without_nan
+        )
+    records = validated(RecordsRequest, document)
+    table = InputData(columns=list(COLUMNS), data=records.dataframe_records)
+    job = table_job(table, "dataframe_records", records.params, document, max_rows=max_rows, convert=_row)
+    has_texts = any(isinstance(record, Mapping) and "text" in record for record in records.dataframe_records)
+    return replace(job, only_images=not has_texts)
 
 
-def _row(number: int, record: Mapping[str, Any]) -> list[Any]:
+def _row(number: int, record: Any) -> list[Any]:
     """The values of a record in the order of `COLUMNS`, None for a missing one."""
+    if not isinstance(record, Mapping):
+        raise RequestInvalid(f"dataframe_records.{number} is wrong: it must be an object.", row=number)
     if not record.keys() <= set(COLUMNS):
         choices = " and ".join(f'"{name}"' for name in COLUMNS)
         raise RequestInvalid(f"Row {number} has a key that is not a column; this route reads {choices}.", row=number)
-    return [record.get(name) for name in COLUMNS]
+    values: list[Any] = _without_nan(number, [record.get(name) for name in COLUMNS])
+    return values
 
 
-def _without_nan(row: Any) -> Any:
+def _without_nan(_number: int, row: Any) -> Any:
     """A row with None for NaN, which pandas writes for missing values."""
     return [None if value != value else value for value in row] if isinstance(row, list) else row

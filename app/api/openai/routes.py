@@ -1,6 +1,5 @@
 """Routes of the OpenAI embeddings API."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,7 +11,7 @@ from app.api.documentation import operations
 from app.api.execution import JobResult, execute
 from app.api.openai.schema import EmbeddingList, ModelCard, ModelList, parse_embeddings
 from app.api.output_formats import base64_text
-from app.api.responses import json_response
+from app.api.responses import count_headers, json_response
 from app.errors import ModelUnknown
 from app.service import ReadyModel
 
@@ -26,14 +25,13 @@ async def embeddings(request: Request, service: ServiceDependency, model: ModelD
     document = await read_json(request, service.settings)
     job = parse_embeddings(document, max_rows=service.settings.max_rows, embedding_size=engine.embedding_size)
     result = await execute(request, service, model, job)
-    tokens = await asyncio.to_thread(lambda: sum(len(engine.tokenize(str(item.payload))) for item in job.texts))
     content = {
         "object": "list",
         "data": _embedding_objects(result),
         "model": engine.release.name,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
     }
-    return await json_response(content, request.headers)
+    return await json_response(content, request.headers, count_headers(result))
 
 
 @router.get("/models", response_model=ModelList, responses=operations.NOT_READY)

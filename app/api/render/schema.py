@@ -1,13 +1,13 @@
 """Request of `/render`: one image, and the parameters that decide which picture of it is shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from app.api.azure.schema import InputData, table_items
-from app.api.params import Flag, ImageParams, ignored_params, parse_strings
+from app.api.params import Flag, OnePictureParams, ignored_params, parse_strings
 from app.api.validation import validated
 from app.errors import RequestInvalid
 from app.inference.items import EmbedOptions, Item
@@ -15,17 +15,9 @@ from app.inference.items import EmbedOptions, Item
 Image = TypeVar("Image")
 
 
-def _no_frames(value: Any) -> None:
-    if value is not None:
-        raise ValueError("the answer is one picture; choose it with frame instead of frames")
-
-
-class RenderParams(ImageParams):
+class RenderParams(OnePictureParams):
     """Which picture is shown. All parameters are optional."""
 
-    frames: Annotated[None, BeforeValidator(_no_frames)] = Field(
-        None, description="Refused unless null, because the answer is one picture; choose it with `frame`"
-    )
     standardized: Flag = Field(
         False, description="Show the picture after the first step of the endpoint, the small square JPEG"
     )
@@ -64,8 +56,8 @@ class RenderJob:
 
     @property
     def options(self) -> EmbedOptions:
-        params = self.params
-        return EmbedOptions(params.standardization if params.standardized else None, params.rendering)
+        preprocessing = self.params.preprocessing
+        return EmbedOptions(preprocessing if self.params.standardized else replace(preprocessing, standardization=None))
 
 
 def parse_render(document: Any, *, max_rows: int) -> RenderJob:

@@ -15,6 +15,7 @@ from tests.support.samples import (
     assert_close,
     assert_refused,
     damaged,
+    encoded,
     huge_png,
     png,
     table,
@@ -22,6 +23,7 @@ from tests.support.samples import (
     vectors,
 )
 
+IMAGE = encoded(png())
 BOUNDARY = "multipart/form-data; boundary=x"
 
 
@@ -134,6 +136,24 @@ async def test_a_plain_text_of_many_bytes_is_refused_before_it_is_decoded(client
 async def test_bad_texts(document: Any, words: list[str], place: dict[str, Any], client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed/text", json=document)
     assert_refused(answer, 400, "invalid_request", *words, **place)
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "words"),
+    [
+        ("/embed/text", {"texts": [TEXT], "images": [IMAGE]}, ['"images"', "/embed/image reads images", "/encode"]),
+        ("/embed/text", table(["text"], [[TEXT]], images=[]), ['"images"', "/embed/image reads images"]),
+        ("/embed/image", table(["image"], [[IMAGE]], texts=[TEXT]), ['"texts"', "/embed/text reads texts", "/encode"]),
+    ],
+)
+async def test_a_key_of_another_route_is_refused_and_not_dropped(
+    path: str, document: Any, words: list[str], client: httpx.AsyncClient
+) -> None:
+    assert_refused(await client.post(path, json=document), 400, "invalid_request", *words)
+
+
+async def test_a_null_for_a_key_of_another_route_is_no_item(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/embed/text", json={"texts": [TEXT], "images": None})).status_code == 200
 
 
 @pytest.mark.parametrize(

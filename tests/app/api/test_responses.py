@@ -25,7 +25,9 @@ async def test_floats_round_trip_to_the_same_float32() -> None:
     for vector in (AWKWARD, random):
         job = EmbedJob(1, [Item(0, b"")], [], Params())
         result = JobResult(job, image_features=vector[None], text_features=np.empty((0, 0), np.float32))
-        row = json.loads(bytes((await embedding_response(result, 4.513362407684326, Headers())).body))[0]
+        row = json.loads(
+            bytes((await embedding_response(result, 4.513362407684326, Headers(), width=vector.size)).body)
+        )[0]
         back = np.array(row["image_features"][0]).astype(np.float32)
         assert back.tobytes() == vector.tobytes()
         assert row["scaling_factor"] == 4.513362407684326

@@ -12,7 +12,11 @@ import pytest
 
 from app.inference.model_loader import LoadedModel, find_model, load_engine, load_in_background
 from app.settings import Settings
-from model.errors import CheckpointError, CheckpointNotCached, DeviceError, MedImageInsightError
+from model.engine import EmbeddingEngine
+from model.errors import CheckpointError, CheckpointNotCached, DeviceError, HeadError, MedImageInsightError
+from model.heads.head_folder import save_head
+from tests.app.api.classify.made_heads import zero_shot_head
+from tests.model.checkpoints.azure_folder import write_adapter_folder, write_zero_shot_folder
 from tests.support.patience import PATIENCE_S
 
 
@@ -59,6 +63,26 @@ def test_an_engine_is_loaded(small_release: Path) -> None:
     assert loaded.engine.embedding_size == 128
     assert loaded.engine.max_pixels == 1000
     assert loaded.imports_s >= 0
+
+
+def test_the_heads_of_the_settings_are_loaded_with_the_model(engine: EmbeddingEngine, tmp_path: Path) -> None:
+    for name in ("chest", "modality"):
+        save_head(zero_shot_head(engine), tmp_path / name)
+    release = engine.release.config.parent
+    loaded = load_engine(Settings(model=str(release), heads=f"{tmp_path / 'chest'}, {tmp_path / 'modality'}/"))
+    assert list(loaded.heads) == ["chest", "modality"]
+    assert loaded.named_heads == loaded.heads
+
+
+def test_a_wrong_head_is_reported_by_name(small_release: Path) -> None:
+    with pytest.raises(HeadError, match="/nowhere/chest has no head"):
+        load_engine(Settings(model=str(small_release), heads="/nowhere/chest"))
+
+
+def test_the_head_of_the_model_is_called_default_unless_another_has_the_name(engine: EmbeddingEngine) -> None:
+    own, other = zero_shot_head(engine), zero_shot_head(engine)
+    assert LoadedModel(engine, 0.0, {"chest": other}, own).named_heads == {"default": own, "chest": other}
+    assert LoadedModel(engine, 0.0, {"default": other}, own).named_heads == {"default": other}
 
 
 def test_an_unknown_device_is_refused(small_release: Path) -> None:
@@ -129,3 +153,31 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
+
+
+@pytest.mark.parametrize("image_only", [False, True])
+def test_azures_zero_shot_head_is_made_at_start_also_without_the_text_encoder(
+    small_release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, image_only: bool
+) -> None:
+    caplog.set_level("INFO")
+    folder = write_zero_shot_folder(tmp_path / "azure", small_release, ["polyp", "normal esophagus"])
+    loaded = load_engine(Settings(model=str(folder), device="cpu", image_only=image_only))
+    head = loaded.default_head
+    assert head is not None
+    assert (head.kind, head.labels) == ("zero_shot", ("polyp", "normal esophagus"))
+    head.check_model(loaded.engine.release.name, loaded.engine.release.weights_sha256())
+    assert loaded.engine.reads_texts is not image_only
+    assert "whose own head (zero_shot, 2 labels) serves /score and /invocations" in caplog.text
+
+
+def test_azures_adapter_is_loaded_with_the_model_and_one_that_does_not_fit_is_refused(
+    small_release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = write_adapter_folder(tmp_path / "azure", small_release, ["polyp", "ulcer", "normal"], 128)
+    loaded = load_engine(Settings(model=str(folder), device="cpu", image_only=True))
+    assert loaded.default_head is not None
+    assert loaded.default_head.kind == "azure_adapter"
+    assert "whose own head (azure_adapter, 3 labels)" in caplog.text
+    with pytest.raises(HeadError, match="there are 3 labels, but MAX_LABELS is 2"):
+        load_engine(Settings(model=str(folder), device="cpu", max_labels=2))

@@ -72,10 +72,10 @@ class ArithmeticEngine:
     def decoded(self) -> int:
         return self.decoder.decoded
 
-    def tokenize(self, text: str) -> TokenIds:
+    def tokenize_counted(self, text: str) -> tuple[TokenIds, int]:
         if text == "invalid":
             raise TextInvalid("the text is invalid")
-        return (0, int(text), 1)
+        return (0, int(text), 1), 3
 
     def stage_images(self, pixels: Sequence[Pixels]) -> Pixels:
         return np.stack(pixels)
@@ -123,7 +123,7 @@ async def test_results_come_in_the_order_given(engine: ArithmeticEngine) -> None
     async with running(engine) as pipeline:
         numbers = [3, 1, 2, 3, 9, 8, 7, 6]
         embedded = await pipeline.embed(images(*numbers), texts(*numbers), PLAIN)
-    for vectors in embedded:
+    for vectors in (embedded.image_features, embedded.text_features):
         assert np.concatenate(vectors).tolist() == numbers
 
 

@@ -12,6 +12,7 @@ from app.decoding.decoder import Payload, Reply, Task
 from app.decoding.pool import DecoderPool
 from app.decoding.workers import ThreadWorker
 from app.errors import RowError, TextTooLong, TooManyRows, UrlNotAllowed
+from app.inference.bad_rows import BadRow, BadRows
 from app.inference.items import EmbedOptions, Item
 from app.inference.preprocessor import (
     SHORT_TEXT_CHARS,
@@ -23,7 +24,7 @@ from app.inference.preprocessor import (
 from app.telemetry.stage_timings import StageTimings
 from model.errors import ImageDecodeError, ImageTooLarge, TextInvalid
 from model.imaging.limits import MAX_FRAMES_PIXELS
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing, Standardization
 from model.imaging.rendering import AS_STORED, Rendering
 from tests.support.patience import PATIENCE_S, until
 
@@ -78,12 +79,12 @@ class Words:
         self.thread = ""
         self.texts = 0
 
-    def tokenize(self, text: str) -> TokenIds:
+    def tokenize(self, text: str) -> tuple[TokenIds, int]:
         self.thread = threading.current_thread().name
         self.texts += 1
         if text == "invalid":
             raise TextInvalid("the text is invalid")
-        return (len(text),)
+        return (len(text),), len(text.split())
 
 
 @pytest.fixture
@@ -105,8 +106,17 @@ async def preprocessor(decoder: NotingDecoder, words: Words) -> AsyncIterator[Pr
     pool.stop()
 
 
-async def first_bad_header(preprocessor: Preprocessor, *items: Item) -> RowError | TextTooLong | None:
-    return await preprocessor.check_headers(items, EmbedOptions(), preprocessor.flow(), TIMINGS)
+async def first_bad_header(preprocessor: Preprocessor, *items: Item) -> BadRow | None:
+    bad_rows = BadRows()
+    await preprocessor.check_headers(items, EmbedOptions(), preprocessor.flow(), TIMINGS, bad_rows)
+    return bad_rows.refusal
+
+
+async def tokenized(preprocessor: Preprocessor, *items: Item) -> tuple[list[TokenIds], BadRow | None]:
+    """The token ids of the texts, and the error of the first bad one."""
+    bad_rows = BadRows()
+    texts = await preprocessor.tokenize(items, EmbedOptions(), TIMINGS, bad_rows)
+    return [text.ids for text in texts], bad_rows.refusal
 
 
 async def grey(
@@ -134,29 +144,30 @@ async def test_the_headers_of_several_images_are_read_before_any_picture(
 async def test_a_few_words_are_tokenised_at_once_and_more_of_them_in_a_thread(
     preprocessor: Preprocessor, words: Words
 ) -> None:
-    assert await preprocessor.tokenize([Item(0, "ab"), Item(1, "abc")], TIMINGS) == ([(2,), (3,)], None)
+    assert await tokenized(preprocessor, Item(0, "ab"), Item(1, "abc")) == ([(2,), (3,)], None)
     assert words.thread == threading.current_thread().name
     long = Item(0, "x" * (SHORT_TEXT_CHARS + 1))
-    assert await preprocessor.tokenize([long], TIMINGS) == ([(SHORT_TEXT_CHARS + 1,)], None)
+    assert await tokenized(preprocessor, long) == ([(SHORT_TEXT_CHARS + 1,)], None)
     assert words.thread.startswith("tokenise")
 
 
 async def test_texts_that_nobody_waits_for_are_not_tokenised(preprocessor: Preprocessor, words: Words) -> None:
     texts = [Item(row, "x" * MOST_CHARS) for row in range(50 * TEXT_CHUNK_CHARS // MOST_CHARS)]
-    tokenising = asyncio.create_task(preprocessor.tokenize(texts, TIMINGS))
+    tokenising = asyncio.create_task(tokenized(preprocessor, *texts))
     await until(lambda: words.texts > 0)
     tokenising.cancel()
     with pytest.raises(asyncio.CancelledError):
         await tokenising
-    await preprocessor.tokenize([Item(0, "x" * MOST_CHARS)], TIMINGS)  # waits for the thread
+    await tokenized(preprocessor, Item(0, "x" * MOST_CHARS))  # waits for the thread
     assert words.texts < len(texts)
 
 
 async def test_the_first_bad_text_is_returned_with_its_row(preprocessor: Preprocessor) -> None:
-    _, bad = await preprocessor.tokenize([Item(3, "fine"), Item(5, "invalid"), Item(6, "invalid")], TIMINGS)
+    ids, bad = await tokenized(preprocessor, Item(3, "fine"), Item(5, "invalid"), Item(6, "invalid"))
+    assert ids == [(4,)]
     assert isinstance(bad, RowError)
     assert (bad.row, bad.column) == (5, "text")
-    _, bad = await preprocessor.tokenize([Item(7, "x" * (MOST_CHARS + 1))], TIMINGS)
+    _, bad = await tokenized(preprocessor, Item(7, "x" * (MOST_CHARS + 1)))
     assert isinstance(bad, TextTooLong)
     assert "Row 7, column text: the text has 2,001 characters, at most 2,000 are allowed." in str(bad)
 
@@ -172,7 +183,7 @@ async def test_a_picture_has_the_key_by_which_equal_ones_are_found(preprocessor:
 
 
 async def test_an_item_has_its_own_frame_or_the_requests(preprocessor: Preprocessor) -> None:
-    request = EmbedOptions(rendering=Rendering(frame=1))
+    request = EmbedOptions(Preprocessing(rendering=Rendering(frame=1)))
     assert await grey(preprocessor, Item(0, b"abc"), request) == ord("b")
     assert await grey(preprocessor, Item(0, b"abc", frame=2), request) == ord("c")
 
@@ -180,7 +191,7 @@ async def test_an_item_has_its_own_frame_or_the_requests(preprocessor: Preproces
 async def test_a_damaged_image_above_a_bad_row_is_named_instead_of_it(preprocessor: Preprocessor) -> None:
     known = RowError(3, "image", ImageDecodeError("known"))
 
-    async def first(*data: bytes) -> RowError | TextTooLong:
+    async def first(*data: bytes) -> BadRow:
         items = [Item(row, image) for row, image in enumerate(data)]
         return await preprocessor.first_bad_row(known, items, EmbedOptions(), preprocessor.flow(), TIMINGS)
 
@@ -191,7 +202,7 @@ async def test_a_damaged_image_above_a_bad_row_is_named_instead_of_it(preprocess
 
 def frames_of(preprocessor: Preprocessor, *images: bytes, most: int = 9) -> AbstractAsyncContextManager[list[Item]]:
     items = [Item(4 * row, image) for row, image in enumerate(images)]
-    return preprocessor.every_frame(items, AS_STORED, max_frames=most, timings=TIMINGS)
+    return preprocessor.every_frame(items, AS_STORED, max_frames=most, timings=TIMINGS, bad_rows=BadRows())
 
 
 async def test_every_frame_becomes_an_item_until_there_are_too_many(
@@ -248,11 +259,11 @@ async def test_as_many_requests_as_decoders_have_inflated_files(preprocessor: Pr
 async def test_a_picture_is_shown_with_the_options_of_its_request(
     preprocessor: Preprocessor, decoder: NotingDecoder
 ) -> None:
-    options = EmbedOptions(Standardization(size=16), Rendering(frame=1))
-    assert await preprocessor.render(Item(0, b"abc"), options, TIMINGS) == (b"bbb", 3)
-    assert decoder.tasks == [Task("picture", 1000, options.rendering, options.standardization)]
+    wanted = Preprocessing(Standardization(size=16), Rendering(frame=1))
+    assert await preprocessor.render(Item(0, b"abc"), EmbedOptions(wanted), TIMINGS) == (b"bbb", 3)
+    assert decoder.tasks == [Task("picture", 1000, wanted.rendering, wanted.standardization)]
     with pytest.raises(RowError, match="damaged"):
-        await preprocessor.render(Item(0, b"broken"), options, TIMINGS)
+        await preprocessor.render(Item(0, b"broken"), EmbedOptions(wanted), TIMINGS)
 
 
 async def test_a_url_that_nothing_fetches_is_not_allowed(preprocessor: Preprocessor) -> None:
@@ -263,5 +274,5 @@ async def test_a_url_that_nothing_fetches_is_not_allowed(preprocessor: Preproces
     with pytest.raises(RowError, match="fetching is off"):
         await preprocessor.render(item, EmbedOptions(), TIMINGS)
     with pytest.raises(RowError, match="fetching is off"):
-        async with preprocessor.every_frame([item], AS_STORED, max_frames=9, timings=TIMINGS):
+        async with preprocessor.every_frame([item], AS_STORED, max_frames=9, timings=TIMINGS, bad_rows=BadRows()):
             pass

@@ -120,6 +120,10 @@ def bodies_with(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "/v1/embeddings", {"modality": "image", "input": [url]}
     part = {"type": "image_url", "image_url": {"url": url}}
     yield "/v1/embeddings", {"messages": [{"role": "user", "content": [part]}]}
+    yield "/v2/embed", {"images": [url]}
+    yield "/providers/microsoft/v2/embed", {"inputs": [{"content": [part]}]}
+    yield "/predict", {"images": [url], "labels": ["a"]}
+    yield "/encode", {"images": [url]}
 
 
 @pytest.mark.parametrize("scheme", ["https", "http", "ftp", "s3", "file"])

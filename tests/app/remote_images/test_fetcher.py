@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.errors import BodyTooLarge
+from app.errors import BodyTooLarge, RowError
 from app.inference.admission import Admission, HeldBytes
+from app.inference.bad_rows import BadRows
 from app.inference.items import Item
 from app.remote_images.addresses import Address
 from app.remote_images.allowlist import AllowList
@@ -34,9 +35,18 @@ def held() -> HeldBytes:
     return HeldBytes(Admission(queue_size=10, queue_bytes=10 * MAX_BYTES, max_concurrent_requests=10))
 
 
+async def fetched_by(fetcher: ImageFetcher, items: list[Item]) -> tuple[list[Item], RowError | None]:
+    """The items that were fetched, and the error of the first bad one."""
+    bad_rows = BadRows()
+    done = await fetcher.fetch_images(items, held(), bad_rows)
+    bad_row = bad_rows.refusal
+    assert bad_row is None or isinstance(bad_row, RowError)
+    return done, bad_row
+
+
 async def bytes_of(url: str, port: int, **options: Any) -> bytes:
     """The bytes that are fetched from one URL. Raises the cause of the error of its row."""
-    items, bad_row = await fetcher(port, **options).fetch_images([Item(7, url)], held())
+    items, bad_row = await fetched_by(fetcher(port, **options), [Item(7, url)])
     if bad_row is not None:
         assert (bad_row.row, bad_row.column) == (7, "image")
         raise bad_row.cause
@@ -49,7 +59,7 @@ async def test_urls_are_replaced_by_their_files_and_other_items_stay() -> None:
     async with picture_server(ANSWERS) as server:
         url = f"http://{HOST}:{server.port}"
         items = [Item(0, encoded(png(3))), Item(1, f"{url}/a.png?size=1"), Item(2, png(4)), Item(3, f"{url}/moved#x")]
-        fetched, bad_row = await fetcher(server.port).fetch_images(items, held())
+        fetched, bad_row = await fetched_by(fetcher(server.port), items)
     assert bad_row is None
     assert [item.payload for item in fetched] == [encoded(png(3)), png(1), png(4), png(2)]
     assert sorted(server.paths) == ["/a.png?size=1", "/b.png", "/moved"]
@@ -130,7 +140,7 @@ async def test_one_address_that_is_not_public_is_enough_to_refuse(found: list[st
     async with picture_server(ANSWERS) as server:
         allowlist = AllowList([f"http://{HOST}:{server.port}"])
         strict = ImageFetcher(allowlist, max_bytes=MAX_BYTES, timeout_s=5, resolve=resolve)
-        _, bad_row = await strict.fetch_images([Item(0, f"http://{HOST}:{server.port}/a.png")], held())
+        _, bad_row = await fetched_by(strict, [Item(0, f"http://{HOST}:{server.port}/a.png")])
     assert bad_row is not None
     assert "has an address that is not public" in str(bad_row)
     assert server.paths == []
@@ -141,7 +151,7 @@ async def test_loopback_by_any_name_is_refused_by_the_real_resolver(host: str) -
     async with picture_server(ANSWERS) as server:
         url = f"http://{host}:{server.port}/a.png"
         strict = ImageFetcher(AllowList([url]), max_bytes=MAX_BYTES, timeout_s=5)
-        _, bad_row = await strict.fetch_images([Item(0, url)], held())
+        _, bad_row = await fetched_by(strict, [Item(0, url)])
     assert bad_row is not None
     assert "not public" in str(bad_row) or "has no address" in str(bad_row)
     assert server.paths == []
@@ -205,19 +215,31 @@ async def test_the_first_bad_row_is_named_and_nothing_is_fetched_behind_one_that
     async with picture_server(ANSWERS) as server:
         url = f"http://{HOST}:{server.port}"
         items = [Item(0, f"{url}/a.png"), Item(1, "https://other.test/"), Item(2, f"{url}/b.png")]
-        done, bad_row = await fetcher(server.port).fetch_images(items, held())
+        done, bad_row = await fetched_by(fetcher(server.port), items)
         assert ([item.row for item in done], bad_row and bad_row.row) == ([0], 1)
         assert server.paths == ["/a.png"]
         items = [Item(0, f"{url}/a.png"), Item(1, f"{url}/nowhere"), Item(2, f"{url}/gzip"), Item(3, "ftp://a/")]
-        done, bad_row = await fetcher(server.port).fetch_images(items, held())
+        done, bad_row = await fetched_by(fetcher(server.port), items)
         assert ([item.payload for item in done], bad_row and bad_row.row) == ([png(1)], 1)
+
+
+async def test_every_good_url_is_fetched_if_bad_rows_are_answered() -> None:
+    async with picture_server(ANSWERS) as server:
+        url = f"http://{HOST}:{server.port}"
+        names = ["https://other.test/", f"{url}/a.png", f"{url}/nowhere", f"{url}/b.png", "ftp://a/"]
+        bad_rows = BadRows(answered=True)
+        items = [Item(row, name) for row, name in enumerate(names)]
+        done = await fetcher(server.port).fetch_images(items, held(), bad_rows)
+    assert [(item.row, item.payload) for item in done] == [(1, png(1)), (3, png(2))]
+    causes = {row: type(error.cause).__name__ for row, error in bad_rows.errors.items() if isinstance(error, RowError)}
+    assert causes == {0: "UrlNotAllowed", 2: "UrlNotFetched", 4: "UrlNotAllowed"}
 
 
 async def test_the_images_of_a_request_are_bounded_together() -> None:
     async with picture_server(ANSWERS) as server:
         items = [Item(row, f"http://{HOST}:{server.port}/large") for row in range(2)]
         with pytest.raises(BodyTooLarge, match="together more than 100,000 bytes"):
-            await fetcher(server.port).fetch_images(items, held())
+            await fetched_by(fetcher(server.port), items)
 
 
 def test_bytes_of_a_request_that_has_ended_are_not_held() -> None:

@@ -41,6 +41,12 @@ def test_a_long_text_is_cut_and_keeps_its_end_token(tokenizer: Tokenizer, words:
     assert ids == (START, *[10563] * (len(ids) - 2), END)
 
 
+@pytest.mark.parametrize("words", [0, 1, 74, 75, 76, 149, 150, 151, 1000])
+def test_tokens_are_counted_before_the_cut(tokenizer: Tokenizer, words: int) -> None:
+    text = "chest " * words
+    assert tokenizer.counted(text) == (tokenizer(text), words + 2)
+
+
 @pytest.mark.parametrize("context_length", [3, 16, 77, 200])
 def test_the_context_length_can_be_chosen(clip_folder: Path, context_length: int) -> None:
     assert len(Tokenizer(clip_folder, context_length)("chest " * 300)) == context_length

@@ -19,7 +19,7 @@ from model.engine import EmbeddingEngine
 from model.imaging.images import decode
 from model.imaging.limits import MAX_PIXELS
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import AS_STORED, WINDOWS, Rendering, Window
+from model.imaging.rendering import AS_STORED, WINDOWS, PercentileWindow, Rendering, Window
 from tests.support.image_files.dicom import ct
 from tests.support.samples import TEXT, assert_refused, damaged, encoded, huge_png, picture, png, saved, table
 from tests.support.servers.picture_server import ANSWERS, HOST, fetcher, picture_server
@@ -70,6 +70,15 @@ async def test_the_frames_of_a_volume_are_the_slices_across_the_axis(axis: Any, 
     assert answer.headers["x-frames"] == {"axial": "5", "coronal": "16", "sagittal": "16"}[axis]
 
 
+async def test_percentiles_and_contrast_are_shown(client: httpx.AsyncClient) -> None:
+    scan = ct(np.random.default_rng(0).gamma(2, 300, (40, 40)).astype(np.int16))
+    for contrast in ("none", "equalize"):
+        answer = await client.post(f"/render?dicom_window=p5-p95&contrast={contrast}", content=scan, headers=RAW)
+        rendering = Rendering(window=PercentileWindow(5, 95), contrast=contrast)
+        assert np.array_equal(pixels(answer), decoded(scan, rendering))
+    assert not np.array_equal(pixels(answer), decoded(scan, Rendering(window=PercentileWindow(5, 95))))
+
+
 async def test_standardized_shows_the_picture_after_the_first_step(client: httpx.AsyncClient) -> None:
     file = saved(picture().convert("P"))
     body = table(["image"], [[encoded(file)]], params={"standardized": True})
@@ -104,7 +113,7 @@ async def test_more_than_one_image_is_refused(client: httpx.AsyncClient) -> None
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"frames": "all"}, "the answer is one picture"),
+        ({"frames": "all"}, "each image gives one picture"),
         ({"frame": -1}, "frame is wrong"),
         ({"axis": "oblique"}, "axis is wrong"),
         ({"dicom_window": "lungs"}, "known names are abdomen, bone"),
