@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class OutputFile:
                     self._target.open("ab").close()
                 self._partial = self._target.with_name(f"{self._target.name}.partial")
                 self._partial.open("wb").close()
+                self._mode = stat.S_IMODE(self._partial.stat().st_mode)
 
     def write(self, writer: Writer) -> None:
         """Write the file, and give it its name.
@@ -64,6 +66,8 @@ class OutputFile:
         """Rename the complete file, in an order that also survives the loss of power."""
         if self._target.exists():
             shutil.copymode(self._target, self._partial)
+        else:
+            self._partial.chmod(self._mode)  # safetensors makes a file that only its owner can read
         with self._partial.open("rb") as stream:
             os.fsync(stream.fileno())
         self._partial.replace(self._target)

@@ -8,7 +8,7 @@ from pathlib import Path
 from model.data.image_source import ImageSource
 from model.data.label_texts import LabelTexts
 from model.data.manifest import BadRow, Manifest, Row, require_usable_rows
-from model.data.text_lines import read_lines, require_text
+from model.data.text_lines import is_encodable, read_lines, require_text
 from model.errors import ManifestError
 
 
@@ -84,15 +84,10 @@ def _row(
             name_of_id = class_names[class_id] if 0 <= class_id < len(class_names) else ""
             class_name = str(facts.get("class_name") or name_of_id)
             texts = tuple(dict.fromkeys((class_name, *label_texts.get(class_name, ()))))
-    if not texts or not all(_is_text(text) for text in texts):
+    if not texts or not all(is_encodable(text) for text in texts):
         return BadRow(number, "no usable text; a row needs captions, or a class_id with a class_name")
     columns = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     return Row(number, sources[name], texts, label, {"name": name, "label": label, **columns})
-
-
-def _is_text(text: str) -> bool:
-    """Whether a text is neither blank nor contains surrogates, which JSON allows and a tokenizer cannot encode."""
-    return bool(text.strip()) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _index_images(image_tsv: Path) -> dict[str, ImageSource]:

@@ -13,6 +13,7 @@ from model.data.tables import read_records
 from model.errors import InvalidInput, ManifestError
 from model.imaging import images
 from model.imaging.limits import MAX_PIXELS
+from model.imaging.rendering import AS_STORED, Rendering
 
 HEADER_BYTES = 65_536  # read first to check an image; enough for the header of most formats
 MAX_LISTED_BAD_ROWS = 5  # in an error message
@@ -36,14 +37,14 @@ class Row:
     label: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
 
-    def decode(self, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-        """Decode the image's usual picture, as `model.imaging.images.decode`.
+    def decode(self, rendering: Rendering = AS_STORED, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+        """Decode one picture of the image, by default the usual one, as `model.imaging.images.decode`.
 
         Raises:
             InvalidInput: the bytes are not a readable image, or it has more than `max_pixels`.
             OSError: the file cannot be read.
         """
-        return images.decode(self.image.read(), max_pixels=max_pixels)
+        return images.decode(self.image.read(), max_pixels=max_pixels, rendering=rendering)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,12 @@ class Manifest:
 
 
 def read_manifest(
-    path: Path, *, label_texts: LabelTexts | None = None, strict: bool = False, needs_text: bool = True
+    path: Path,
+    *,
+    label_texts: LabelTexts | None = None,
+    strict: bool = False,
+    needs_text: bool = True,
+    needs_image: bool = True,
 ) -> Manifest:
     """Read a CSV or Parquet file with the column `path`, the columns `text`, `label` or both, and any others.
 
@@ -89,6 +95,7 @@ def read_manifest(
         label_texts: wordings of the labels; default: none.
         strict: True raises an error if any row is bad; default: False.
         needs_text: True, the default, makes a row bad if it has neither text nor label.
+        needs_image: True, the default, makes a row bad if its path names no file.
 
     Raises:
         ManifestError: the file cannot be read, has no column `path` or no usable row, or has a bad row and `strict`.
@@ -98,7 +105,7 @@ def read_manifest(
     for number, record in enumerate(read_records(path), start=1):
         if number == 1 and "path" not in record:
             raise ManifestError(f"{path} lacks the column path; its first line must name the columns")
-        row = _row(number, record, path.parent, label_texts or {}, needs_text)
+        row = _row(number, record, path.parent, label_texts or {}, needs_text, needs_image)
         if isinstance(row, BadRow):
             bad_rows.append(row)
         else:
@@ -141,7 +148,12 @@ def check_images(manifest: Manifest, *, strict: bool = False, threads: int = 4) 
 
 
 def _row(
-    number: int, record: Mapping[str, str], folder: Path, label_texts: LabelTexts, needs_text: bool
+    number: int,
+    record: Mapping[str, str],
+    folder: Path,
+    label_texts: LabelTexts,
+    needs_text: bool,
+    needs_image: bool,
 ) -> Row | BadRow:
     name, label, text = (record.get(column, "").strip() for column in ("path", "label", "text"))
     if not name:
@@ -150,7 +162,7 @@ def _row(
     if needs_text and not texts and not label:
         return BadRow(number, "the columns text and label are empty")
     image = folder / name
-    if not _is_file(image):
+    if needs_image and not _is_file(image):
         return BadRow(number, "the column path names no image file")
     return Row(number, ImageSource(image), texts or ((label,) if label else ()), label, dict(record))
 

@@ -18,6 +18,8 @@ _CSV_PROBLEMS = {  # by the beginning of the error of Python's csv module
 def read_records(path: Path) -> Iterable[dict[str, str]]:
     """Read a Parquet file (.parquet, .pq), or else a CSV file in UTF-8 with a header. A missing value becomes "".
 
+    The values of a line are separated by commas, in a file .tsv by tabs.
+
     Raises:
         ManifestError: the file cannot be read, or is Parquet and pyarrow is not installed. For a CSV file, the
             iteration raises it.
@@ -35,7 +37,7 @@ def _read_csv(path: Path) -> Iterator[dict[str, str]]:
 def _csv_rows(path: Path) -> Iterator[list[str]]:
     """The values of each line that is not empty; a quoted value may span several lines."""
     with closing(read_lines(path)) as lines:
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
         while True:
             line = reader.line_num + 1
             try:

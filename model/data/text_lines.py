@@ -12,6 +12,27 @@ from model.errors import ManifestError
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # bytes that are not UTF-8 are decoded to lone surrogates
 
 
+class _KeyTwice(Exception):
+    """A mapping has a key twice, and would keep only the last value."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Loader that refuses a mapping with a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, Any]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _KeyTwice(key.start_mark.line + 1)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_lines(path: Path) -> Generator[str, None, None]:
     """The lines of a UTF-8 file, with their line ends and without a byte order mark.
 
@@ -38,14 +59,21 @@ def require_text(line: str, path: Path, number: int) -> str:
     return line
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text is neither blank nor contains surrogates, which JSON allows and a tokenizer cannot encode."""
+    return bool(text.strip()) and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, or of a JSON file, which is YAML too.
 
     Raises:
-        ManifestError: the file cannot be read, or is neither.
+        ManifestError: the file cannot be read, is neither, or has a key twice in a mapping.
     """
     try:
-        return yaml.safe_load("".join(read_lines(path)))
+        return yaml.load("".join(read_lines(path)), _UniqueKeys)  # noqa: S506 (it is a SafeLoader)
+    except _KeyTwice as error:
+        raise ManifestError(f"{path}, line {error.line}: this key stands there for the second time") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

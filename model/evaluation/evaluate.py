@@ -17,7 +17,7 @@ from model.evaluation.prompts import Prompts, as_prompts
 from model.evaluation.rows import bad_rows_json, embed_rows, without_overlap
 from model.evaluation.statistics.bootstrap import Resampling
 from model.evaluation.tasks import zero_shot
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from model.engine import EmbeddingEngine
@@ -91,18 +91,18 @@ def evaluate_zero_shot(
     prompts: Mapping[str, Any],
     *,
     label_column: str = "label",
-    standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 (frozen)
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Evaluate zero-shot classification of rows with one label each, among the labels of `prompts`.
 
     Args:
-        engine: the model; an `Embedder` uses its own cache and standardisation.
+        engine: the model; an `Embedder` uses its own cache and preprocessing.
         rows: the test rows. Rows without a label of `prompts` or without a readable image are left out.
         prompts: label -> a text, or texts whose embeddings are averaged; see `as_prompts` for all forms.
         label_column: the manifest's column with the labels.
-        standardization: the service's standardisation of images (512 pixels, JPEG); None skips it.
+        preprocessing: how image files become the encoder's input; default: as the service does it.
         samples: number of draws of the bootstrap over the rows' groups.
         seed: seed of the bootstrap.
 
@@ -113,9 +113,7 @@ def evaluate_zero_shot(
     Raises:
         ManifestError: all rows are left out.
     """
-    embedder = (
-        engine if isinstance(engine, Embedder) else EngineEmbedder(lambda: engine, standardization=standardization)
-    )
+    embedder = engine if isinstance(engine, Embedder) else EngineEmbedder(lambda: engine, preprocessing=preprocessing)
     label_prompts = as_prompts(prompts)
     labels = Labels(tuple(label_prompts), one_label=True, column=label_column)
     embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from model.data.manifest import Row
 from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import WORST_MISTAKES, Classification, describe, worst_mistakes
@@ -17,7 +16,7 @@ from model.evaluation.labels import Labels
 from model.evaluation.options import NEIGHBOUR_VOTE, REGRESSION, RETRIEVAL, ZERO_SHOT
 from model.evaluation.plan import Plan, require_a_task
 from model.evaluation.prompts import as_prompts
-from model.evaluation.rows import EmbeddedRows, bad_rows_json, number_of, text_of
+from model.evaluation.rows import EmbeddedRows, bad_rows_json, number_problem, text_of
 from model.evaluation.statistics.bootstrap import Resampling
 from model.evaluation.statistics.folds import FOLDS
 from model.evaluation.statistics.intervals import MACRO, metrics_json
@@ -147,11 +146,7 @@ class Evaluator:
 
     def _regress(self) -> None:
         target = self._options.target
-
-        def problem(row: Row) -> str:
-            finite = math.isfinite(number_of(row.columns.get(target, "")))
-            return "" if finite else f"the column {target} has no number"
-
+        problem = partial(number_problem, column=target)
         test_rows, left_out = self._evaluation.test_rows.divide(problem)
         train_rows, _ = self._all_train_rows.divide(problem)
         self._require_train_rows(train_rows)

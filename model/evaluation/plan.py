@@ -101,7 +101,7 @@ def plan_evaluation(
         ManifestError: no task can run, or a column or split is missing or misspelt.
     """
     for given in (manifest, *([train] if train else [])):
-        _require_columns(given, options, is_train=given is train)
+        _check_columns(given, options, is_train=given is train)
     rows, train_rows = choose_rows(manifest, options.split)
     if train is not None:
         train_rows = list(train.with_split(TRAIN).rows if TRAIN in train.splits else train.rows)
@@ -135,12 +135,20 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(shortened(name) for name in every[:MOST_LISTED]) + more
 
 
-def _require_columns(manifest: Manifest, options: EvaluationOptions, *, is_train: bool) -> None:
+def require_columns(
+    manifest: Manifest, required: Sequence[str], optional: Sequence[str] = (), *, splits: Sequence[str]
+) -> None:
+    """Raise ManifestError if a column is missing or misspelt, or a value of the column split is misspelt.
+
+    Args:
+        manifest: the manifest.
+        required: the columns that must be there.
+        optional: columns that may be missing, but may not stand there in another spelling.
+        splits: the values of the column split that have a meaning.
+    """
     columns = list(dict.fromkeys(name for row in manifest.rows for name in row.columns))
-    required = [] if options.label_column == "label" else [options.label_column]
-    required += [] if is_train else options.by
-    for name in dict.fromkeys((options.label_column, "text", "split", "group", options.target, *required)):
-        if not name or name in columns:
+    for name in dict.fromkeys((*optional, *required)):
+        if name in columns:
             continue
         similar = [column for column in columns if _plain(column) == _plain(name)]
         if similar and name in ("label", "text", "split", "group"):
@@ -152,11 +160,19 @@ def _require_columns(manifest: Manifest, options: EvaluationOptions, *, is_train
         if name in required:
             raise ManifestError(f"{manifest.path.name} has no column {name}; its columns are {listed(columns)}")
     for value in manifest.splits:
-        if value not in (TEST, TRAIN) and _plain(value) in (TEST, TRAIN):
+        if value not in splits and _plain(value) in splits:
             raise ManifestError(
                 f"the column split of {manifest.path.name} has the value {shortened(value)}; "
                 f"it must be {shortened(_plain(value))}"
             )
+
+
+def _check_columns(manifest: Manifest, options: EvaluationOptions, *, is_train: bool) -> None:
+    required = [] if options.label_column == "label" else [options.label_column]
+    required += [] if is_train else options.by
+    target = [options.target] if options.target else []
+    optional = (options.label_column, "text", "split", "group", *target)
+    require_columns(manifest, required, optional, splits=(TEST, TRAIN))
 
 
 def _notes(rows: Sequence[Row], options: EvaluationOptions, prompts: Prompts | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def linear_probe_scores(
 
 
 def ridge_predictions(train: Features, train_values: Floats, features: Features) -> Floats:
-    """A number for each embedding, (n,), from ridge regression with the penalty that is best by leave-one-out.
+    """A number for each embedding, (n,), from the ridge regression of `fit_ridge`.
 
     Args:
         train: (m, D), embeddings of the train rows.
@@ -88,13 +89,37 @@ def ridge_predictions(train: Features, train_values: Floats, features: Features)
     Raises:
         ManifestError: there are fewer than two train rows.
     """
+    fitted = fit_ridge(train, train_values)
+    predicted: Floats = features.astype(np.float64) @ fitted.weights + fitted.bias
+    return predicted
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A ridge regression: `weights` (D,) and `bias` for embeddings as they are, and the penalty of its fit."""
+
+    weights: Floats
+    bias: float
+    penalty: float
+
+
+def fit_ridge(train: Features, train_values: Floats) -> Ridge:
+    """Fit a ridge regression on standardised embeddings, with the penalty that is best by leave-one-out.
+
+    Args:
+        train: (m, D), embeddings of the train rows.
+        train_values: (m,), their numbers.
+
+    Raises:
+        ManifestError: there are fewer than two train rows.
+    """
     if len(train) < 2:
         raise ManifestError("a fit needs at least two rows with a number; with cross-validation, outside of each fold")
     scaler = extra("sklearn.preprocessing").StandardScaler().fit(train)
     ridge = extra("sklearn.linear_model").RidgeCV(alphas=RIDGE_PENALTIES)
     ridge.fit(scaler.transform(train).astype(np.float64), train_values)
-    predicted: Floats = ridge.predict(scaler.transform(features).astype(np.float64))
-    return predicted
+    weights = ridge.coef_ / scaler.scale_
+    return Ridge(weights, float(ridge.intercept_ - weights @ scaler.mean_), float(ridge.alpha_))
 
 
 def _logistic(train: Features, truth: Flags, features: Features, penalty: float, one_label: bool) -> Floats:

@@ -11,6 +11,8 @@ from model.errors import ManifestError
 
 Prompts = Mapping[str, "LabelPrompts"]
 
+CATALOGUE_KEYS = frozenset({"title", "modality", "question", "source", "validated", "prompts"})
+
 
 @dataclass(frozen=True)
 class LabelPrompts:
@@ -40,12 +42,15 @@ def read_prompts(path: Path) -> Prompts:
     """Read prompts from a file.
 
     JSON and YAML files hold a mapping as `as_prompts` takes it. CSV files have the columns `label`, `prompt` and,
-    optionally, `absent`; a label with several prompts has several lines.
+    optionally, `absent`; a label with several prompts has several lines. A file of the label catalogue
+    (`model.heads.catalogue`) has the mapping under `prompts`, beside other keys of `CATALOGUE_KEYS`.
 
     Raises:
         ManifestError: the file cannot be read or has another form.
     """
     content = _from_csv(path) if path.suffix.lower() == ".csv" else read_yaml(path)
+    if isinstance(content, Mapping) and content.keys() <= CATALOGUE_KEYS and "prompts" in content:
+        content = content["prompts"]
     if not isinstance(content, Mapping) or not content:
         raise ManifestError(f"{path} must map labels to prompts")
     return as_prompts(content)

@@ -1,19 +1,24 @@
 """Test rows and train rows: choice by split, embedding, and removal of overlap between them."""
 
+import hashlib
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.embeddings_file import EmbeddingsFile
 from model.data.manifest import BadRow, Manifest, Row
 from model.embedder import Embedder
 from model.errors import ManifestError
 
 TEST, TRAIN = "test", "train"
+NO_EMBEDDING = "its path is not in the file of embeddings"
 LARGEST_NUMBER = 1e100  # sums of squares of larger numbers overflow
 
 
@@ -95,9 +100,46 @@ def embed_rows(embedder: Embedder, rows: Sequence[Row]) -> tuple[EmbeddedRows, l
     embedded = embedder.images([row.image for row in rows])
     bad = [BadRow(rows[position].number, reason) for position, reason in embedded.refused.items()]
     every = EmbeddedRows([rows[position] for position in embedded.positions], embedded.features, embedded.digests)
-    finite = np.isfinite(every.features).all(axis=1)
-    bad += [BadRow(every.rows[place].number, "its embedding is not finite") for place in np.flatnonzero(~finite)]
-    return every.take(np.flatnonzero(finite).tolist()), bad
+    finite, not_finite = _finite(every)
+    return finite, bad + not_finite
+
+
+def find_embedded_rows(stored: EmbeddingsFile, rows: Sequence[Row]) -> tuple[EmbeddedRows, list[BadRow]]:
+    """Take the embeddings of the rows' images from a file, by the images' paths.
+
+    A path is looked up as the manifest resolves it, relative to its folder, and else as it is written.
+
+    Returns:
+        The rows with an embedding, and the rows without one. Two images count as the same if their embeddings are.
+
+    Raises:
+        ManifestError: there are rows, but the file has an embedding of none.
+    """
+    written = {path: place for place, path in enumerate(stored.image_paths)}
+    places = written | {_absolute(path): place for path, place in written.items()}
+    wanted = [places.get(_absolute(row.image.path), places.get(row.columns.get("path", "").strip())) for row in rows]
+    found = {number: place for number, place in enumerate(wanted) if place is not None}
+    if rows and not found:
+        raise ManifestError(
+            f"none of the {len(rows)} paths of the manifest is in the file of embeddings; paths are compared relative "
+            "to the manifest's folder, and as they are written"
+        )
+    features = stored.image_features[list(found.values())]
+    digests = [hashlib.sha256(vector.tobytes()).digest() for vector in features]
+    embedded, bad = _finite(EmbeddedRows([rows[number] for number in found], features, digests))
+    missing = [BadRow(row.number, NO_EMBEDDING) for row, place in zip(rows, wanted, strict=True) if place is None]
+    return embedded, missing + bad
+
+
+def _absolute(path: Path | str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 (the file may be missing, and the path any text)
+
+
+def _finite(embedded: EmbeddedRows) -> tuple[EmbeddedRows, list[BadRow]]:
+    """The rows with a finite embedding, and the others."""
+    finite = np.isfinite(embedded.features).all(axis=1)
+    bad = [BadRow(embedded.rows[place].number, "its embedding is not finite") for place in np.flatnonzero(~finite)]
+    return embedded.take(np.flatnonzero(finite).tolist()), bad
 
 
 def without_overlap(train_rows: EmbeddedRows, test_rows: EmbeddedRows) -> tuple[EmbeddedRows, int]:
@@ -123,6 +165,11 @@ def number_of(text: str) -> float:
     except ValueError:
         return math.nan
     return number if abs(number) <= LARGEST_NUMBER else math.nan
+
+
+def number_problem(row: Row, column: str) -> str:
+    """Why a row has no number to predict; empty if it has one."""
+    return "" if math.isfinite(number_of(row.columns.get(column, ""))) else f"the column {column} has no number"
 
 
 def bad_rows_json(bad_rows: Sequence[BadRow]) -> dict[str, Any]:

@@ -27,8 +27,22 @@ def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> Featur
     Raises:
         ManifestError: the embeddings of a label's texts cancel each other.
     """
-    flat = [text for group in texts for text in group]
-    features = embedder.texts(flat)
+    return mean_vectors(embedder.texts([text for group in texts for text in group]), texts)
+
+
+def mean_vectors(features: Features, texts: Sequence[Sequence[str]]) -> Features:
+    """One unit vector per label, as `label_features`, from embeddings of the texts.
+
+    Args:
+        features: (n, D), unit norm: the embeddings of all texts, in order.
+        texts: L groups of one text or more, n texts in all.
+
+    Returns:
+        (L, D) float32, unit norm.
+
+    Raises:
+        ManifestError: the embeddings of a label's texts cancel each other; the sentence quotes the first text.
+    """
     ends = np.cumsum([len(group) for group in texts])
     means = np.stack([part.mean(axis=0) for part in np.split(features, ends[:-1])])
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
@@ -40,9 +54,14 @@ def label_features(embedder: Embedder, texts: Sequence[Sequence[str]]) -> Featur
 
 
 def zero_shot_scores(
-    image_features: Features, present: Features, absent: Features | None, logit_scale: float, *, one_label: bool
+    image_features: Features,
+    present: Features | Floats,
+    absent: Features | Floats | None,
+    logit_scale: float,
+    *,
+    one_label: bool,
 ) -> Floats:
-    """Scores (n, L) of images for labels.
+    """Scores (n, L) of images for labels, computed in float64; vectors that are float64 already are not copied.
 
     Args:
         image_features: (n, D), unit norm.
@@ -52,12 +71,13 @@ def zero_shot_scores(
         one_label: True if each row has one label: the scores are a softmax over the labels. False: each score is the
             probability of presence against absence, or, without prompts for absence, the cosine similarity.
     """
-    similarity = image_features.astype(np.float64) @ present.T.astype(np.float64)
+    images = image_features.astype(np.float64)
+    similarity = images @ present.T.astype(np.float64, copy=False)
     if one_label:
         return _softmax(np.exp(logit_scale) * similarity)
     if absent is None:
         return similarity
-    difference = similarity - image_features.astype(np.float64) @ absent.T.astype(np.float64)
+    difference = similarity - images @ absent.T.astype(np.float64, copy=False)
     probabilities: Floats = 1 / (1 + np.exp(-np.exp(logit_scale) * difference))
     return probabilities
 

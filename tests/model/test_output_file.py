@@ -89,6 +89,14 @@ def test_a_link_and_the_mode_of_the_file_stay(tmp_path: Path) -> None:
     assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("new", 0o600)
 
 
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_new_file_may_be_read_by_whom_any_new_file_may(tmp_path: Path, writer: str) -> None:
+    """A service under another user reads heads and weights."""
+    (tmp_path / "any").touch()
+    write_file(tmp_path / "out", WRITERS[writer])
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_a_device_is_written_directly() -> None:
     with pytest.raises(OutputError, match=r"/dev/full cannot be written \(No space left on device\)"):
         write_file(Path("/dev/full"), lambda path: path.write_bytes(b"x"))

@@ -26,7 +26,7 @@ SPEC = {
 }
 
 
-def make_tiny_release(folder: Path, *, drop_path: float = 0.0) -> Path:
+def make_tiny_release(folder: Path, *, drop_path: float = 0.0, embedding_size: int = 16) -> Path:
     """Write a model for images of 32 pixels, with a vocabulary of single bytes. Returns its release folder."""
     tokenizer = folder / "parts" / "tokenizer"
     tokenizer.mkdir(parents=True)
@@ -38,7 +38,7 @@ def make_tiny_release(folder: Path, *, drop_path: float = 0.0) -> Path:
     document["IMAGE_ENCODER"]["IMAGE_SIZE"] = [32, 32]
     document["IMAGE_ENCODER"]["SPEC"] |= SPEC | {"DROP_PATH_RATE": drop_path}
     document["LANG_ENCODER"] |= {"WIDTH": 16, "HEADS": 2, "LAYERS": 1, "CONTEXT_LENGTH": 24}
-    document["UNICL_MODEL"]["DIM_PROJECTION"] = 16
+    document["UNICL_MODEL"]["DIM_PROJECTION"] = embedding_size
     config_file = folder / "parts" / "config.yaml"
     config_file.write_text(yaml.safe_dump(document))
     config = read_config(config_file)

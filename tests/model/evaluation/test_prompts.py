@@ -53,3 +53,18 @@ def test_a_csv_file_of_another_form_is_refused(text: str, message: str, tmp_path
 def test_an_ensemble_is_the_mean_of_unit_vectors_made_unit_again() -> None:
     features = label_features(EngineEmbedder(ColourEngine), [("red", "green"), ("blue",)])
     assert features == pytest.approx(np.array([[0.5**0.5, 0.5**0.5, 0], [0, 0, 1]]))
+
+
+def test_the_description_of_a_catalogue_file_is_not_read_as_labels(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text(f"title: two\nvalidated: false\nprompts: {FORMS['prompts.json']}\n")
+    assert read_prompts(prompts) == EXPECTED
+    prompts.write_text("title: two\nprompts: [a, b]\n")
+    with pytest.raises(ManifestError, match="must map labels to prompts"):
+        read_prompts(prompts)
+
+
+def test_a_label_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prompts.json").write_text('{"a": "one",\n"b": {"present": "two", "absent": "three"},\n"a": "four"}')
+    with pytest.raises(ManifestError, match=r"prompts\.json, line 3: this key stands there for the second time"):
+        read_prompts(tmp_path / "prompts.json")
