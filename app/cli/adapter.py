@@ -1,45 +1,47 @@
-"""The commands `adapter train` and `adapter apply`: a classifier on a model's embeddings."""
+"""The commands `adapter train` and `adapter apply`: a head that is trained on a model's embeddings."""
 
-import csv
 import json
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from app.cli.embed import verbose
-from app.cli.options import (
+from app.cli.options.adapter_flags import check_adapter_flags
+from app.cli.options.from_dataclasses import dataclass_options, take_options
+from app.cli.options.from_settings import settings_options, take_settings
+from app.cli.options.preprocessing import preprocessing_options, take_preprocessing
+from app.cli.options.shared import (
     FILE,
     FOLDER,
     api_key,
-    dataclass_options,
     example,
     no_cache,
-    plain,
     require_folder_of,
+    require_pyarrow_for,
     server,
-    settings_options,
     strict_images,
     strict_rows,
-    take_options,
-    take_settings,
+    verbose,
 )
-from model.errors import CheckpointError, ManifestError
+from app.settings import Settings
+from model.errors import ManifestError
 from model.evaluation.options import EvaluationOptions
 from model.heads.options import AdapterOptions
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from model.data.manifest import BadRow, Row
-    from model.embedder import Embedder
-    from model.evaluation.labels import Labels
+    from model.data.manifest import BadRow, Manifest, Row
     from model.evaluation.rows import EmbeddedRows
-    from model.heads.adapter import Adapter
+    from model.heads.head import Head
 
-THRESHOLDS = ("sensitivity_90", "youden")
+    Embed = Callable[[Sequence[Row]], tuple[EmbeddedRows, list[BadRow]]]
+    Task = tuple[Callable[[Row], str], Callable[..., Head]]
+
+TRAIN, VAL = "train", "val"  # values of the column split
 
 
 @click.group(
@@ -58,55 +60,66 @@ def adapter() -> None:
     "--data",
     required=True,
     type=FILE,
-    help="CSV or Parquet file with the column path, the labels, and optionally split and group",
+    help="CSV or Parquet file with the column path, the labels, and optionally split and group; or JSONL file as "
+    "finetune reads it",
 )
 @click.option(
     "--val", type=FILE, help="File like --data to validate on; without it, its split val or a fifth of the groups"
 )
-@click.option("--out", required=True, type=FOLDER, help="Folder for adapter.safetensors and adapter.json")
-@dataclass_options(EvaluationOptions, "label_column", "multi_label")
+@click.option(
+    "--embeddings",
+    type=FILE,
+    help="File that `medimageinsight embed` wrote, .npz or .parquet; its vectors replace the images and the model",
+)
+@click.option("--out", required=True, type=FOLDER, help="Folder for head.json and head.safetensors")
+@dataclass_options(EvaluationOptions, "label_column", "multi_label", "target")
 @dataclass_options(AdapterOptions)
-@plain
+@preprocessing_options
 @no_cache
 @strict_rows
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
+@click.pass_context
 def train(
+    context: click.Context,
+    /,
     data: Path,
     val: Path | None,
+    embeddings: Path | None,
     out: Path,
     label_column: str,
     multi_label: bool | None,
+    target: str,
     strict: bool,
-    plain: bool,
     **given: Any,
 ) -> None:
-    """Train a classifier on the labels of a manifest. Needs medimageinsight-server[train].
+    """Train a classifier on the labels of a manifest, or with --target a regression.
 
-    Bad rows are listed and left out; they change the exit status only with --strict.
+    Needs medimageinsight-server[train]. Bad rows are listed and left out; they change the exit status only with
+    --strict.
     """
-    from app.cli.embedders import list_left_out, open_embedder, read_rows
-    from model.evaluation.labels import find_labels
-    from model.heads.adapter_training import train_adapter
+    from model.heads.head_folder import save_head
+    from model.optional_dependencies import extra
     from model.output_file import open_folder
 
-    settings, options = take_settings(given), take_options(AdapterOptions, given)
-    manifest = read_rows(data, strict=strict)
-    rows = list(manifest.with_split("train").rows if "train" in manifest.splits else manifest.rows)
-    validation_rows = list(read_rows(val, strict=strict).rows if val else manifest.with_split("val").rows)
-    labels = find_labels(rows, label_column, (), multi_label)
+    options = take_options(AdapterOptions, given)
+    check_adapter_flags(context, options, is_regression=bool(target), from_file=embeddings is not None)
+    settings = None if embeddings else take_settings(given)
+    extra("sklearn")  # now rather than after an hour of embedding
+    manifest, to_validate = _read(data, val, target or label_column, strict=strict, needs_image=embeddings is None)
+    problem, fit = _regression(target) if target else _classification(manifest.rows, label_column, multi_label)
     open_folder(out)
-    with open_embedder(settings, plain=plain, **given) as model:
-        train_rows, bad = _embed_labelled(model.embedder, rows, labels)
-        validation, bad_validation = _embed_labelled(model.embedder, validation_rows, labels)
-        facts = {"name": model.name, "weights_sha256": model.weights_sha256(), "plain": plain}
-    list_left_out((f"row {row.number}", row.reason) for row in (*manifest.bad_rows, *bad, *bad_validation))
+    with _open_source(embeddings, settings, given) as (embed, facts):
+        train_rows, bad = _embed_usable(embed, manifest, problem)
+        validation, bad_validation = _embed_usable(embed, to_validate, problem)
+    _list(bad, bad_validation, val)
     if not train_rows.rows:
-        raise ManifestError(f"{data.name} has no usable row with a label in the column {label_column}")
-    trained = train_adapter(train_rows, labels, options, validation=validation, model=facts, progress=True)
-    trained.save(out)
-    click.echo(json.dumps({"labels": trained.labels, "sizes": trained.sizes, **trained.training}, indent=2))
+        needed = f"number in the column {target}" if target else f"label in the column {label_column}"
+        raise ManifestError(f"{data.name} has no usable row with a {needed}")
+    trained = fit(train_rows, options=options, validation=validation, **facts, progress=True)
+    save_head(trained, out)
+    click.echo(json.dumps({"kind": trained.kind, "labels": trained.labels, **trained.details}, indent=2))
 
 
 @adapter.command(epilog=example("medimageinsight adapter apply --model FOLDER adapter/ images/ -o predictions.csv"))
@@ -114,82 +127,116 @@ def train(
 @click.argument("adapter", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write"
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .parquet, or CSV with any other suffix",
 )
 @no_cache
 @strict_images
 @verbose
 @server
 @api_key
-@settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
+@settings_options("device", "dtype", "threads", "max_image_pixels", "max_labels", "cache_dir", "offline")
 def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, verbose: bool, **given: Any) -> None:
-    """Classify image files, and folders of them, with the adapter in the folder ADAPTER.
+    """Classify images with one head, ADAPTER, as the command classify does, into a file with one line per image.
 
-    The CSV file has one row per image, with the probability of each label and whether it reaches the label's
-    thresholds. Images are found in folders by their content, whatever their names are.
+    The file has the score of each label, and whether the score reaches the label's thresholds.
 
     The exit status is 1 if an image cannot be read (the others are written), or if there is none (nothing is written).
     """
-    from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out, open_embedder, require_embedded
-    from model.data.image_source import ImageSource
-    from model.heads.adapter import FACTS_FILE, load_adapter
+    from app.cli.embedders.embedding_model import open_embedder
+    from app.cli.inputs import EXIT_SOME_FAILED, list_left_out, read_images, require_embedded
+    from app.cli.predictions.prediction import predict
+    from app.cli.predictions.wide_files import write_wide_csv, write_wide_parquet
+    from model.heads.served_heads import load_heads
+    from model.imaging.preprocessing import Preprocessing
     from model.output_file import OutputFile
 
     require_folder_of(output)
-    loaded = load_adapter(adapter)
-    found = find_files(paths, verbose=verbose, strict=strict)
-    files = found.files
+    require_pyarrow_for(output)
     settings = take_settings(given)
-    plain = bool(loaded.model.get("plain"))
-    with OutputFile(output) as file, open_embedder(settings, plain=plain, **given) as model:
-        if model.weights_sha256() != loaded.model.get("weights_sha256"):
-            trained_on = loaded.model.get("name", "another model")
-            raise CheckpointError(
-                f"the adapter was trained on other weights than those of {model.name} ({trained_on}, see {FACTS_FILE})"
-            )
-        images = model.embedder.images([ImageSource(file) for file in files], strict=strict)
-        list_left_out((files[position], reason) for position, reason in images.refused.items())
-        failed = len(images.refused) + len(found.unreadable)
-        require_embedded(images.positions, failed)
-        embedded = [files[position] for position in images.positions]
-        file.write(lambda path: _write_predictions(path, loaded, embedded, images.features))
-    click.echo(f"{output}: {len(images.positions)} images, {failed} left out", err=True)
+    images, failed = read_images(paths, verbose=verbose, strict=strict)
+    # The head's own preprocessing replaces the usual one.
+    with OutputFile(output) as file, open_embedder(settings, preprocessing=Preprocessing(), **given) as model:
+        heads = load_heads([adapter], model, model.embedding_size, max_labels=settings.max_labels)
+        found = predict(model.embedder, images, heads, strict=strict)
+        list_left_out((images[position].path, reason) for position, reason in found.problems)
+        failed += len(found.problems)
+        require_embedded(found.positions, failed)
+        write = write_wide_parquet if output.suffix == ".parquet" else write_wide_csv
+        file.write(lambda path: write(found, path))
+    click.echo(f"{output}: {len(found.positions)} images{f', {failed} left out' if failed else ''}", err=True)
     if failed:
         sys.exit(EXIT_SOME_FAILED)
 
 
-def _embed_labelled(embedder: "Embedder", rows: "list[Row]", labels: "Labels") -> "tuple[EmbeddedRows, list[BadRow]]":
-    """Embed the rows whose label can be used; returns the other rows, and those with unreadable images, as bad rows."""
+def _read(data: Path, val: Path | None, column: str, *, strict: bool, needs_image: bool) -> "tuple[Manifest, Manifest]":
+    """The train rows and the validation rows, which all have the column; each bad row is in one of the two."""
+    from app.cli.inputs import read_rows
+    from model.evaluation.plan import require_columns
+
+    read = [read_rows(file, strict=strict, needs_image=needs_image) for file in (data, val) if file]
+    for manifest in read:
+        require_columns(manifest, [column], ("split", "group"), splits=(TRAIN, VAL))
+    train = read[0].with_split(TRAIN) if TRAIN in read[0].splits else read[0]
+    return train, read[1] if val else replace(read[0].with_split(VAL), bad_rows=())
+
+
+def _list(bad_rows: "Sequence[BadRow]", bad_validation: "Sequence[BadRow]", val: Path | None) -> None:
+    """Say on stderr which rows of each file are left out, in their order."""
+    from app.cli.inputs import list_left_out
+
+    both = (bad_rows, bad_validation) if val else ([*bad_rows, *bad_validation], ())
+    for bad_ones, of_file in zip(both, ("", f" of {val.name}" if val else ""), strict=True):
+        in_order = sorted(bad_ones, key=lambda bad: bad.number)
+        list_left_out((f"row {bad.number}{of_file}", bad.reason) for bad in in_order)
+
+
+def _classification(rows: "Sequence[Row]", label_column: str, multi_label: bool | None) -> "Task":
+    """Why a row has no usable label, and the training on the labels of the rows."""
+    from model.evaluation.labels import find_labels
+    from model.heads.adapter_training import train_adapter
+
+    labels = find_labels(rows, label_column, (), multi_label)
+    return labels.problem, partial(train_adapter, labels=labels)
+
+
+def _regression(target: str) -> "Task":
+    """Why a row has no usable number, and the training on the numbers of the column."""
+    from model.evaluation.rows import number_problem
+    from model.heads.regression_training import train_regression
+
+    return partial(number_problem, column=target), partial(train_regression, target=target)
+
+
+@contextmanager
+def _open_source(
+    embeddings: Path | None, settings: Settings | None, given: dict[str, Any]
+) -> "Iterator[tuple[Embed, dict[str, Any]]]":
+    """What embeds rows, and the facts on the model for the head: from a file of embeddings, or else from a model."""
+    from app.cli.embedders.embedding_model import open_embedder
+    from model.data.embeddings_file import read_embeddings
+    from model.evaluation.rows import embed_rows, find_embedded_rows
+
+    if settings is None:
+        stored = read_embeddings(cast(Path, embeddings))
+        model = {"name": stored.model, "weights_sha256": stored.weights_sha256}
+        yield partial(find_embedded_rows, stored), {"model": model, "preprocessing": stored.preprocessing}
+        return
+    preprocessing = take_preprocessing(given)
+    with open_embedder(settings, preprocessing=preprocessing, **given) as opened:
+        model = {"name": opened.name, "weights_sha256": opened.weights_sha256()}
+        yield partial(embed_rows, opened.embedder), {"model": model, "preprocessing": preprocessing}
+
+
+def _embed_usable(
+    embed: "Embed", manifest: "Manifest", problem: "Callable[[Row], str]"
+) -> "tuple[EmbeddedRows, list[BadRow]]":
+    """Embed the rows without a problem. Returns the others, and those without an embedding, with the bad rows."""
     from model.data.manifest import BadRow
-    from model.evaluation.rows import embed_rows
 
-    problems = [BadRow(row.number, labels.problem(row)) for row in rows if labels.problem(row)]
-    embedded, bad = embed_rows(embedder, [row for row in rows if not labels.problem(row)])
-    return embedded, [*problems, *bad]
-
-
-def _write_predictions(output: Path, adapter: "Adapter", files: list[Path], features: "NDArray[np.float32]") -> None:
-    """Write the CSV file: one row per file."""
-    scores = adapter.probabilities(features).tolist()
-    # A name that is not UTF-8 is written as the bytes that it has on disk.
-    with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(_columns(adapter))
-        for file, row in zip(files, scores, strict=True):
-            writer.writerow([file, *_cells(adapter, row)])
-
-
-def _columns(adapter: "Adapter") -> list[str]:
-    """The header of the CSV file."""
-    likeliest = ["label"] if adapter.one_label else []
-    ends = ("", *(f" at {threshold}" for threshold in THRESHOLDS))
-    return ["path", *likeliest, *(f"{label}{end}" for label in adapter.labels for end in ends)]
-
-
-def _cells(adapter: "Adapter", scores: list[float]) -> list[Any]:
-    """The cells of one image: the likeliest label, then per label its probability and one 0 or 1 per threshold."""
-    cells: list[Any] = [adapter.labels[scores.index(max(scores))]] if adapter.one_label else []
-    for label, score in zip(adapter.labels, scores, strict=True):
-        thresholds = [adapter.thresholds.get(label, {}).get(kind) for kind in THRESHOLDS]
-        cells += [f"{score:.6f}", *("" if one is None else int(score >= one["threshold"]) for one in thresholds)]
-    return cells
+    problems = [BadRow(row.number, problem(row)) for row in manifest.rows if problem(row)]
+    embedded, bad = embed([row for row in manifest.rows if not problem(row)])
+    return embedded, [*manifest.bad_rows, *problems, *bad]

@@ -1,31 +1,24 @@
 """The command `embed`: images and texts into a file of embeddings."""
 
-import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from app.cli.options import (
+from app.cli.options.from_settings import settings_options, take_settings
+from app.cli.options.preprocessing import preprocessing_options, take_preprocessing
+from app.cli.options.shared import (
     api_key,
     example,
     no_cache,
-    plain,
     require_folder_of,
+    require_pyarrow_for,
     server,
-    settings_options,
     strict_images,
-    take_settings,
+    verbose,
 )
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file that is skipped, with the reason")
 
 
 @click.command(
@@ -44,7 +37,7 @@ verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file th
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: .npz or .parquet",
 )
-@plain
+@preprocessing_options
 @no_cache
 @strict_images
 @verbose
@@ -76,9 +69,10 @@ def embed(paths: tuple[Path, ...], texts: tuple[str, ...], output: Path, **given
     if output.suffix not in (".npz", ".parquet"):
         raise click.UsageError("--output must end in .npz or .parquet")
     require_folder_of(output)
-    from app.cli.embedders import EXIT_SOME_FAILED
+    from app.cli.inputs import EXIT_SOME_FAILED
 
-    if embed_into_file(paths, texts, output, take_settings(given), **given):
+    settings, preprocessing = take_settings(given), take_preprocessing(given)
+    if embed_into_file(paths, texts, output, settings, preprocessing=preprocessing, **given):
         sys.exit(EXIT_SOME_FAILED)
 
 
@@ -109,16 +103,17 @@ def embed_into_file(
     Raises:
         NoImages: there are paths, but no image in them that can be read; nothing is written.
         InvalidInput: an image is unreadable and `strict`, or a text cannot be embedded.
-        CheckpointError: the model or the server cannot be used, or pyarrow is missing.
+        CheckpointError: the model or the server cannot be used.
+        ExtraMissing: the file is Parquet, and pyarrow is not installed.
         OutputError: the file cannot be written.
     """
-    from app.cli.embedders import find_files, list_left_out, open_embedder, require_embedded
+    from app.cli.embedders.embedding_model import open_embedder
+    from app.cli.inputs import find_files, list_left_out, require_embedded
+    from model.data.embeddings_file import EmbeddingsFile
     from model.data.image_source import ImageSource
-    from model.errors import CheckpointError
     from model.output_file import OutputFile
 
-    if output.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise CheckpointError("writing .parquet needs pyarrow: install medimageinsight-server[parquet]")
+    require_pyarrow_for(output)
     found = find_files(paths, verbose=verbose, strict=strict)
     files = found.files
     with OutputFile(output) as file, open_embedder(settings, **source) as model:
@@ -129,52 +124,11 @@ def embed_into_file(
         text_features = model.embedder.texts(texts) if texts else None
         logit_scale = model.embedder.logit_scale
         embedded = [str(files[position]) for position in images.positions]
-        write = _write_npz if output.suffix == ".npz" else _write_parquet
-        file.write(lambda path: write(path, embedded, images.features, texts, text_features, logit_scale))
+        content = EmbeddingsFile(embedded, images.features, model.name, model.weights_sha256(), source["preprocessing"])
+        if output.suffix == ".npz":
+            file.write(lambda path: content.write_npz(path, texts, text_features, logit_scale))
+        else:
+            file.write(lambda path: content.write_parquet(path, texts, text_features))
     left_out = f", {failed} left out" if failed else ""
     click.echo(f"{output}: {len(embedded)} images{left_out}, {len(texts)} texts", err=True)
     return failed
-
-
-def _write_npz(
-    output: Path,
-    files: list[str],
-    image_features: "NDArray[np.float32]",
-    texts: tuple[str, ...],
-    text_features: "NDArray[np.float32] | None",
-    logit_scale: float,
-) -> None:
-    import numpy as np
-
-    columns: dict[str, Any] = {"logit_scale": np.float32(logit_scale)}
-    if files:
-        columns |= {"image_paths": np.array(files), "image_features": image_features}
-    if text_features is not None:
-        columns |= {"texts": np.array(texts), "text_features": text_features}
-    with output.open("wb") as stream:  # to a path, numpy would add the suffix .npz
-        np.savez(stream, **columns)
-
-
-def _write_parquet(
-    output: Path,
-    files: list[str],
-    image_features: "NDArray[np.float32]",
-    texts: tuple[str, ...],
-    text_features: "NDArray[np.float32] | None",
-    _logit_scale: float,
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    vectors = [*(image_features if files else ()), *(() if text_features is None else text_features)]
-    columns = {
-        "kind": ["image"] * len(files) + ["text"] * len(texts),
-        "source": [*map(_as_utf8, files), *texts],
-        "features": pa.array([vector.tolist() for vector in vectors], pa.list_(pa.float32())),
-    }
-    pq.write_table(pa.table(columns), output)
-
-
-def _as_utf8(name: str) -> str:
-    """A file's name for a table that holds only valid UTF-8: bytes of another encoding become backslash escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

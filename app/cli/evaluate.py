@@ -7,21 +7,11 @@ from typing import Any
 
 import click
 
-from app.cli.options import (
-    FILE,
-    FOLDER,
-    api_key,
-    dataclass_options,
-    example,
-    no_cache,
-    plain,
-    server,
-    settings_options,
-    shown,
-    strict_rows,
-    take_options,
-    take_settings,
-)
+from app.cli.options.from_dataclasses import dataclass_options, take_options
+from app.cli.options.from_settings import settings_options, take_settings
+from app.cli.options.preprocessing import preprocessing_options, take_preprocessing
+from app.cli.options.prompts import prompts
+from app.cli.options.shared import FILE, FOLDER, api_key, example, no_cache, server, shown, strict_rows
 from model.evaluation.options import EvaluationOptions
 
 HEADLINES = ("macro_auc", "balanced_accuracy", "macro_f1", "mean_average_precision", "mean_absolute_error")
@@ -37,25 +27,20 @@ HEADLINES = ("macro_auc", "balanced_accuracy", "macro_f1", "mean_average_precisi
     "--data",
     required=True,
     type=FILE,
-    help="CSV or Parquet file with the column path, and any of label, text, split, group and others",
+    help="CSV or Parquet file with the column path, and any of label, text, split, group and others; or JSONL file as "
+    "finetune reads it",
 )
 @click.option("--train-data", type=FILE, help="File like --data with the train rows; without it, its split train")
 @click.option("--out", required=True, type=FOLDER, help="Folder for report.json and report.html")
-@click.option(
-    "--prompts",
-    type=FILE,
-    help="JSON, YAML or CSV file of label -> prompts; without it, each label is its own prompt",
-)
+@prompts
 @dataclass_options(EvaluationOptions)
-@plain
+@preprocessing_options
 @no_cache
 @strict_rows
 @server
 @api_key
 @settings_options("device", "dtype", "threads", "max_image_pixels", "cache_dir", "offline")
-def evaluate(
-    data: Path, train_data: Path | None, out: Path, prompts: Path | None, strict: bool, plain: bool, **given: Any
-) -> None:
+def evaluate(data: Path, train_data: Path | None, out: Path, prompts: Path | None, strict: bool, **given: Any) -> None:
     """Evaluate a model on the rows of a manifest, and write report.json and report.html.
 
     Needs medimageinsight-server[train]. Embeddings are kept in the folder embeddings of --cache-dir, so that a second
@@ -64,7 +49,8 @@ def evaluate(
     The exit status is 1 if bad rows are left out, for example those with an unreadable image, or if a task of --tasks
     is skipped. The report lists them. The exit status is 2, and nothing is written, if no task can run.
     """
-    from app.cli.embedders import EXIT_SOME_FAILED, open_embedder, read_rows
+    from app.cli.embedders.embedding_model import open_embedder
+    from app.cli.inputs import EXIT_SOME_FAILED, read_rows
     from model.evaluation.evaluate import run_plan
     from model.evaluation.plan import plan_evaluation
     from model.evaluation.prompts import read_prompts
@@ -74,6 +60,7 @@ def evaluate(
     for package in ("sklearn", "matplotlib", "jinja2"):
         extra(package)  # now rather than after an hour of embedding
     settings, options = take_settings(given), take_options(EvaluationOptions, given)
+    preprocessing = take_preprocessing(given)
     manifest = read_rows(data, strict=strict)
     train = read_rows(train_data, strict=strict) if train_data else None
     label_prompts = read_prompts(prompts) if prompts else None
@@ -82,9 +69,9 @@ def evaluate(
         click.echo(f"warning: {shown(note)}", err=True)
     facts: dict[str, Any] = {
         "data": _described({"file": data, "train": train_data, "prompts": prompts}),
-        "options": vars(options) | {"plain": plain},
+        "options": vars(options) | preprocessing.params(),
     }
-    with open_report(out) as files, open_embedder(settings, plain=plain, **given) as model:
+    with open_report(out) as files, open_embedder(settings, preprocessing=preprocessing, **given) as model:
         evaluation = run_plan(model.embedder, plan, progress=True)
         facts["model"] = {"name": model.name, "weights_sha256": model.weights_sha256()}
         report = files.write(evaluation, facts, seed=options.seed)

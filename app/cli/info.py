@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from app.cli.options import example, read_settings, settings_options
+from app.cli.options.from_settings import read_settings, settings_options
+from app.cli.options.shared import example
 
 
 @click.command(epilog=example("medimageinsight info lion-ai/MedImageInsights"))

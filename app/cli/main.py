@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from app.cli.adapter import adapter
+from app.cli.classify import classify
 from app.cli.download import download
 from app.cli.embed import embed
 from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
+from app.cli.head import head
 from app.cli.info import info
-from app.cli.options import example, shown
+from app.cli.options.shared import example, shown
 from app.cli.render import render
 from app.cli.serve import serve
 from model.errors import MedImageInsightError
@@ -35,7 +37,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=[serve, info, download, embed, render, finetune, evaluate, adapter],
+    commands=[serve, info, download, embed, render, classify, head, finetune, evaluate, adapter],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example("medimageinsight serve", 'medimageinsight embed scans/ --text "chest x-ray" -o out.npz'),
 )

@@ -3,26 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from app.cli.embed import verbose
-from app.cli.options import FOLDER, example, read_settings, settings_options
-from model.imaging.rendering import Axis, Rendering, Window
+from app.cli.options.from_settings import read_settings, settings_options
+from app.cli.options.preprocessing import picture_options, take_preprocessing
+from app.cli.options.shared import FOLDER, example, verbose
 
 MAX_THREADS = 8
-
-
-def _parse_window(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Window | None:
-    if given is None:
-        return None
-    from app.api.params import parse_window
-
-    try:
-        return parse_window(given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command(
@@ -33,39 +22,16 @@ def _parse_window(_context: click.Context, _parameter: click.Parameter, given: s
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", required=True, type=FOLDER, help="Folder for the PNG files")
-@click.option(
-    "--frame",
-    type=click.IntRange(min=0),
-    help="Frame, page or slice to show, counted from 0; otherwise the one that is embedded",
-)
 @click.option("--frames", type=click.Choice(["all"]), help="Show every frame, page or slice")
-@click.option(
-    "--axis",
-    type=click.Choice(get_args(Axis)),
-    default="axial",
-    show_default=True,
-    help="Direction across which a NIfTI or NRRD volume is cut into slices",
-)
-@click.option(
-    "--dicom-window",
-    metavar="WINDOW",
-    callback=_parse_window,
-    help="Window that replaces the window of a DICOM, NIfTI or NRRD file: CENTER,WIDTH in rescaled values (HU for "
-    "CT), or the name of a usual CT window",
-)
-@click.option(
-    "--standardized", is_flag=True, help="Show the picture after the standardisation (512 by 512 pixels, JPEG)"
-)
+@picture_options
+@click.option("--standardized", is_flag=True, help="Show the picture after the standardisation, a small square JPEG")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist; otherwise such pictures are left out")
 @verbose
 @settings_options("decode_threads", "max_image_pixels")
 def render(
     paths: tuple[Path, ...],
     output: Path,
-    frame: int | None,
     frames: str | None,
-    axis: Axis,
-    dicom_window: Window | None,
     standardized: bool,
     overwrite: bool,
     verbose: bool,
@@ -78,21 +44,21 @@ def render(
 
     The exit status is 1 if a picture is missing (the others are written), or if there is no image.
     """
-    if frame is not None and frames:
+    preprocessing = take_preprocessing(given)
+    if preprocessing.rendering.frame is not None and frames:
         raise click.UsageError("--frame and --frames exclude each other")
     settings = read_settings(given)
-    from app.cli.embedders import EXIT_SOME_FAILED, find_files, list_left_out
+    from app.cli.inputs import EXIT_SOME_FAILED, find_files, list_left_out
     from model.data.picture_files import PictureOptions, picture_names, write_pictures
-    from model.imaging.preprocessing import Standardization
     from model.output_file import open_folder
 
     found = find_files(paths, output=output, verbose=verbose)
     open_folder(output)
     options = PictureOptions(
         settings.max_image_pixels,
-        Rendering(frame, axis, dicom_window),
+        preprocessing.rendering,
         every_frame=frames is not None,
-        standardization=Standardization() if standardized else None,
+        standardization=preprocessing.standardization if standardized else None,
         overwrite=overwrite,
     )
     names = [output / name for name in picture_names(found.files, paths)]

@@ -12,7 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.main import main
+from model.checkpoints.release_folder import find_release_folder
+from model.config import read_config
+from model.data.embeddings_file import read_embeddings
 from model.engine import EmbeddingEngine
+from model.imaging.preprocessing import Preprocessing, Standardization
 from tests.support.samples import assert_close, damaged, image_vector, picture, png, saved, text_vector
 from tests.support.servers.serving import serving
 
@@ -140,10 +144,22 @@ def test_only_unreadable_files_are_an_error_that_writes_nothing(
     assert not (tmp_path / "out.npz").exists()
 
 
+def test_a_file_names_the_model_and_the_preprocessing_of_its_embeddings(tree: Path, small_release: Path) -> None:
+    release = find_release_folder(small_release)
+    for kind in ("npz", "parquet"):
+        output = tree.parent / f"out.{kind}"
+        assert embed(small_release, output, tree, "--image-standardization-image-size", "480").exit_code == 0
+        content = read_embeddings(output)
+        assert content.image_paths == [str(tree / "0.png"), str(tree / "a" / "1.jpg"), str(tree / "a" / "b" / "2.TIF")]
+        assert content.image_features.shape == (3, read_config(release.config).embedding_size)
+        assert (content.model, content.weights_sha256) == (release.name, release.weights_sha256())
+        assert content.preprocessing == Preprocessing(Standardization(480))
+
+
 def test_texts_alone(tmp_path: Path, small_release: Path, engine: EmbeddingEngine) -> None:
     assert embed(small_release, tmp_path / "out.npz", "--text", "a").exit_code == 0
     stored = arrays(tmp_path / "out.npz")
-    assert stored.keys() == {"texts", "text_features", "logit_scale"}
+    assert stored.keys() == {"texts", "text_features", "logit_scale", "model", "weights_sha256", "preprocessing"}
     assert_close(stored["text_features"][0], text_vector(engine, "a"))
 
 
@@ -169,7 +185,7 @@ def test_a_second_run_computes_nothing(
     tree: Path, tmp_path: Path, small_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert embed(small_release, tmp_path / "one.npz", tree, "--text", "a").exit_code == 0
-    monkeypatch.setattr("app.cli.embedders.load_engine", lambda _: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("app.cli.embedders.embedding_model.load_engine", lambda _: pytest.fail("the model was loaded"))
     assert embed(small_release, tmp_path / "two.npz", tree, "--text", "a").exit_code == 0
     one, two = arrays(tmp_path / "one.npz"), arrays(tmp_path / "two.npz")
     assert all((one[name] == two[name]).all() for name in one)

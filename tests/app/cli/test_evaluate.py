@@ -155,7 +155,7 @@ def test_a_server_gives_the_same_report_and_the_same_adapter(folder: Path, small
     assert served["model"] == local["model"]
     for metric, found in served["tasks"]["zero-shot"]["metrics"].items():
         assert found["value"] == pytest.approx(local["tasks"]["zero-shot"]["metrics"][metric]["value"], abs=1e-4)
-    adapters = [json.loads((folder / name / "adapter/adapter.json").read_text()) for name in ("served", "local")]
+    adapters = [json.loads((folder / name / "adapter/head.json").read_text()) for name in ("served", "local")]
     assert adapters[0]["model"] == adapters[1]["model"]
     assert len((folder / "served.csv").read_text().splitlines()) == 13
 
@@ -164,7 +164,7 @@ def test_an_adapter_of_another_model_is_refused(
     folder: Path, adapter: Path, small_release: Path, tmp_path: Path
 ) -> None:
     other = shutil.copytree(adapter, tmp_path / "other")
-    facts = other / "adapter.json"
+    facts = other / "head.json"
     facts.write_text(facts.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
     model = ("--model", small_release, "--cache-dir", folder / "cache", "--device", "cpu")
     result = invoke("adapter", "apply", *model, other, folder, "-o", tmp_path / "no.csv")
@@ -183,3 +183,13 @@ def test_wrong_options_end_in_a_sentence(
     assert result.exit_code == 2
     assert sentence in result.output
     assert not (folder / "none").exists()
+
+
+def test_prompts_may_be_named_in_the_label_catalogue(folder: Path, small_release: Path) -> None:
+    known, unknown = (
+        invoke("evaluate", *common(folder, small_release), "--prompts", name, "--out", folder / "named")
+        for name in ("oct", "chest")
+    )
+    assert known.exit_code == unknown.exit_code == 2
+    assert "the prompts are for 'choroidal neovascularization', 'diabetic macular edema'" in known.output
+    assert "neither a file nor a name of the label catalogue, which has body-part" in " ".join(unknown.output.split())

@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.adapter import adapter
+from app.cli.classify import classify
 from app.cli.download import download
 from app.cli.embed import embed
 from app.cli.evaluate import evaluate
 from app.cli.finetune import finetune
+from app.cli.head import head
 from app.cli.info import info
 from app.cli.main import main
 from app.cli.render import render
@@ -44,6 +46,11 @@ COMMANDS = {
     ("render",): render,
     ("finetune",): finetune,
     ("evaluate",): evaluate,
+    ("classify",): classify,
+    ("head",): head,
+    ("head", "make"): head.commands["make"],
+    ("head", "import"): head.commands["import"],
+    ("head", "labels"): head.commands["labels"],
     ("adapter",): adapter,
     ("adapter", "train"): adapter.commands["train"],
     ("adapter", "apply"): adapter.commands["apply"],
@@ -66,7 +73,7 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
 
 
 def test_every_command_is_tried_here() -> None:
-    groups = {(): main, ("adapter",): adapter}
+    groups = {(): main, ("adapter",): adapter, ("head",): head}
     assert {(*group, name) for group, of in groups.items() for name in of.commands} == COMMANDS.keys() - {()}
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.main import main
-from model.heads.adapter import load_adapter
+from model.heads.head_folder import load_head
 from tests.support.disk_faults.small_disk import small_disk
 from tests.support.disk_faults.stopped_writers import copies_before_each_operation
 from tests.support.learnable import write_manifest, write_pictures
@@ -45,7 +45,7 @@ def commands(folder: Path, data: Path, release: Path | str, adapter: Path) -> di
         "npz": (("embed", pictures, "-o", out / "x.npz", *model, "--no-cache"), out / "x.npz"),
         "Parquet": (("embed", pictures, "-o", out / "x.parquet", *model, "--no-cache"), out / "x.parquet"),
         "predictions": (("adapter", "apply", *model, adapter, pictures, "-o", out / "x.csv"), out / "x.csv"),
-        "adapter": (train_adapter(folder, data, release, out), out / "adapter.safetensors"),
+        "adapter": (train_adapter(folder, data, release, out), out / "head.safetensors"),
         "training": (
             ("finetune", *model, "--data", data, "--out", out, "--steps", 1, "--batch-size", 4, "--no-tensorboard"),
             out / "state" / "training_state.pt",
@@ -76,7 +76,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_a_model_is_loaded(
         file.with_name(f"{file.name}.partial").mkdir(parents=True)
     else:
         monkeypatch.setattr("tempfile.TemporaryFile", full)
-    for loader in ("app.cli.embedders.open_embedder", "model.training.finetune.load_model"):
+    for loader in ("app.cli.embedders.embedding_model.open_embedder", "model.training.finetune.load_model"):
         monkeypatch.setattr(loader, never)
     result = invoke(command)
     assert result.exit_code == 2, result.output
@@ -99,17 +99,17 @@ def test_pictures_that_cannot_be_written_are_named(tmp_path: Path, data: Path) -
 def test_an_adapter_that_is_killed_while_it_is_saved_is_the_old_one_the_new_one_or_none(
     tmp_path: Path, data: Path, small_release: Path, adapter: Path
 ) -> None:
-    old = load_adapter(adapter)
+    old = load_head(adapter)
     with copies_before_each_operation(adapter, tmp_path / "killed") as operations:
         assert invoke(train_adapter(tmp_path, data, small_release, adapter, epochs=3)).exit_code == 0
-    new = load_adapter(adapter)
-    weights, facts = "adapter.safetensors", "adapter.json"
+    new = load_head(adapter)
+    weights, facts = "head.safetensors", "head.json"
     pairs = {
-        ((copy / weights).read_bytes(), json.loads((copy / facts).read_text())["training"]["epochs"])
+        ((copy / weights).read_bytes(), json.loads((copy / facts).read_text())["details"]["epochs"])
         for copy in operations
         if (copy / facts).is_file()
     }
-    assert {epochs for _, epochs in pairs} <= {old.training["epochs"], new.training["epochs"]}
+    assert {epochs for _, epochs in pairs} <= {old.details["epochs"], new.details["epochs"]}
     assert len(pairs) == len({epochs for _, epochs in pairs})
 
 

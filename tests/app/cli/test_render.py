@@ -15,7 +15,7 @@ from app.cli.main import main
 from model.imaging.images import decode
 from model.imaging.limits import MAX_PIXELS
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import WINDOWS, Rendering, Window
+from model.imaging.rendering import WINDOWS, PercentileWindow, Rendering, Window
 from tests.support.image_files.dicom import ct
 from tests.support.samples import damaged, picture, png, saved
 
@@ -68,6 +68,8 @@ def test_a_folder_tree_becomes_a_tree_of_pictures(tree: Path, tmp_path: Path) ->
         (["--frame", "3"], {"frame": 3}),
         (["--dicom-window", "lung"], {"window": WINDOWS["lung"]}),
         (["--dicom-window", "-600,1500", "--frame", "1"], {"window": Window(-600, 1500), "frame": 1}),
+        (["--dicom-window", "p5-p95"], {"window": PercentileWindow(5, 95)}),
+        (["--contrast", "equalize"], {"contrast": "equalize"}),
     ],
 )
 def test_a_frame_and_a_window_are_chosen(tree: Path, tmp_path: Path, flags: list[str], rendering: Any) -> None:
@@ -89,6 +91,9 @@ def test_all_slices_of_a_volume_across_an_axis(tmp_path: Path) -> None:
 def test_standardized_shows_the_picture_after_the_first_step(tree: Path, tmp_path: Path) -> None:
     assert render(tmp_path / "out", tree / "0.png", "--standardized").exit_code == 0
     assert np.array_equal(pixels(tmp_path / "out" / "0.png"), np.asarray(Standardization()(picture())))
+    size = ["--standardized", "--image-standardization-image-size", "48"]
+    assert render(tmp_path / "small", tree / "0.png", *size).exit_code == 0
+    assert np.array_equal(pixels(tmp_path / "small" / "0.png"), np.asarray(Standardization(48)(picture())))
 
 
 def test_bad_files_are_listed_and_the_exit_status_is_1(tree: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from medimageinsight import Client, Failure, Refused, ServerUnreachable
 from model.embedder import Embedder, KeyedImage, in_parts, shortened
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import CheckpointError, InvalidInput
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing
 
 ITEMS_PER_CALL = 512  # of the client: enough for its parallel requests; the cache keeps the results of every call
 
@@ -21,7 +21,7 @@ class ServerEmbedder(Embedder):
 
     Args:
         client: open client of the server.
-        cache, standardization, progress: as for `Embedder`.
+        cache, preprocessing, progress: as for `Embedder`.
     """
 
     def __init__(
@@ -29,10 +29,10 @@ class ServerEmbedder(Embedder):
         client: Client,
         *,
         cache: EmbeddingCache | None = None,
-        standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+        preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 (frozen)
         progress: bool = False,
     ) -> None:
-        super().__init__(cache=cache, standardization=standardization, progress=progress)
+        super().__init__(cache=cache, preprocessing=preprocessing, progress=progress)
         self._client = client
 
     def compute_logit_scale(self) -> float:
@@ -49,7 +49,7 @@ class ServerEmbedder(Embedder):
             yield list(embeddings)
 
     def compute_images(self, images: Sequence[KeyedImage]) -> Iterator[Mapping[bytes, Embedding | str]]:
-        params: dict[str, Any] = {} if self._standardization else {"image_standardization_jpeg_compression_ratio": 0}
+        params = self._preprocessing.params()
         for part in in_parts(images, ITEMS_PER_CALL):
             failures: list[Failure] = []
             # A whole file is handed over as its path: the client reads it when a request has room for it.

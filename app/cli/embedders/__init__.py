@@ -1,0 +1,1 @@
+"""Embedders of the commands: with an engine in this process, or with a server."""

@@ -1,0 +1,26 @@
+"""The flag --prompts of `evaluate`: a file, or a name of the label catalogue."""
+
+from pathlib import Path
+
+import click
+
+
+def _prompts_file(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Path | None:
+    if given is None or Path(given).is_file():
+        return None if given is None else Path(given)
+    from model.heads.catalogue import catalogue_files
+
+    files = catalogue_files()
+    if given not in files:
+        known = ", ".join(files)
+        raise click.BadParameter(f"this is neither a file nor a name of the label catalogue, which has {known}")
+    return files[given]
+
+
+prompts = click.option(
+    "--prompts",
+    metavar="FILE",
+    callback=_prompts_file,
+    help="JSON, YAML or CSV file of label -> prompts, or a name of the label catalogue; without it, each label is its "
+    "own prompt",
+)
