@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,17 @@ from model.devices import DTYPES, pick_device, pick_dtype
 from model.encoders.medimageinsight import MedImageInsight
 from model.encoders.tokenizer import Tokenizer
 from model.errors import TrainingError
-from model.imaging.preprocessing import Standardization
 from model.output_file import open_folder, write_file
 from model.training.batches.augmentation import Augmentation
 from model.training.batches.loader import Normaliser, TextBatcher
 from model.training.batches.rows import TrainingRows, read_rows
 from model.training.batches.training_set import TrainingSet
 from model.training.distributed import World, join_world, leave_world
-from model.training.log import CURVES_FILE, TrainingLog, draw_curves
 from model.training.optimisation import freeze
 from model.training.options import FinetuneOptions
-from model.training.record import fingerprint_of, record_of
+from model.training.outputs.classifier import add_classifier, trained_prompts, write_classifier
+from model.training.outputs.log import CURVES_FILE, TrainingLog, draw_curves
+from model.training.outputs.record import fingerprint_of, record_of
 from model.training.trainer import Trainer
 from model.training.validation import Validation
 
@@ -37,12 +37,15 @@ STATE_FOLDER = "state"
 MOST_LISTED = 20  # bad rows that are reported one by one
 
 
-def finetune(options: FinetuneOptions, *, say: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
+def finetune(
+    options: FinetuneOptions, *, say: Callable[[str], object] = lambda _: None, notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Train a model and write a release folder that the service can load.
 
     Args:
         options: the options of the training.
         say: called with each line for the user: numbers of rows, bad rows, the step that a training resumes after.
+        notes: lines to say first; default: none.
 
     Returns:
         The content of `training.json`: options, versions, data and the last metrics. Empty on all ranks but the first.
@@ -57,6 +60,8 @@ def finetune(options: FinetuneOptions, *, say: Callable[[str], object] = lambda 
         OutputError: a file cannot be written.
     """
     world, device = join_world(options.device)
+    for note in notes if world.is_main else ():
+        say(note)
     try:
         return _finetune(options, world, pick_device(device), say if world.is_main else lambda _: None)
     finally:
@@ -69,8 +74,10 @@ def _finetune(
     finished = _finished_record(options)
     if finished is not None:
         if world.is_main:
+            if options.classifier:
+                add_classifier(options, finished, device)
             _remove(options.out / STATE_FOLDER)
-        return finished
+        return finished if world.is_main else {}
     world.barrier()  # no rank writes to the folder before all have checked it
     open_folder(options.out)
     torch.set_num_threads(options.threads or available_cpus())
@@ -79,6 +86,7 @@ def _finetune(
     tokenizer = Tokenizer(release.tokenizer, config.text.context_length)
     data = read_rows(options)
     _describe(data, say)
+    prompts = trained_prompts(options, data) if options.classifier else None
     autocast = _autocast(options, device)
     model = _trainable(release, config, tokenizer, options, device)
     trainer = _trainer(options, config, model, tokenizer, data, world, autocast)
@@ -98,8 +106,10 @@ def _finetune(
         log.close()
         trainer.take_best()
         save_model(trainer.result, options.out, config=release.config, tokenizer=release.tokenizer)
+        if prompts:
+            write_classifier(options, prompts, device)
         draw_curves(log.records, options.out / CURVES_FILE)
-        record = record_of(options, release, base_sha256, data, trainer, log)
+        record = record_of(options, release, base_sha256, fingerprint, data, trainer, log)
         text = json.dumps(record, indent=2)
         # Last: a training with a record is finished.
         write_file(options.out / RECORD_FILE, lambda partial: partial.write_text(text, encoding="utf-8"))
@@ -205,6 +215,7 @@ def _trainer(
         image.image_size,
         fill,
         Augmentation(**asdict(options.augmentation)),
+        rendering=options.preprocessing.rendering,
         cache_pixels=options.cache_pixels,
         strict=options.strict,
     )
@@ -221,7 +232,7 @@ def _trainer(
             batch_texts,
             world,
             loss_batch_size=options.batch_size,
-            standardization=None if options.plain else Standardization(),
+            preprocessing=options.preprocessing,
             cache_pixels=options.cache_pixels,
             threads=available_cpus(),
         )

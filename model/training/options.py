@@ -1,15 +1,18 @@
 """Options of a fine-tuning; each field with `flag(...)` is also a flag of `medimageinsight finetune`.
 
-This module imports no torch, so that `--help` stays instant.
+This module imports neither torch nor numpy, so that `--help` stays instant.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from model.errors import TrainingError
 from model.options import flag, numbers_out_of_range
+
+if TYPE_CHECKING:
+    from model.imaging.preprocessing import Preprocessing
 
 EXTRA_AUGMENTATIONS = ("rotate", "rescale", "blur", "noise", "jpeg", "window", "invert", "gray")
 
@@ -62,6 +65,12 @@ class AugmentationOptions:
         return cls(crop_area=1.0, crop_ratio=1.0, trivial_augment=False, erase=0.0)
 
 
+def _usual_preprocessing() -> "Preprocessing":
+    from model.imaging.preprocessing import Preprocessing  # imports numpy
+
+    return Preprocessing()
+
+
 @dataclass(frozen=True)
 class FinetuneOptions:
     """Options of a fine-tuning, or of a training from scratch if `model` holds freshly initialised weights.
@@ -74,7 +83,10 @@ class FinetuneOptions:
     # data
     data: Path | None = field(
         default=None,
-        metadata=flag("CSV or Parquet file with the column path, and text or label; others such as split, group"),
+        metadata=flag(
+            "CSV or Parquet file with the column path, and text or label, others such as split, group; or JSONL file "
+            "of MedImageInsight Premium's fine-tuning"
+        ),
     )
     val: Path | None = field(
         default=None, metadata=flag("File like --data to validate on; without it, the rows of --data with split val")
@@ -98,10 +110,8 @@ class FinetuneOptions:
             "JSON or YAML file of label -> wordings; one is drawn per image and step", path="file", metavar="FILE"
         ),
     )
-    plain: bool = field(
-        default=False,
-        metadata=flag("Validate without the standardisation (512 by 512 pixels, JPEG) that the service applies"),
-    )
+    # Training skips the standardisation, whose place the random changes take; validation applies all of it.
+    preprocessing: "Preprocessing" = field(default_factory=_usual_preprocessing)
     strict: bool = field(default=False, metadata=flag("Stop at a bad row; otherwise bad rows are listed and left out"))
     # sampling
     sample_by: str = field(
@@ -199,6 +209,10 @@ class FinetuneOptions:
     keep_best: bool = field(
         default=False, metadata=flag("Save the weights with the best validation instead of the last ones")
     )
+    classifier: bool = field(
+        default=False,
+        metadata=flag("Write a zero-shot head of the trained labels too, to the folder classifier in --out"),
+    )
     resume: bool = field(
         default=False, metadata=flag("Continue the interrupted training in --out; start one if there is none")
     )
@@ -216,7 +230,8 @@ class FinetuneOptions:
 
     def as_dict(self) -> dict[str, Any]:
         """All options as values that JSON can hold."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        values = asdict(self) | {"preprocessing": self.preprocessing.params()}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from model.training.batches.sampling import BatchSampler, batch_shares, derived_
 from model.training.batches.training_set import TrainingSet
 from model.training.contrastive_step import ContrastiveStep
 from model.training.distributed import World
-from model.training.log import Interval, TrainingLog
 from model.training.optimisation import MovingAverage, build_optimizer, clamp_logit_scale, schedule, set_learning_rate
 from model.training.options import FinetuneOptions, Plan
-from model.training.state import STATE_FILE, Progress, load_state, load_weights, save_state, trained_weights
+from model.training.outputs.log import Interval, TrainingLog
+from model.training.outputs.state import STATE_FILE, Progress, load_state, load_weights, save_state, trained_weights
 from model.training.stopping import stopping_on_signals
 from model.training.validation import Validation
 

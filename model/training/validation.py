@@ -12,7 +12,7 @@ from torch import Tensor
 from model.data.manifest import Row
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import InvalidInput, TrainingError
-from model.imaging.preprocessing import Standardization, preprocess
+from model.imaging.preprocessing import Preprocessing, preprocess
 from model.training.batches.loader import Normaliser, TextBatcher
 from model.training.distributed import World
 from model.training.losses import NO_LABEL, positive_pairs, unicl_loss
@@ -33,7 +33,7 @@ class Validation:
         batch_texts: converts texts to the text encoder's input.
         world: the processes that share the rows.
         loss_batch_size: the loss is the mean over batches of this size, because the loss grows with the batch size.
-        standardization: first step of the preprocessing, as the service applies it; None skips it.
+        preprocessing: how image files become the image encoder's input, as the service does it.
         cache_pixels: preprocessed images are kept in memory if their longest side is at most this many pixels.
         threads: number of threads that decode images.
     """
@@ -47,11 +47,11 @@ class Validation:
         world: World,
         *,
         loss_batch_size: int,
-        standardization: Standardization | None,
+        preprocessing: Preprocessing,
         cache_pixels: int,
         threads: int,
     ) -> None:
-        self._rows, self._image_size, self._standardization = rows, image_size, standardization
+        self._rows, self._image_size, self._preprocessing = rows, image_size, preprocessing
         self._texts = list(dict.fromkeys(text for row in rows for text in row.texts))
         self._pixels: dict[int, Pixels] = {}
         self._keeps_pixels = max(image_size) <= cache_pixels
@@ -141,7 +141,8 @@ class Validation:
         if index in self._pixels:
             return self._pixels[index]
         try:
-            pixels = preprocess(self._rows[index].decode(), self._image_size, self._standardization)
+            picture = self._rows[index].decode(self._preprocessing.rendering)
+            pixels = preprocess(picture, self._image_size, self._preprocessing.standardization)
         except (InvalidInput, OSError):
             return None
         if self._keeps_pixels:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from model.cpus import available_cpus
 from model.data.azure_tsv import read_class_names, read_tsv
-from model.data.manifest import Manifest, check_images, read_manifest
+from model.data.manifest import Manifest, check_images
+from model.data.row_files import read_row_file
 from model.errors import ManifestError, TrainingError
 from model.training.options import FinetuneOptions
 
@@ -39,14 +40,14 @@ def read_rows(options: FinetuneOptions) -> TrainingRows:
         TrainingError: the options name no training data.
     """
     if options.data is not None:
-        train = read_manifest(options.data, label_texts=options.label_texts, strict=options.strict)
+        train = read_row_file(options.data, label_texts=options.label_texts, strict=options.strict)
     elif options.image_tsv is not None and options.text_tsv is not None:
         train = _read_tsv(options, options.image_tsv, options.text_tsv)
     else:
         raise TrainingError("the options name no training data")
     val = None
     if options.val is not None:
-        val = read_manifest(options.val, label_texts=options.label_texts, strict=options.strict)
+        val = read_row_file(options.val, label_texts=options.label_texts, strict=options.strict)
         val = val.with_split("val") if "val" in val.splits else val
     elif options.val_image_tsv is not None and options.val_text_tsv is not None:
         val = _read_tsv(options, options.val_image_tsv, options.val_text_tsv)

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from model.data.manifest import Row
 from model.errors import InvalidInput, TrainingError
+from model.imaging.rendering import AS_STORED, Rendering
 from model.training.batches.augmentation import Augmentation
 from model.training.batches.sampling import Draw
 from model.training.losses import NO_LABEL
@@ -43,6 +44,7 @@ class TrainingSet(Dataset[Sample]):
         image_size: height and width of the model's images, in pixels.
         fill: RGB colour of erased rectangles.
         augmentation: random changes of an image.
+        rendering: which picture of an image file, its window and contrast; default: the usual ones.
         cache_pixels: longest side, in pixels, of the decoded images that are kept in memory; 0 keeps none.
         strict: True if an unreadable image ends the training. False if the image of the next row replaces it.
     """
@@ -54,6 +56,7 @@ class TrainingSet(Dataset[Sample]):
         fill: tuple[int, int, int],
         augmentation: Augmentation,
         *,
+        rendering: Rendering = AS_STORED,
         cache_pixels: int = 0,
         strict: bool = False,
     ) -> None:
@@ -63,7 +66,7 @@ class TrainingSet(Dataset[Sample]):
         self._row_texts = [[numbers[text] for text in row.texts] for row in rows]
         self._labels = [labels.get(row.label, NO_LABEL) for row in rows]
         self._image_size, self._fill, self._augmentation = image_size, fill, augmentation
-        self._cache_pixels, self._strict = cache_pixels, strict
+        self._rendering, self._cache_pixels, self._strict = rendering, cache_pixels, strict
         self._cache: dict[int, Image.Image] = {}
 
     def __getitem__(self, draw: Draw) -> Sample:
@@ -100,7 +103,7 @@ class TrainingSet(Dataset[Sample]):
     def _image(self, index: int) -> Image.Image:
         if cached := self._cache.get(index):
             return cached
-        image = self.rows[index].decode()
+        image = self.rows[index].decode(self._rendering)
         if image.mode not in ("L", "RGB"):
             image = image.convert("RGB")
         if self._cache_pixels:

@@ -27,8 +27,8 @@ from model.engine import EmbeddingEngine
 from model.errors import ManifestError, TrainingError, TrainingInterrupted
 from model.training.batches.augmentation import Augmentation
 from model.training.finetune import finetune
-from model.training.log import read_metrics
 from model.training.options import FinetuneOptions
+from model.training.outputs.log import read_metrics
 from tests.support.console_script import CHECKOUT, SCRIPT
 from tests.support.learnable import LABELS, make_tiny_release, write_manifest, write_pictures
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from model.data.manifest import read_manifest
 from model.engine import EmbeddingEngine
 from model.errors import TrainingError
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing, Standardization
+from model.imaging.rendering import Rendering
 from model.training.finetune import finetune
 from model.training.losses import positive_pairs, unicl_loss
 from model.training.options import FinetuneOptions
@@ -33,27 +34,31 @@ def options(tmp_path: Path) -> FinetuneOptions:
     )
 
 
-def loss_of_served(release: Path, manifest: Path, standardization: Standardization | None) -> float:
+def loss_of_served(release: Path, manifest: Path, preprocessing: Preprocessing) -> float:
     """The loss of the validation rows, embedded as the service embeds them."""
     engine = EmbeddingEngine.load(release, device="cpu", threads=1)
     rows = read_manifest(manifest).with_split("val").rows
-    pixels = [engine.preprocess_image(row.image.read(), standardization) for row in rows]
+    steps = (preprocessing.standardization, preprocessing.rendering)
+    pixels = [engine.preprocess_image(row.image.read(), *steps) for row in rows]
     images = torch.from_numpy(engine.embed_images([engine.stage_images(pixels)]))
     texts = torch.from_numpy(engine.embed_texts([engine.tokenize(row.label) for row in rows]))
     labels: Tensor = torch.tensor([LABELS.index(row.label) for row in rows])
     return float(unicl_loss(images, texts, positive_pairs(labels, labels), torch.tensor(engine.logit_scale)))
 
 
-@pytest.mark.parametrize("plain", [False, True])
-def test_what_is_validated_is_what_is_served(options: FinetuneOptions, plain: bool) -> None:
+@pytest.mark.parametrize(
+    "preprocessing",
+    [Preprocessing(), Preprocessing(None), Preprocessing(rendering=Rendering(contrast="equalize"))],
+    ids=["usual", "plain", "equalize"],
+)
+def test_what_is_validated_is_what_is_served(options: FinetuneOptions, preprocessing: Preprocessing) -> None:
     assert options.data is not None
-    record = finetune(replace(options, plain=plain))
-    served = {
-        kind: loss_of_served(options.out, options.data, None if kind else Standardization()) for kind in (False, True)
-    }
-    assert record["options"]["plain"] is plain
-    assert record["last_validation"]["val_loss"] == pytest.approx(served[plain], abs=1e-5)
-    assert record["last_validation"]["val_loss"] != pytest.approx(served[not plain], abs=1e-5)
+    record = finetune(replace(options, preprocessing=preprocessing))
+    loss = record["last_validation"]["val_loss"]
+    assert record["options"]["preprocessing"] == preprocessing.params()
+    assert loss == pytest.approx(loss_of_served(options.out, options.data, preprocessing), abs=1e-5)
+    other = Preprocessing(Standardization(size=32))
+    assert loss != pytest.approx(loss_of_served(options.out, options.data, other), abs=1e-5)
 
 
 def test_a_cache_of_images_changes_no_validation(options: FinetuneOptions) -> None:
@@ -72,7 +77,7 @@ def test_a_training_is_resumed_only_with_the_validation_that_it_started_with(
     monkeypatch.setattr("model.training.finetune.save_model", interrupted)
     with pytest.raises(KeyboardInterrupt):
         finetune(options)
-    for other in (replace(options, plain=True), replace(options, keep_best=True)):
+    for other in (replace(options, preprocessing=Preprocessing(None)), replace(options, keep_best=True)):
         with pytest.raises(TrainingError, match="other data or options"):
             finetune(replace(other, resume=True))
 

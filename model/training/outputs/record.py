@@ -12,14 +12,14 @@ import torch
 from model.checkpoints.release_folder import ReleaseFolder
 from model.data.manifest import Manifest
 from model.training.batches.rows import TrainingRows
-from model.training.log import TrainingLog
 from model.training.options import FinetuneOptions
+from model.training.outputs.log import TrainingLog
 from model.training.trainer import Trainer
 
 # Options that may change between an interrupted training and its resumption.
 _NOT_IN_FINGERPRINT = (
     *("out", "resume", "device", "threads", "workers", "chunk_size", "recompute", "strict", "tensorboard"),
-    *("log_every", "eval_every", "save_every"),
+    *("log_every", "eval_every", "save_every", "classifier"),
 )
 _PACKAGES = ("medimageinsight-server", "torch", "torchvision", "timm", "numpy", "pillow", "tokenizers")
 
@@ -38,6 +38,7 @@ def record_of(
     options: FinetuneOptions,
     release: ReleaseFolder,
     base_sha256: str,
+    fingerprint: str,
     data: TrainingRows,
     trainer: Trainer,
     log: TrainingLog,
@@ -48,6 +49,7 @@ def record_of(
         options: the options of the training.
         release: the base model.
         base_sha256: SHA-256 of the base model's weights.
+        fingerprint: identity of the training.
         data: the training and validation rows.
         trainer: the finished trainer.
         log: its log.
@@ -56,6 +58,7 @@ def record_of(
     record = {
         "options": options.as_dict(),
         "base_model": {"name": release.name, "weights_sha256": base_sha256},
+        "fingerprint": fingerprint,
         "groups_in_both": len(data.shared_groups),
         "data": {"train": _described(data.train), "val": _described(data.val) if data.val else None},
         "batch_shares": trainer.shares,
@@ -81,9 +84,11 @@ def record_of(
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:
+    with manifest.path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
         "file": manifest.path.name,
-        "sha256": hashlib.sha256(manifest.path.read_bytes()).hexdigest(),
+        "sha256": sha256,
         "rows": len(manifest.rows),
         "bad_rows": [{"row": bad.number, "reason": bad.reason} for bad in manifest.bad_rows],
     }

@@ -18,8 +18,8 @@ from torch.optim import AdamW
 from model.encoders.medimageinsight import MedImageInsight
 from model.errors import TrainingError
 from model.output_file import write_file
-from model.training.log import Interval
 from model.training.optimisation import MovingAverage
+from model.training.outputs.log import Interval
 
 STATE_FILE = "training_state.pt"
 
@@ -97,11 +97,7 @@ def load_state(
         saved = state["fingerprint"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{folder / STATE_FILE} cannot be read; start a new training in another folder") from error
-    if saved != fingerprint:
-        raise TrainingError(
-            f"{folder} holds a training with other data or options; "
-            "resume with the same data and options, or start a new training in another folder"
-        )
+    require_same(saved, fingerprint, folder)
     load_weights(state["model"], model)
     if average:
         load_weights(state["average"], average.model)
@@ -109,6 +105,15 @@ def load_state(
     if scaler:
         scaler.load_state_dict(state["scaler"])
     return Progress(**state["progress"] | {"interval": Interval(**state["progress"]["interval"])})
+
+
+def require_same(saved: object, fingerprint: str, folder: Path) -> None:
+    """Raise TrainingError if the saved fingerprint of the training in a folder is another one."""
+    if saved != fingerprint:
+        raise TrainingError(
+            f"{folder} holds a training with other data or options; "
+            "resume with the same data and options, or start a new training in another folder"
+        )
 
 
 def trained_weights(model: nn.Module, trained: nn.Module) -> Weights:

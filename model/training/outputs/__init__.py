@@ -1,0 +1,1 @@
+"""What a training writes: its state, log, record, and the head of its labels."""
