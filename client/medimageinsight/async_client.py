@@ -1,21 +1,19 @@
 """Client for asyncio."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Unpack
 
-from medimageinsight.embedding_call import EmbeddingCall, OnError, Vectors, report
-from medimageinsight.errors import Failure, Kind, Refused
+from medimageinsight.classifications import Labels, classification_params, classification_route
+from medimageinsight.connection import Connection
+from medimageinsight.embeddings import OutputDtype, Vectors, check_has_nan, embedding_route, stacked
+from medimageinsight.errors import Failure, Kind
 from medimageinsight.images import ImageLike
-from medimageinsight.inputs import as_items
-from medimageinsight.transport import RowRefused, Transport
-
-Axis = Literal["axial", "coronal", "sagittal"]
-OutputDtype = Literal["float32", "float16", "int8", "binary"]
+from medimageinsight.inputs import check_sides
+from medimageinsight.preprocessing import Axis, Contrast, Preprocessing, checked
+from medimageinsight.requests.item_call import OnError
 
 
-class AsyncClient:
+class AsyncClient(Connection):
     """Client for asyncio: `async with AsyncClient(url) as client: await client.embed_texts([...])`.
 
     Args:
@@ -31,55 +29,6 @@ class AsyncClient:
         ServerUnreachable: the URL has no scheme or no host. Nothing is sent yet.
     """
 
-    def __init__(
-        self,
-        url: str = "http://127.0.0.1:8000",
-        *,
-        api_key: str | None = None,
-        concurrency: int = 4,
-        attempts: int = 6,
-        timeout_s: float = 300.0,
-        progress: bool = True,
-    ) -> None:
-        self._transport = Transport(url, api_key=api_key, attempts=attempts, timeout_s=timeout_s)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._progress = progress
-        self._info: Mapping[str, Any] | None = None
-
-    def __repr__(self) -> str:
-        """The URL and, once it is known, the model."""
-        model = f", model={self._info['model'].get('name')!r}" if self._info else ""
-        return f"{type(self).__name__}({self._transport.url!r}{model})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
-
-    async def info(self) -> Mapping[str, Any]:
-        """Describe the model and the limits of the server.
-
-        Returns:
-            The answer of `GET /info`, requested once per client.
-
-        Raises:
-            ServerUnreachable: nothing answers, or something else than a MedImageInsight Server.
-            Refused: the server refuses the request, for example without an API key.
-        """
-        if self._info is None:
-            try:
-                self._info = await self._transport.info()
-            except RowRefused as error:
-                raise Refused(error.status, error.code, error.message) from None
-        return self._info
-
     async def embed_images(
         self,
         images: Iterable[ImageLike],
@@ -87,6 +36,7 @@ class AsyncClient:
         errors: OnError = "raise",
         failures: list[Failure] | None = None,
         dicom_window: str | Sequence[float] | None = None,
+        contrast: Contrast = "none",
         frame: int | None = None,
         axis: Axis = "axial",
         normalize: bool = True,
@@ -102,7 +52,8 @@ class AsyncClient:
             errors: "raise", the default, ends the call at a failed image. "skip" leaves it out: its row is NaN.
             failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
             dicom_window: window for DICOM, NIfTI, NRRD and grey arrays: (center, width) in rescaled values (HU for
-                CT), or a name such as "lung". Default: the window of the file.
+                CT), a name such as "lung", or percentiles such as "p1-p99". Default: the window of the file.
+            contrast: "none", the default, or "equalize", a histogram equalisation of the 8-bit picture.
             frame: frame of a DICOM file, page of a TIFF file, or slice of a volume, counted from 0. Default: the first
                 frame or page, and the middle slice.
             axis: direction across which a NIfTI or NRRD volume is cut into slices; default: "axial".
@@ -125,6 +76,7 @@ class AsyncClient:
         """
         params = {
             "dicom_window": dicom_window if dicom_window is None or isinstance(dicom_window, str) else [*dicom_window],
+            "contrast": contrast,
             "frame": frame,
             "axis": axis,
             "normalize": normalize,
@@ -164,12 +116,95 @@ class AsyncClient:
         params = {"normalize": normalize, "output_dtype": output_dtype}
         return await self._embed("text", texts, params, errors, failures)
 
+    async def classify(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        labels: Labels | None = None,
+        head: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+        multi_label: bool | None = None,
+        template: str | None = None,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        **preprocessing: Unpack[Preprocessing],
+    ) -> list[Any]:
+        """Classify images by labels, or by a head that the server has loaded.
+
+        Args:
+            images: as in `embed_images`.
+            labels: texts, or a mapping from each label to its text or texts, whose embeddings are averaged. A value
+                {"present": …, "absent": …} also has texts for the absence of the label.
+            head: name of a loaded head, or several names. Without labels and head, the only loaded head is taken.
+            top_k: number of predictions per image; default: all labels.
+            multi_label: True scores each label by itself; `labels` then need texts for their absence. False lets the
+                scores of an image sum to 1. Default: what the head was made for, and False for `labels`.
+            template: text around each label, such as "{}."; default: "{}".
+            errors: "raise", the default, ends the call at a failed image. "skip" makes its result None.
+            failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
+            preprocessing: the preprocessing parameters of `embed_images`. Default: those of the head; without a head,
+                those of the server.
+
+        Returns:
+            Per image, in their order, a list of `Prediction`, highest score first. With several names in `head`: per
+            image a dict from the name to such a list.
+
+        Raises:
+            TypeError: `labels` is one string, a parameter is unknown, or an image has an unsupported type.
+            Refused: the server refuses the request, for example an unknown head, or it is too old to classify.
+            ValueError, OSError, ServerUnreachable: as in `embed_images`.
+        """
+        params = classification_params(labels, head, top_k, multi_label, template) | checked(preprocessing)
+        route = classification_route(params)
+        return await self._results("image", images, route, params, errors, failures, "their results are None")
+
+    async def similarity(
+        self,
+        *,
+        images: Iterable[ImageLike] | None = None,
+        texts: Iterable[str] | None = None,
+        to_images: Iterable[ImageLike] | None = None,
+        to_texts: Iterable[str] | None = None,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        **preprocessing: Unpack[Preprocessing],
+    ) -> Vectors:
+        """Compute cosine similarities, for example with `images=scans, to_texts=reports`.
+
+        Both sides are embedded by calls of `embed_images` or `embed_texts`, so that they may have any size.
+
+        Args:
+            images, texts: the rows of the result; one of the two.
+            to_images, to_texts: the columns; one of the two. Default: the rows themselves.
+            errors: "raise", the default, ends the call at a failed item. "skip" makes its row or column NaN.
+            failures: list that receives the failed items with errors="skip", those of the rows first. Without it, one
+                warning per side is issued.
+            preprocessing: the preprocessing parameters of `embed_images`, for the images of both sides.
+
+        Returns:
+            (rows, columns) float32, from -1 to 1.
+
+        Raises:
+            TypeError: a side is not exactly one collection, or a parameter is unknown.
+            ValueError, OSError, Refused, ServerUnreachable: as in `embed_images`.
+        """
+        checked(preprocessing)
+        check_sides(images, texts, to_images, to_texts)
+
+        async def embedded(some_images: Any, some_texts: Any) -> Vectors:
+            if some_texts is not None:
+                return await self.embed_texts(some_texts, errors=errors, failures=failures)
+            return await self.embed_images(some_images, errors=errors, failures=failures, **preprocessing)
+
+        rows = await embedded(images, texts)
+        is_square = to_images is None and to_texts is None
+        columns = rows if is_square else await embedded(to_images, to_texts)
+        return rows @ columns.T
+
     async def _embed(
         self, kind: Kind, items: Any, params: Mapping[str, Any], errors: OnError, failures: list[Failure] | None
     ) -> Vectors:
-        listed = as_items(items, kind)
-        info = await self.info()
-        call = EmbeddingCall(kind, params, info=info, transport=self._transport, slots=self._slots, errors=errors)
-        vectors = await call.run(listed, progress=self._progress)
-        report(call.failures, failures, len(listed))
-        return vectors
+        check_has_nan(params["output_dtype"], errors)
+        route = embedding_route(kind)
+        vectors = await self._results(kind, items, route, params, errors, failures, "their rows are NaN")
+        return stacked(vectors, (await self.info())["model"]["embedding_size"], params["output_dtype"])

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from medimageinsight.async_client import AsyncClient, Axis, OutputDtype
+from medimageinsight.async_client import AsyncClient
 from medimageinsight.background_loop import BackgroundLoop
-from medimageinsight.embedding_call import OnError, Vectors
+from medimageinsight.classifications import Labels
+from medimageinsight.embeddings import OutputDtype, Vectors
 from medimageinsight.errors import Failure
 from medimageinsight.images import ImageLike
+from medimageinsight.preprocessing import Axis, Contrast, Preprocessing
+from medimageinsight.requests.item_call import OnError
 
 
 class Client:
@@ -77,6 +80,7 @@ class Client:
         errors: OnError = "raise",
         failures: list[Failure] | None = None,
         dicom_window: str | Sequence[float] | None = None,
+        contrast: Contrast = "none",
         frame: int | None = None,
         axis: Axis = "axial",
         normalize: bool = True,
@@ -92,7 +96,8 @@ class Client:
             errors: "raise", the default, ends the call at a failed image. "skip" leaves it out: its row is NaN.
             failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
             dicom_window: window for DICOM, NIfTI, NRRD and grey arrays: (center, width) in rescaled values (HU for
-                CT), or a name such as "lung". Default: the window of the file.
+                CT), a name such as "lung", or percentiles such as "p1-p99". Default: the window of the file.
+            contrast: "none", the default, or "equalize", a histogram equalisation of the 8-bit picture.
             frame: frame of a DICOM file, page of a TIFF file, or slice of a volume, counted from 0. Default: the first
                 frame or page, and the middle slice.
             axis: direction across which a NIfTI or NRRD volume is cut into slices; default: "axial".
@@ -119,6 +124,7 @@ class Client:
                 errors=errors,
                 failures=failures,
                 dicom_window=dicom_window,
+                contrast=contrast,
                 frame=frame,
                 axis=axis,
                 normalize=normalize,
@@ -158,5 +164,99 @@ class Client:
         return self._loop.run(
             lambda: self._client.embed_texts(
                 texts, errors=errors, failures=failures, normalize=normalize, output_dtype=output_dtype
+            )
+        )
+
+    def classify(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        labels: Labels | None = None,
+        head: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+        multi_label: bool | None = None,
+        template: str | None = None,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        **preprocessing: Unpack[Preprocessing],
+    ) -> list[Any]:
+        """Classify images by labels, or by a head that the server has loaded.
+
+        Args:
+            images: as in `embed_images`.
+            labels: texts, or a mapping from each label to its text or texts, whose embeddings are averaged. A value
+                {"present": …, "absent": …} also has texts for the absence of the label.
+            head: name of a loaded head, or several names. Without labels and head, the only loaded head is taken.
+            top_k: number of predictions per image; default: all labels.
+            multi_label: True scores each label by itself; `labels` then need texts for their absence. False lets the
+                scores of an image sum to 1. Default: what the head was made for, and False for `labels`.
+            template: text around each label, such as "{}."; default: "{}".
+            errors: "raise", the default, ends the call at a failed image. "skip" makes its result None.
+            failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
+            preprocessing: the preprocessing parameters of `embed_images`. Default: those of the head; without a head,
+                those of the server.
+
+        Returns:
+            Per image, in their order, a list of `Prediction`, highest score first. With several names in `head`: per
+            image a dict from the name to such a list.
+
+        Raises:
+            TypeError: `labels` is one string, a parameter is unknown, or an image has an unsupported type.
+            Refused: the server refuses the request, for example an unknown head, or it is too old to classify.
+            ValueError, OSError, ServerUnreachable: as in `embed_images`.
+        """
+        return self._loop.run(
+            lambda: self._client.classify(
+                images,
+                labels=labels,
+                head=head,
+                top_k=top_k,
+                multi_label=multi_label,
+                template=template,
+                errors=errors,
+                failures=failures,
+                **preprocessing,
+            )
+        )
+
+    def similarity(
+        self,
+        *,
+        images: Iterable[ImageLike] | None = None,
+        texts: Iterable[str] | None = None,
+        to_images: Iterable[ImageLike] | None = None,
+        to_texts: Iterable[str] | None = None,
+        errors: OnError = "raise",
+        failures: list[Failure] | None = None,
+        **preprocessing: Unpack[Preprocessing],
+    ) -> Vectors:
+        """Compute cosine similarities, for example with `images=scans, to_texts=reports`.
+
+        Both sides are embedded by calls of `embed_images` or `embed_texts`, so that they may have any size.
+
+        Args:
+            images, texts: the rows of the result; one of the two.
+            to_images, to_texts: the columns; one of the two. Default: the rows themselves.
+            errors: "raise", the default, ends the call at a failed item. "skip" makes its row or column NaN.
+            failures: list that receives the failed items with errors="skip", those of the rows first. Without it, one
+                warning per side is issued.
+            preprocessing: the preprocessing parameters of `embed_images`, for the images of both sides.
+
+        Returns:
+            (rows, columns) float32, from -1 to 1.
+
+        Raises:
+            TypeError: a side is not exactly one collection, or a parameter is unknown.
+            ValueError, OSError, Refused, ServerUnreachable: as in `embed_images`.
+        """
+        return self._loop.run(
+            lambda: self._client.similarity(
+                images=images,
+                texts=texts,
+                to_images=to_images,
+                to_texts=to_texts,
+                errors=errors,
+                failures=failures,
+                **preprocessing,
             )
         )

@@ -1,4 +1,4 @@
-"""Checks of the arguments `images` and `texts`: they must be collections of items."""
+"""Checks of the arguments with images and texts: they must be collections of items."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -18,6 +18,18 @@ def as_items(items: Any, kind: Kind) -> list[Any]:
     if advice:
         raise TypeError(f"{kind}s must be a list with one item per {kind}, not {_described(items)}; {advice}")
     return list(items)
+
+
+def check_sides(images: Any, texts: Any, to_images: Any, to_texts: Any) -> None:
+    """Check which arguments of a similarity are given.
+
+    Raises:
+        TypeError: the rows are not exactly one of images and texts, or the columns are both.
+    """
+    if (images is None) == (texts is None):
+        raise TypeError("the rows of a similarity need either images or texts")
+    if to_images is not None and to_texts is not None:
+        raise TypeError("the columns of a similarity need only one of to_images and to_texts")
 
 
 def _advice(items: Any, kind: Kind) -> str | None:

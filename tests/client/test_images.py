@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.imaging.images import decode
-from model.imaging.rendering import Rendering, Window
+from model.imaging.rendering import AnyWindow, PercentileWindow, Rendering, Window
 from tests.support.image_files.dicom import HOUNSFIELD, ct
 
 MAX_PIXELS = 1_000_000
@@ -18,7 +18,7 @@ LUNG = Window(-600, 1500)
 CT = np.arange(-1000, 1000, 5, dtype=np.int16).reshape(16, 25)
 
 
-def shown(array: Any, window: Window | None = LUNG) -> NDArray[np.uint8]:
+def shown(array: Any, window: AnyWindow | None = LUNG) -> NDArray[np.uint8]:
     """The picture that the server makes of what the client sends."""
     data = image_bytes(array, has_window=window is not None)
     return np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=Rendering(window=window)).convert("L"))
@@ -40,6 +40,13 @@ def test_an_array_in_hounsfield_units_is_shown_in_its_window_and_as_stored(kind:
 def test_an_unsigned_array_with_a_window_is_shown_in_it_too() -> None:
     values = np.arange(0, 4000, 10, dtype=np.uint16).reshape(16, 25)
     assert np.abs(shown(values, Window(1000, 800)) - windowed(values, Window(1000, 800))).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
+def test_a_grey_array_is_shown_between_its_percentiles(kind: Any) -> None:
+    values = np.arange(101).astype(kind).reshape(1, 101)  # so that percentile and value are the same number
+    expected = np.clip((np.arange(101) - 10) / 80, 0, 1) * 255
+    assert np.abs(shown(values, PercentileWindow(10, 90))[0] - expected).max() <= 1
 
 
 def test_a_dataset_is_shown_like_its_file() -> None:

@@ -4,17 +4,18 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from medimageinsight.errors import ServerUnreachable
-from medimageinsight.hints import hint_of_answer, hint_of_error, hint_of_url
+from medimageinsight.errors import Kind, ServerUnreachable
+from medimageinsight.requests.hints import hint_of_answer, hint_of_error, hint_of_url
 
 MAX_WAIT_S = 60.0
 RETRIED_STATUSES = (429, 502, 503)
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=MAX_WAIT_S)
+_COLUMNS = get_args(Kind)
 _PLACE = re.compile(r"^Row \d+, column \w+: ")  # row of the request, which the caller does not see
 
 
@@ -166,9 +167,13 @@ def _refusal(answer: httpx2.Response, *, has_key: bool) -> RowRefused:
     status = answer.status_code
     try:
         body = answer.json()
-        code, message, row = str(body["code"]), _PLACE.sub("", str(body["message"])), body.get("row")
+        code, message = str(body["code"]), _PLACE.sub("", str(body["message"]))
+        row = body.get("row") if body.get("column") in _COLUMNS else None  # otherwise it counts labels
     except (ValueError, KeyError, AttributeError, TypeError):
         code, message, row = "unknown", f"the server answered {status} without an explanation", None
+    if status == httpx2.codes.NOT_FOUND and code in ("not_found", "unknown"):
+        path = answer.request.url.path
+        message = f"the server has no {path}: update it, because it is older than this client, or check its proxy"
     if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
         advice = "check the api_key of this client" if has_key else "give this client an api_key"
         message = f"{message} ({advice})"

@@ -41,7 +41,8 @@ def hint_of_answer(answer: httpx2.Response, url: httpx2.URL) -> str | None:
         return f"it redirects to {answer.headers.get('location', 'another URL')}; use the URL that it redirects to"
     if answer.status_code == httpx2.codes.BAD_REQUEST and b"HTTPS" in answer.content and url.scheme == "http":
         return "the port expects TLS; write https:// instead of http://"
-    if answer.status_code in (httpx2.codes.NOT_FOUND, httpx2.codes.METHOD_NOT_ALLOWED):
+    is_probe = answer.request.method == "GET"  # of /info, which every server has
+    if is_probe and answer.status_code in (httpx2.codes.NOT_FOUND, httpx2.codes.METHOD_NOT_ALLOWED):
         if url.path.strip("/"):
             return f"{answer.request.url} answers {answer.status_code}; the URL must end before {url.path.rstrip('/')}"
         return f"{answer.request.url} answers {answer.status_code}; check the host and the port"

@@ -42,7 +42,7 @@ class Envelope:
         """The envelope of requests with one column."""
         mark = "rows"
         document = {"input_data": {"columns": [kind], "data": [mark]}, "params": params}
-        head, tail = json.dumps(document).split(f'"{mark}"')
+        head, tail = json.dumps(document).split(f'"{mark}"', 1)  # params may have it too
         return cls(head.encode(), tail.encode())
 
     def body(self, rows: Sequence[Row]) -> bytes:

@@ -1,31 +1,46 @@
-"""One call of `embed_images` or `embed_texts`: several requests at once, and one row of the result per item."""
+"""One call with many items: several requests at once, and one result per item."""
 
 import asyncio
-import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from medimageinsight.errors import Failure, Kind, Refused
-from medimageinsight.parts import MAX_IMAGES, MAX_TEXTS, Envelope, PartWriter, Row
-from medimageinsight.transport import RowRefused, Transport
+from medimageinsight.requests.parts import MAX_IMAGES, MAX_TEXTS, Envelope, PartWriter, Row
+from medimageinsight.requests.transport import RowRefused, Transport
 
 OnError = Literal["raise", "skip"]
-Vectors = NDArray[Any]
+Result = TypeVar("Result")
 
-_NPZ = "application/x-npz"
-_ITEM_STATUSES = (400, 413, 415)  # statuses that say that a row itself cannot be embedded
+_ITEM_STATUSES = (400, 413, 415)  # statuses that say that the service cannot read a row itself
 
 
-class EmbeddingCall:
-    """Embeds the items of one call.
+@dataclass(frozen=True)
+class Route(Generic[Result]):
+    """The route that answers a call.
+
+    Args:
+        path: path of the route.
+        accept: media type of its answers.
+        results: reads an answer; gives one result per row.
+        rows_per_item: rows that the server may count an item as; default: 1.
+    """
+
+    path: str
+    accept: str
+    results: Callable[[bytes], Sequence[Result]]
+    rows_per_item: int = 1
+
+
+class ItemCall(Generic[Result]):
+    """Gets the results of the items of one call.
 
     Args:
         kind: kind of all items.
+        route: the route that gets the requests.
         params: parameters of the requests.
         info: answer of `GET /info`.
         transport: sends the requests.
@@ -36,6 +51,7 @@ class EmbeddingCall:
     def __init__(
         self,
         kind: Kind,
+        route: Route[Result],
         params: Mapping[str, Any],
         *,
         info: Mapping[str, Any],
@@ -45,35 +61,34 @@ class EmbeddingCall:
     ) -> None:
         if errors not in ("raise", "skip"):
             raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
-        if errors == "skip" and params["output_dtype"] in ("int8", "binary"):
-            raise ValueError('errors="skip" needs an output_dtype with NaN; use float32 or float16, or errors="raise"')
-        self._kind, self._info, self._transport, self._slots, self._errors = kind, info, transport, slots, errors
+        self._kind, self._route, self._transport, self._slots, self._errors = kind, route, transport, slots, errors
         limits = info["limits"]
         self._envelope = Envelope.of(kind, params)
         self._writer = PartWriter(
             kind,
             self._envelope,
-            max_rows=min(limits["max_rows"], MAX_IMAGES if kind == "image" else MAX_TEXTS),
+            max_rows=max(
+                1, min(limits["max_rows"] // route.rows_per_item, MAX_IMAGES if kind == "image" else MAX_TEXTS)
+            ),
             max_body_bytes=limits["max_body_bytes"],
             has_window=params.get("dicom_window") is not None,
             is_wanted=lambda: self._is_wanted,
             on_failure=self._record,
         )
-        self._dtype = np.float16 if params["output_dtype"] == "float16" else np.float32
-        self._vectors: dict[int, Vectors] = {}
+        self._results: dict[int, Result] = {}
         self.failures: list[Failure] = []
         self._bar: Any = None
         self._is_wanted = True
 
-    async def run(self, items: Sequence[Any], *, progress: bool) -> Vectors:
-        """Embed the items.
+    async def run(self, items: Sequence[Any], *, progress: bool) -> list[Result | None]:
+        """Get the results.
 
         Args:
             items: the items; read one part at a time.
             progress: show a progress bar.
 
         Returns:
-            (n, D), in the order of the items; NaN for a failed item.
+            One result per item, in their order; None for a failed item.
         """
         name = f"{self._kind}s"
         with tqdm(total=len(items), desc=name, unit=self._kind, disable=not progress) as bar:
@@ -85,7 +100,7 @@ class EmbeddingCall:
             finally:
                 self._is_wanted = False  # ends the thread that may still read files for a cancelled call
         self.failures.sort(key=lambda failure: failure.item)
-        return self._result(len(items))
+        return [self._results.get(item) for item in range(len(items))]
 
     async def _run(self, parts: Iterator[list[Row]]) -> None:
         """Send all parts. A part is written only when a slot is free, which bounds the memory."""
@@ -101,20 +116,19 @@ class EmbeddingCall:
                     self._slots.release()
                     return
                 # The callback also runs for a task that is cancelled before it starts: one release per slot.
-                group.create_task(self._embed(rows)).add_done_callback(lambda _: self._slots.release())
+                group.create_task(self._send(rows)).add_done_callback(lambda _: self._slots.release())
 
-    async def _embed(self, rows: list[Row]) -> None:
-        """Embed the rows of a part. After a refusal of one row, the others are sent again: at most once per row."""
+    async def _send(self, rows: list[Row]) -> None:
+        """Send the rows of a part. After a refusal of one row, the others are sent again: at most once per row."""
         while rows:
             try:
-                answer = await self._transport.post("/embed", self._envelope.body(rows), _NPZ)
+                answer = await self._transport.post(self._route.path, self._envelope.body(rows), self._route.accept)
             except RowRefused as error:
                 refused = self._refused(error, rows)
                 self._record(Failure(refused.item, self._kind, error.code, error.message), refused)
                 rows = [row for row in rows if row.item != refused.item]
                 continue
-            vectors = np.load(io.BytesIO(answer))[f"{self._kind}_features"]
-            self._vectors |= {row.item: vector for row, vector in zip(rows, vectors, strict=True)}
+            self._results |= {row.item: result for row, result in zip(rows, self._route.results(answer), strict=True)}
             self._bar.update(len(rows))
             return
 
@@ -135,23 +149,22 @@ class EmbeddingCall:
         self.failures.append(failure)
         self._bar.update(1)
 
-    def _result(self, count: int) -> Vectors:
-        if len(self._vectors) == count > 0:
-            return np.stack([self._vectors[item] for item in range(count)])
-        result = np.full((count, self._info["model"]["embedding_size"]), np.nan, self._dtype)
-        for item, vector in self._vectors.items():
-            result[item] = vector
-        return result
 
+def report(failures: Sequence[Failure], collected: list[Failure] | None, count: int, result: str) -> None:
+    """Put the failures into the caller's list. Without a list, warn once.
 
-def report(failures: Sequence[Failure], collected: list[Failure] | None, count: int) -> None:
-    """Put the failures into the caller's list. Without a list, warn once."""
+    Args:
+        failures: the failed items of a call.
+        collected: the caller's list.
+        count: number of items of the call.
+        result: what the result has for them, in words.
+    """
     if collected is not None:
         collected.extend(failures)
     elif failures:
         first = failures[0]
         warnings.warn(
-            f"{len(failures)} of {count} {first.kind}s failed, and their rows are NaN; the first is {first.kind} "
+            f"{len(failures)} of {count} {first.kind}s failed, and {result}; the first is {first.kind} "
             f"{first.item}: {first.message} (failures=[] collects them)",
             stacklevel=3,
         )
