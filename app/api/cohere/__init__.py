@@ -1,0 +1,1 @@
+"""The schema of Cohere's `/v2/embed`, which MedImageInsight Premium has too."""

@@ -1,0 +1,1 @@
+"""The schema of the MedImageInsight wrapper that lion-ai publishes."""

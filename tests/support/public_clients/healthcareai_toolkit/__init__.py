@@ -1,0 +1,1 @@
+"""Stand-in for Microsoft's `healthcareai_toolkit`."""
