@@ -48,6 +48,7 @@ bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.peers
 	$(VENV)/bin/python -m tests.benchmarks.overload
 	$(VENV)/bin/python -m tests.benchmarks.forms
+	$(VENV)/bin/python -m tests.benchmarks.classify
 
 soak: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m tests.benchmarks.soak

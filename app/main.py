@@ -9,13 +9,17 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from app.api.azure import routes as azure
+from app.api.classify import routes as classify
+from app.api.cohere import routes as cohere
 from app.api.documentation.document import TITLE, document
 from app.api.error_handlers import add_error_handlers, error_response
+from app.api.lion_ai import routes as lion_ai
 from app.api.mlflow import routes as mlflow
 from app.api.openai import routes as openai
 from app.api.ops import routes as ops
 from app.api.ops.service_collector import ServiceCollector
 from app.api.render import routes as render
+from app.api.similarity import routes as similarity
 from app.inference.model_loader import LoadedModel
 from app.middleware.api_keys import Access, RequireApiKey
 from app.middleware.body_limits import BodyLimits
@@ -64,7 +68,7 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
     app = FastAPIOffline(title=TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
     app.state.service = service
     routes = [*app.routes]
-    for module in (azure, mlflow, openai, render, ops):
+    for module in (azure, classify, similarity, mlflow, openai, cohere, lion_ai, render, ops):
         app.include_router(module.router)
         routes += module.router.routes
     document(app, VERSION, lambda: service.is_demonstration, access.needs_key)

@@ -1,6 +1,7 @@
 """Settings of the service: environment variables, and flags of `medimageinsight serve`.
 
-Each setting is read from `MEDIMAGEINSIGHT_<NAME>`, or else from the bare variable `<NAME>`. A flag wins over both.
+Each setting is read from `MEDIMAGEINSIGHT_<NAME>`, or else from the bare variable `<NAME>`. A flag has priority over
+both.
 """
 
 from pathlib import Path
@@ -42,6 +43,14 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address or host name to listen on; 0.0.0.0 listens on all addresses")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free port")
+    heads: str = Field(
+        "",
+        description="Folders of heads for /classify: one per flag, or separated by commas in the variable; a head has "
+        "the name of its folder",
+    )
+    image_only: bool = Field(
+        False, description="Load no text encoder, which saves its memory; texts are refused, and all heads still work"
+    )
     device: str = Field("auto", description="Device of the model: auto, cpu, cuda, cuda:N or mps")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
@@ -134,8 +143,13 @@ class Settings(BaseSettings):
     max_concurrent_requests: PositiveInt = Field(
         1024, description="Largest number of requests in flight whose body has arrived; beyond it, requests get 429"
     )
-    text_cache_size: int = Field(10_000, ge=0, description="Number of text embeddings kept in memory; 0 keeps none")
+    text_cache_size: int = Field(
+        10_000,
+        ge=0,
+        description="Number of text embeddings kept in memory, and of vectors of labels of /classify; 0 keeps none",
+    )
     max_rows: PositiveInt = Field(1024, description="Largest number of rows per request; at most queue_size")
+    max_labels: PositiveInt = Field(2000, description="Largest number of labels per request and per head")
     max_body_bytes: PositiveInt = Field(
         64 * MIB, description="Largest number of bytes per request: its body and the images behind its URLs"
     )
@@ -174,6 +188,11 @@ class Settings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="Seconds that a stopping server waits for the requests in flight",
+    )
+    layout: Literal["rows", "azure", "parts", "columns"] = Field(
+        "rows",
+        description="Layout of the answers to requests without params.layout: rows, azure, parts or columns; for "
+        "clients that cannot be changed",
     )
     cache_dir: Path = Field(
         Path("~/.cache/medimageinsight"), description="Folder for downloaded models and for embeddings of the commands"

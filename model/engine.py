@@ -57,12 +57,12 @@ class EmbeddingEngine:
         release: ReleaseFolder,
         config: ModelConfig,
         model: MedImageInsight,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None,
         device: torch.device,
         dtype: torch.dtype,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
-        self.release, self.config, self.tokenizer = release, config, tokenizer
+        self.release, self.config, self._tokenizer = release, config, tokenizer
         self.device, self.dtype, self.max_pixels = device, dtype, max_pixels
         self.logit_scale = float(model.logit_scale)
         self.load_times = LoadTimes(0.0, 0.0)
@@ -81,6 +81,7 @@ class EmbeddingEngine:
         dtype: str = "auto",
         threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        image_only: bool = False,
     ) -> "EmbeddingEngine":
         """Load a model and run each encoder once.
 
@@ -91,6 +92,7 @@ class EmbeddingEngine:
                 Default: `auto`, which takes bfloat16 on CUDA (float16 on a GPU without it), otherwise float32.
             threads: number of torch's threads on a CPU. Default: all CPUs that this process may use.
             max_pixels: maximum width times height of an image. Default: 64,000,000.
+            image_only: True loads neither the text encoder nor the tokenizer. Default: False.
 
         Raises:
             CheckpointError: the files of the model are missing, damaged or inconsistent.
@@ -105,8 +107,9 @@ class EmbeddingEngine:
         chosen = pick_device(device)
         kind = pick_dtype(dtype, chosen)
         torch.set_num_threads(threads or available_cpus())
-        tokenizer = Tokenizer(release.tokenizer, config.text.context_length)
-        model = load_model(release.weights, config, tokenizer.vocabulary_size, device=chosen, dtype=kind)
+        tokenizer = None if image_only else Tokenizer(release.tokenizer, config.text.context_length)
+        vocabulary_size = None if tokenizer is None else tokenizer.vocabulary_size
+        model = load_model(release.weights, config, vocabulary_size, device=chosen, dtype=kind)
         engine = cls(release, config, model, tokenizer, chosen, kind, max_pixels)
         loaded = time.perf_counter()
         engine.warm_up()
@@ -117,6 +120,22 @@ class EmbeddingEngine:
     def embedding_size(self) -> int:
         """Number of dimensions of an embedding, D."""
         return self.config.embedding_size
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the text encoder is loaded."""
+        return self._tokenizer is not None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the text encoder.
+
+        Raises:
+            EncoderFault: the model was loaded without its text encoder.
+        """
+        if self._tokenizer is None:
+            raise EncoderFault("the model was loaded without its text encoder")
+        return self._tokenizer
 
     @property
     def images_per_forward(self) -> int:
@@ -151,7 +170,11 @@ class EmbeddingEngine:
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Convert a text to token ids, at most as many as the context length. Raises TextInvalid."""
-        return self.tokenizer(text)
+        return self.tokenize_counted(text)[0]
+
+    def tokenize_counted(self, text: str) -> tuple[tuple[int, ...], int]:
+        """The token ids of a text, and the number of its tokens before the cut to the context. Raises TextInvalid."""
+        return self.tokenizer.counted(text)
 
     def stage_images(self, pixels: Sequence[Pixels]) -> Tensor:
         """Copy preprocessed images, each (H, W, 3), to one (n, H, W, 3) uint8 tensor, on CUDA in pinned memory."""
@@ -217,13 +240,15 @@ class EmbeddingEngine:
         return torch.cuda.memory_reserved(self.device) if self.device.type == "cuda" else 0
 
     def warm_up(self) -> None:
-        """Run both encoders once, so that page faults and kernel selection do not slow down the first request.
+        """Run the loaded encoders once, so that page faults and kernel selection do not slow down the first request.
 
         On a CPU, also choose the number of threads for texts.
         """
         height, width = self.config.image.image_size
         share = WARM_UP_SHARE if self.device.type == "cpu" else 1
         self.embed_images([self.stage_images([np.zeros((height // share or 1, width // share or 1, 3), np.uint8)])])
+        if not self.reads_texts:
+            return
         text = [self.tokenize("chest x-ray")]
         self.embed_texts(text)
         if self.device.type == "cpu" and self.threads > 1 and self._seconds_of(text, self.threads) < QUICK_TEXT_S:

@@ -40,6 +40,7 @@ _RELEASE_NAMES = [
         (r"^image_encoder\.head\.norm\.", "image_encoder.norms."),
     )
 ]
+_TEXT_KEYS = ("lang_encoder.", "lang_projection")
 _DTYPES = ("F64", "F32", "F16", "BF16")
 # First bytes of the zip files of torch.save, and of pickles of protocols 2 to 5.
 _PICKLE_STARTS = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -58,7 +59,7 @@ def release_key(name: str) -> str:
 
 
 def load_model(
-    weights: Path, config: ModelConfig, vocabulary_size: int, *, device: torch.device, dtype: torch.dtype
+    weights: Path, config: ModelConfig, vocabulary_size: int | None, *, device: torch.device, dtype: torch.dtype
 ) -> MedImageInsight:
     """Build a model with the parameters of a weights file, in eval mode and without gradients.
 
@@ -68,7 +69,7 @@ def load_model(
     Args:
         weights: a safetensors file of any suffix, with the keys of a release.
         config: the sizes of the model.
-        vocabulary_size: number of tokens of the release's tokenizer.
+        vocabulary_size: number of tokens of the release's tokenizer; None reads no weights of the text encoder.
         device: where the parameters are placed.
         dtype: number format of the parameters, except `logit_scale`, which stays float32.
 
@@ -81,7 +82,8 @@ def load_model(
     names = {release_key(name): name for name in shapes}
     try:
         with safe_open(weights, framework="pt", device="cpu") as file:
-            _check_layout(weights, file, {key: shapes[name] for key, name in names.items()})
+            unread = () if vocabulary_size is not None else _TEXT_KEYS
+            _check_layout(weights, file, {key: shapes[name] for key, name in names.items()}, unread)
             state_dict = {name: _placed(file.get_tensor(key), name, device, dtype) for key, name in names.items()}
     except SafetensorError as error:
         raise CheckpointError(_why_unreadable(weights)) from error
@@ -98,8 +100,8 @@ def _placed(tensor: Tensor, name: str, device: torch.device, dtype: torch.dtype)
     return nn.Parameter(tensor, requires_grad=False)
 
 
-def _check_layout(weights: Path, file: Any, wanted: dict[str, torch.Size]) -> None:
-    found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+def _check_layout(weights: Path, file: Any, wanted: dict[str, torch.Size], unread: tuple[str, ...]) -> None:
+    found = {key: file.get_slice(key) for key in file.keys() if not key.startswith(unread)}  # noqa: SIM118
     for what, keys in (("lacks", wanted.keys() - found.keys()), ("has the unknown", found.keys() - wanted.keys())):
         if keys:
             raise CheckpointError(f"{weights.name} {what} {_listed(keys)}: it does not match its config.yaml")

@@ -9,6 +9,7 @@ from model.encoders.tokenizer import VOCABULARY_FILES
 from model.errors import CheckpointError
 
 CONFIG_FILE = "config.yaml"
+AZURE_FOLDER = ("artifacts", "checkpoints")
 DEMO_MODEL = Path(__file__).resolve().parents[1] / "demo_model"
 _WEIGHTS_SUFFIXES = (".pt", ".safetensors", ".pth", ".bin")  # the released .pt file is a safetensors file
 # Searched below the given path: the path itself, the release in a folder, and the MLflow folder of Azure.
@@ -34,6 +35,12 @@ class ReleaseFolder:
     def name(self) -> str:
         """The name of the release folder, such as `2024.09.27`."""
         return self.config.parent.name
+
+    @property
+    def azure_folder(self) -> Path | None:
+        """The folder `artifacts/checkpoints` of Azure's MLflow folder, if it is the release or holds it."""
+        folder = self.config.parent.absolute()
+        return next((place for place in (folder, folder.parent) if place.parts[-2:] == AZURE_FOLDER), None)
 
     @property
     def is_demonstration(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Literal
 from unittest import mock
@@ -18,6 +19,7 @@ from app.inference.model_loader import LoadedModel
 from app.main import create_app
 from app.service import Service, pipeline_limits, start_decoders
 from app.settings import Settings
+from app.threads import in_thread
 from model.cpus import available_cpus
 from model.engine import EmbeddingEngine
 from model.errors import CheckpointError
@@ -28,7 +30,10 @@ from tests.support.samples import TEXT, assert_refused, table
 BODY = table(["text"], [[TEXT]])
 
 
-@pytest.mark.parametrize("path", ["/embed", "/score", "/invocations", "/embed/image", "/embed/text", "/render"])
+@pytest.mark.parametrize(
+    "path",
+    ["/embed", "/score", "/invocations", "/embed/image", "/embed/text", "/render", "/classify", "/similarity"],
+)
 async def test_while_loading_the_process_lives_and_embeds_nothing(path: str, app: FastAPI) -> None:
     """The lifespan is not started in this test, so no model is loaded."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:
@@ -51,6 +56,14 @@ async def test_ready_and_stopped(engine: EmbeddingEngine) -> None:
     await service.stop()
     with pytest.raises(NotReady, match="stopping"):
         service.require_model()
+
+
+async def test_the_thread_of_scores_ends_with_the_service(engine: EmbeddingEngine) -> None:
+    service = Service(Settings())
+    service.serve(LoadedModel(engine, imports_s=0.0))
+    thread = await in_thread(service.scoring, threading.current_thread)
+    await service.stop()
+    await until(lambda: not thread.is_alive())
 
 
 async def test_a_failure_is_reported_once_and_keeps_its_reason_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

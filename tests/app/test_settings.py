@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
 from app.cli.main import main
+from app.cli.options.from_settings import flag_of_setting
 from app.cli.serve import serve
 from app.settings import PREFIX, Settings
 
@@ -16,6 +17,8 @@ OTHERS: dict[str, tuple[str, object]] = {
     "model": ("/models/2024.09.27", "/models/2024.09.27"),
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("8080", 8080),
+    "heads": ("/heads/chest,/heads/modality", "/heads/chest,/heads/modality"),
+    "image_only": ("true", True),
     "device": ("cuda:1", "cuda:1"),
     "dtype": ("bfloat16", "bfloat16"),
     "threads": ("3", 3),
@@ -40,6 +43,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "max_concurrent_requests": ("16", 16),
     "text_cache_size": ("0", 0),
     "max_rows": ("64", 64),
+    "max_labels": ("64", 64),
     "max_body_bytes": ("1000000", 1_000_000),
     "max_image_pixels": ("1000", 1000),
     "max_text_chars": ("1000", 1000),
@@ -49,6 +53,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "device_timeout_s": ("2", 2.0),
     "unhealthy_exit_s": ("3", 3.0),
     "drain_timeout_s": ("1", 1.0),
+    "layout": ("azure", "azure"),
     "cache_dir": ("/cache", Path("/cache")),
     "offline": ("true", True),
     "log_format": ("json", "json"),
@@ -107,7 +112,7 @@ def test_a_setting_is_a_flag_which_wins_over_the_environment(
 ) -> None:
     text, value = OTHERS[name]
     monkeypatch.setenv(f"{PREFIX}{name.upper()}", str(Settings.model_fields[name].default))
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of_setting(name)
     arguments = [flag] if isinstance(value, bool) else [flag, text]
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 0, result.output
@@ -121,7 +126,7 @@ def test_the_secrets_are_the_keys() -> None:
 @pytest.mark.parametrize("form", ["{} {}", "{}={}"])
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_no_flag_because_command_lines_are_public(name: str, form: str, served: list[Settings]) -> None:
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of_setting(name)
     result = CliRunner().invoke(main, ["serve", *form.format(flag, "hush").split()])
     assert (result.exit_code, served) == (2, [])
     assert f"Error: {flag}: every user of this machine can read a command line; " in result.output
@@ -135,6 +140,11 @@ def test_a_boolean_flag_can_be_turned_off(served: list[Settings], monkeypatch: p
     assert served[0].offline is False
 
 
+def test_a_flag_with_one_folder_is_repeated_for_several(served: list[Settings]) -> None:
+    result = CliRunner().invoke(main, ["serve", "--head", "heads/chest", "--head", "heads/modality"])
+    assert (result.exit_code, served[0].heads) == (0, "heads/chest,heads/modality")
+
+
 def test_the_flags_of_serve_are_the_settings() -> None:
     assert [option.name for option in serve.params] == NAMES
 
@@ -142,7 +152,7 @@ def test_the_flags_of_serve_are_the_settings() -> None:
 def test_the_help_of_serve_names_every_setting() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for name in NAMES:
-        assert f"--{name.replace('_', '-')}" in text or name in SECRETS
+        assert flag_of_setting(name) in text or name in SECRETS
         shown = f"{PREFIX}{name.upper()} " if name in SECRETS else f"[{PREFIX}{name.upper()};"
         assert shown in " ".join(text.split())
 
@@ -174,7 +184,7 @@ def test_the_help_of_serve_names_every_setting() -> None:
 def test_a_wrong_value_is_a_usage_error_that_names_the_setting(
     name: str, value: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of_setting(name)
     by_flag = CliRunner().invoke(main, ["serve", flag, value])
     monkeypatch.setenv(name.upper(), value)
     by_bare_name = CliRunner().invoke(main, ["serve"])

@@ -1,19 +1,22 @@
 """Embedders and their cache: order, batches, deduplication, unreadable files."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.cli.server_embedder import fingerprint_of_server
+from app.cli.embedders.server_embedder import fingerprint_of_server
 from model.checkpoints.release_folder import find_release_folder
 from model.data.image_source import ImageSource
+from model.embedder import SHOW_BAR_AFTER_S
 from model.embedding_cache import EmbeddingCache, fingerprint
 from model.engine import EmbeddingEngine
 from model.engine_embedder import EngineEmbedder
 from model.errors import CheckpointError, ImageDecodeError
-from model.imaging.preprocessing import Standardization
+from model.imaging.preprocessing import Preprocessing, Standardization
 from tests.support.colour_engine import ColourEngine, png
 
 
@@ -40,7 +43,7 @@ def test_another_model_preprocessing_or_content_is_embedded_anew(tmp_path: Path,
     EngineEmbedder(ColourEngine, cache=EmbeddingCache(tmp_path, "m" * 64)).images([ImageSource(red)])
     with pytest.raises(AssertionError):
         EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "n" * 64)).images([ImageSource(red)])
-    plain = EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "m" * 64), standardization=None)
+    plain = EngineEmbedder(never, cache=EmbeddingCache(tmp_path, "m" * 64), preprocessing=Preprocessing(None))
     with pytest.raises(AssertionError):
         plain.images([ImageSource(red)])
     red.write_bytes(png((201, 0, 0)))
@@ -72,6 +75,30 @@ def test_unreadable_files_are_named_and_the_others_go_on(tmp_path: Path, red: Pa
     assert list(embedded.refused) == [0, 2]
     assert embedded.refused[0] == "the file cannot be read: No such file or directory"
     assert "cannot be read as any of" in embedded.refused[2]
+
+
+def test_the_log_line_of_the_loading_model_has_a_line_of_its_own(red: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def load() -> ColourEngine:
+        print("the model is loaded", file=sys.stderr)
+        time.sleep(2 * SHOW_BAR_AFTER_S)
+        return ColourEngine()
+
+    EngineEmbedder(load, progress=True).images([ImageSource(red)])
+    first, *bars = capsys.readouterr().err.splitlines()
+    assert first == "the model is loaded"
+    assert "images: 100%" in bars[-1]
+
+
+def test_reading_the_files_has_a_progress_bar(
+    red: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    EngineEmbedder(ColourEngine, progress=True).images([ImageSource(red)] * 3)
+    assert "reading" not in capsys.readouterr().err  # it is quick
+    monkeypatch.setattr("model.embedder.SHOW_PROGRESS_AFTER_S", 0.0)
+    EngineEmbedder(ColourEngine, progress=True).images([ImageSource(red)] * 3)
+    assert "| 0/3 [" in capsys.readouterr().err.split("reading: ")[1]
+    EngineEmbedder(ColourEngine).images([ImageSource(red)] * 3)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
@@ -182,3 +209,18 @@ def test_the_real_engine_gives_the_same_through_the_embedder(engine: EmbeddingEn
         ).max()
         < 1e-6
     )
+
+
+def test_an_embedder_with_another_preprocessing_has_the_same_model_and_cache(tmp_path: Path, red: Path) -> None:
+    seen: list[object] = []
+
+    class Watching(ColourEngine):
+        def preprocess_image(self, image: bytes, standardization: object = None, rendering: object = None) -> Any:
+            seen.append(standardization)
+            return super().preprocess_image(image)
+
+    usual = EngineEmbedder(Watching, cache=EmbeddingCache(tmp_path / "cache", "m" * 64))
+    plain = usual.with_preprocessing(Preprocessing(standardization=None))
+    for embedder in (usual, plain, usual, plain):
+        embedder.images([ImageSource(red)])
+    assert seen == [Standardization(), None]

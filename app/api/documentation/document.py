@@ -11,10 +11,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from app.api.azure.schema import EmbedRequest, ErrorBody, TextsRequest
+from app.api.classify.schema import ClassifyRequest
+from app.api.cohere.schema import EmbedByTypeRequest
 from app.api.documentation.operations import REF_TEMPLATE, reference
+from app.api.lion_ai.schema import EncodeRequest, PredictRequest
 from app.api.mlflow.schema import RecordsRequest, SplitRequest
 from app.api.openai.schema import EmbeddingsRequest
 from app.api.render.schema import RenderRequest
+from app.api.similarity.schema import SimilarityRequest
 
 TITLE = "MedImageInsight Server"
 RESEARCH_NOTICE = "Research software. Not a medical device, not for clinical use."
@@ -26,7 +30,20 @@ DESCRIPTION = (
     f"**{RESEARCH_NOTICE}**"
 )
 # Models that no route names to FastAPI.
-_MODELS = (EmbedRequest, TextsRequest, SplitRequest, RecordsRequest, EmbeddingsRequest, RenderRequest, ErrorBody)
+_MODELS = (
+    EmbedRequest,
+    TextsRequest,
+    SplitRequest,
+    RecordsRequest,
+    EmbeddingsRequest,
+    EmbedByTypeRequest,
+    PredictRequest,
+    EncodeRequest,
+    RenderRequest,
+    ClassifyRequest,
+    SimilarityRequest,
+    ErrorBody,
+)
 _SWAGGER_2_FILE = Path(__file__).with_name("swagger_2.json")
 
 

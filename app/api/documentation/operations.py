@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.api.azure.schema import EmbeddingColumns, EmbeddingRow, ErrorBody
+from app.api.classify.schema import FailedRow, LabelScore
 from app.api.mlflow.schema import Predictions
 
 REF_TEMPLATE = "#/components/schemas/{model}"
@@ -42,6 +43,9 @@ NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 MODEL_UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {"description": "The service has no model of this name.", "model": ErrorBody}
+}
+HEAD_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No head of this name is loaded; the message names those that are.", "model": ErrorBody}
 }
 
 
@@ -138,10 +142,55 @@ def render_route() -> dict[str, Any]:
     }
 
 
+def score_route() -> dict[str, Any]:
+    """Keyword arguments of the route `/score`, which Azure uses."""
+    route = embedding_route("Embed images and texts (Azure's name)", TABLE_BODY)
+    return route | {"response_model": route["response_model"] | list[list[LabelScore] | FailedRow]}
+
+
 def invocations_route() -> dict[str, Any]:
     """Keyword arguments of the route `/invocations`, which MLflow and SageMaker use."""
     route = embedding_route("Embed images and texts (SageMaker's and MLflow's name)", INVOCATION_BODY)
-    return route | {"response_model": list[EmbeddingRow] | EmbeddingColumns | Predictions}
+    return route | {"response_model": route["response_model"] | list[list[LabelScore] | FailedRow] | Predictions}
+
+
+def json_route(
+    summary: str, request_model: str, response_model: Any, response_description: str, **examples: Any
+) -> dict[str, Any]:
+    """Keyword arguments of a route that embeds the items of one JSON body.
+
+    Args:
+        summary: one line about the route.
+        request_model: name of the pydantic model of the body, which `document._MODELS` holds.
+        response_model: pydantic model of the answer.
+        response_description: one sentence about the answer.
+        examples: bodies that the route answers with 200, by name.
+    """
+    content = {"application/json": _json(reference(request_model), **examples)}
+    return embedding_route(summary, content) | {
+        "response_model": response_model,
+        "response_description": response_description,
+    }
+
+
+def image_route(
+    summary: str, request_model: str, response_model: Any, response_description: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Keyword arguments of a route that takes images in every form of `/embed/image`, and answers something else.
+
+    Args:
+        summary: one line about the route.
+        request_model: name of the pydantic model of a JSON body, which `document._MODELS` holds.
+        response_model: pydantic model of the answer.
+        response_description: one sentence about the answer.
+        params: parameters of the example.
+    """
+    example = _table(["image"], [EXAMPLE_IMAGE], params=params)
+    content = IMAGE_BODY | {"application/json": _json(reference(request_model), image=example)}
+    return embedding_route(summary, content) | {
+        "response_model": response_model,
+        "response_description": response_description,
+    }
 
 
 def openai_route(response_model: Any) -> dict[str, Any]:
@@ -150,13 +199,11 @@ def openai_route(response_model: Any) -> dict[str, Any]:
     Args:
         response_model: pydantic model of the answer.
     """
-    body = _json(
-        reference("EmbeddingsRequest"),
+    return json_route(
+        "Embed texts and images (OpenAI's schema)",
+        "EmbeddingsRequest",
+        response_model,
+        "One object per input, in the order of the inputs.",
         texts={"model": "medimageinsight", "input": [EXAMPLE_TEXT]},
         image={"model": "medimageinsight", "input": [f"data:image/png;base64,{EXAMPLE_IMAGE}"]},
     )
-    route = embedding_route("Embed texts and images (OpenAI's schema)", {"application/json": body})
-    return route | {
-        "response_model": response_model,
-        "response_description": "One object per input, in the order of the inputs.",
-    }

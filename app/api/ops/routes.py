@@ -31,7 +31,7 @@ async def live() -> dict[str, str]:
 @router.get("/health", summary="The same as /health/ready", responses=NOT_READY)
 @router.get("/ping", summary="The same as /health/ready (SageMaker's name)", responses=NOT_READY)
 async def ready(_model: ModelDependency) -> dict[str, str]:
-    """Answer 200 if both encoders are loaded and warmed up, otherwise 503 with the reason."""
+    """Answer 200 if the model is loaded and warmed up, otherwise 503 with the reason."""
     return {"status": "ready"}
 
 
@@ -56,8 +56,10 @@ async def info(service: ServiceDependency, model: ModelDependency) -> dict[str, 
             "embedding_size": engine.embedding_size,
             "image_size": list(engine.config.image.image_size),
             "context_length": engine.config.text.context_length,
+            "text_encoder": engine.reads_texts,
             "scaling_factor": engine.logit_scale,
         },
+        "heads": list(model.heads),
         "device": str(engine.device),
         "dtype": str(engine.dtype).removeprefix("torch."),
         "threads": engine.threads,
@@ -69,6 +71,7 @@ async def info(service: ServiceDependency, model: ModelDependency) -> dict[str, 
             "queue_bytes": settings.queue_bytes,
             "max_concurrent_requests": settings.max_concurrent_requests,
             "max_rows": settings.max_rows,
+            "max_labels": settings.max_labels,
             "max_body_bytes": settings.max_body_bytes,
             "max_image_pixels": settings.max_image_pixels,
             "max_text_chars": settings.max_text_chars,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
-from model.imaging.rendering import WINDOWS, Rendering, Window
+from model.imaging.rendering import WINDOWS, PercentileWindow, Rendering, Window
 from model.imaging.volumes import compression
 from tests.support.image_files.dicom import ct
 from tests.support.image_files.volumes import nrrd
@@ -55,6 +55,19 @@ async def test_parameters_of_a_raw_body_are_in_the_query(client: httpx.AsyncClie
     assert answer.headers["x-ignored-params"] == "api-version"
     answer = await client.post("/embed/image?dicom_window=40,80", files={"f": SERIES})
     assert_close(vectors(answer, "image_features")[0], engine_vector(engine, SERIES, window=Window(40, 80)))
+
+
+async def test_percentiles_and_contrast(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
+    scan = ct(np.random.default_rng(0).gamma(2, 300, (40, 40)).astype(np.int16))
+    wanted = engine_vector(engine, scan, window=PercentileWindow(1, 99), contrast="equalize")
+    assert float(wanted @ engine_vector(engine, scan)) < 0.999
+    params = {"dicom_window": "p1-p99", "contrast": "equalize"}
+    body = table(["image"], [[encoded(scan)]], params=params)
+    assert_close(vectors(await client.post("/embed", json=body), "image_features")[0], wanted)
+    answer = await client.post(
+        "/embed/image", content=scan, params=params, headers={"content-type": "application/dicom"}
+    )
+    assert_close(vectors(answer, "image_features")[0], wanted)
 
 
 async def test_parameters_of_a_table(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:

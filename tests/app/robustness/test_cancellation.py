@@ -106,12 +106,23 @@ SENT = {
     "a bad row behind good ones": Sent(
         "/embed", as_json(table(["image"], [[encoded(png(1))], [encoded(png(2)[:60])], [encoded(png(3))]])), JSON
     ),
+    "bad rows that are answered": Sent(
+        "/embed",
+        as_json(
+            table(
+                ["image", "text"],
+                [[encoded(png(1)), TEXTS[0]], [encoded(png(2)[:60]), TEXTS[1]], [7, TEXTS[2]], ["", "\ud800"]],
+                params={"on_error": "row"},
+            )
+        ),
+        JSON,
+    ),
 }
 
 
 # Threads and processes decode with the same pool: two requests are enough for what differs.
 CASES = [(name, 0) for name in SENT] + [("one image", 2), ("every slice of a volume", 2)]
-QUICK = [("images and texts", 0), ("every slice of a volume", 2)]
+QUICK = [("images and texts", 0), ("bad rows that are answered", 0), ("every slice of a volume", 2)]
 """The cases of every test run. The others take minutes, and are run with the tests of time and memory."""
 every_case = pytest.mark.parametrize(
     ("name", "decode_workers"),

@@ -68,7 +68,7 @@ def faults_everywhere(engine: EmbeddingEngine, faults: Faults) -> Iterator[None]
         ),
     }
     faulty = {
-        "tokenize": faults.failing("tokenise", engine.tokenize, KeyError),
+        "tokenize_counted": faults.failing("tokenise", engine.tokenize_counted, KeyError),
         "stage_images": faults.failing("stack", engine.stage_images, MemoryError),
         "_checked": faults.failing("normalise", engine._checked, ZeroDivisionError),
     }

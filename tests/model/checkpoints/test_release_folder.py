@@ -49,6 +49,18 @@ def test_a_release_folder_is_found_in_the_folders_around_it(tmp_path: Path, arou
     assert find_release_folder(release) == parts(release)
 
 
+@pytest.mark.parametrize("around", ["artifacts/checkpoints", "artifacts/checkpoints/2024.09.27"])
+def test_the_folder_of_azures_classifier_is_known_whichever_path_is_given(tmp_path: Path, around: str) -> None:
+    release = release_at(tmp_path / around)
+    for path in (tmp_path, release, release / WEIGHTS):
+        assert find_release_folder(path).azure_folder == tmp_path / "artifacts" / "checkpoints"
+
+
+@pytest.mark.parametrize("around", [".", "checkpoints", "artifacts", "artifacts/checkpoints/a/b"])
+def test_another_folder_is_not_azures(tmp_path: Path, around: str) -> None:
+    assert find_release_folder(release_at(tmp_path / around)).azure_folder is None
+
+
 def test_deeper_folders_are_not_searched(tmp_path: Path) -> None:
     release_at(tmp_path / "my" / "models" / "2024.09.27")
     assert refusal(tmp_path) == (f"no config.yaml in {tmp_path}, its subfolders or its artifacts/checkpoints")

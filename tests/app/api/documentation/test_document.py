@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -21,11 +21,12 @@ from app.settings import Settings
 from app.version import VERSION
 
 EMBEDDING_ROUTES = ("/embed", "/score", "/invocations", "/embed/image", "/embed/text")
+OTHER_SCHEMAS = ("/v1/embeddings", "/v2/embed", "/providers/microsoft/v2/embed", "/predict", "/encode")
 DOCUMENT: dict[str, Any] = create_app(Settings(model="another")).openapi()
 
 
-def examples() -> Iterator[Any]:
-    for path in EMBEDDING_ROUTES:
+def examples(paths: Sequence[str] = EMBEDDING_ROUTES) -> Iterator[Any]:
+    for path in paths:
         for kind, content in DOCUMENT["paths"][path]["post"]["requestBody"]["content"].items():
             for name, example in content.get("examples", {}).items():
                 yield pytest.param(path, kind, json.dumps(example["value"]), id=f"{path} {name}")
@@ -42,13 +43,13 @@ def test_the_document_is_openapi() -> None:
 
 def test_every_route_of_the_contract_is_documented() -> None:
     probes = {"/health/live", "/health/ready", "/health", "/ping", "/version", "/info"}
-    assert set(DOCUMENT["paths"]) >= {*EMBEDDING_ROUTES, "/render", *probes}
+    assert set(DOCUMENT["paths"]) >= {*EMBEDDING_ROUTES, *OTHER_SCHEMAS, "/render", *probes}
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
             assert operation["summary"]
 
 
-@pytest.mark.parametrize("path", [*EMBEDDING_ROUTES, "/render"])
+@pytest.mark.parametrize("path", [*EMBEDDING_ROUTES, *OTHER_SCHEMAS, "/render"])
 def test_every_refusal_is_documented_with_its_body(path: str) -> None:
     responses = DOCUMENT["paths"][path]["post"]["responses"]
     statuses = {str(status) for status, _ in STATUS.values()} - {"401", "403", "404"} | {"500"}
@@ -89,6 +90,17 @@ async def test_every_documented_example_works(path: str, kind: str, content: str
     rows = answer.json()["predictions"] if "dataframe_split" in content else answer.json()
     for row in rows:
         assert EmbeddingRow.model_validate(row, strict=True).model_dump(exclude_unset=True) == row
+
+
+@pytest.mark.parametrize(("path", "kind", "content"), list(examples(OTHER_SCHEMAS)))
+async def test_every_example_of_another_schema_works(
+    path: str, kind: str, content: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post(path, content=content.encode(), headers={"content-type": kind})
+    assert answer.status_code == 200, answer.text
+    reference = DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    documented = DOCUMENT["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+    assert answer.json().keys() == documented.keys()
 
 
 async def test_the_picture_of_render_is_documented_and_its_example_works(client: httpx.AsyncClient) -> None:

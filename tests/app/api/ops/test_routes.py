@@ -47,6 +47,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
         "embedding_size": 128,
         "image_size": [480, 480],
         "context_length": 77,
+        "text_encoder": True,
         "scaling_factor": 4.513362407684326,
     }
     assert (info["device"], info["dtype"], info["version"]) == ("cpu", "float32", version("medimageinsight-server"))
@@ -62,6 +63,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
                 "queue_bytes",
                 "max_concurrent_requests",
                 "max_rows",
+                "max_labels",
                 "max_body_bytes",
                 "max_image_pixels",
                 "max_text_chars",
@@ -69,6 +71,7 @@ async def test_info(client: httpx.AsyncClient, engine: EmbeddingEngine) -> None:
         },
         "request_timeout_s": 300.0,
     }
+    assert info["heads"] == []
     assert info["startup"].keys() == {"imports_s", "load_s", "warm_up_s"}
     counters = info["counters"]
     assert counters["images"] == counters["image_batches"]

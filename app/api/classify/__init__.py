@@ -1,0 +1,1 @@
+"""Classification of images by loaded heads, or by labels of the request."""

@@ -1,0 +1,1 @@
+"""Cosine similarity of two lists, each of images or of texts."""
