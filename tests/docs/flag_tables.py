@@ -18,6 +18,10 @@ PAGE_OF_COMMAND: Mapping[str, str] = {
     "evaluate": "evaluate.md",
     "adapter train": "heads.md",
     "adapter apply": "heads.md",
+    "classify": "heads.md",
+    "head make": "heads.md",
+    "head import": "heads.md",
+    "head labels": "heads.md",
 }
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from app.cli.options.from_settings import flag_of_setting
 from app.settings import Settings
 from tests.docs.pages import table_row, write_generated
 
@@ -14,7 +15,7 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         # A secret is shown as asterisks; only its empty default is documented.
         default = "" if str(field.default) in ("", "None") else f"`{field.default}`"
-        flag = "" if field.annotation is SecretStr else f"`--{name.replace('_', '-')}`"
+        flag = "" if field.annotation is SecretStr else f"`{flag_of_setting(name)}`"
         rows.append(table_row(f"`{name.upper()}`", flag, default, field.description or ""))
     return "".join(rows)
 

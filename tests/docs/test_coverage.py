@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.metrics_core import Metric
 
+from app.api.classify.schema import ClassifyParams
 from app.api.error_handlers import _HTTP_CODES, INTERNAL_ERROR, STATUS
 from app.api.params import Params
+from app.cli.options.from_settings import flag_of_setting
 from app.settings import PREFIX, Settings
 from tests.docs.flag_tables import commands
 from tests.docs.pages import ROOT, has_code, page
@@ -57,11 +59,11 @@ def metrics_of(app: FastAPI) -> Iterator[str]:
 def test_every_setting_is_documented(name: str) -> None:
     text = page("settings.md")
     assert has_code(text, name.upper())
-    assert has_code(text, f"--{name.replace('_', '-')}")
+    assert has_code(text, flag_of_setting(name))
     assert PREFIX in text
 
 
-@pytest.mark.parametrize("name", Params.model_fields)
+@pytest.mark.parametrize("name", dict.fromkeys((*Params.model_fields, *ClassifyParams.model_fields)))
 def test_every_parameter_is_documented(name: str) -> None:
     assert f"\n| `{name}` |" in page("api.md")
 

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import IMAGES
 from tests.docs.blocks import Block, blocks, comparable
 from tests.docs.pages import PAGES, ROOT
+from tests.support import public_clients
 from tests.support.console_script import CHECKOUT
 from tests.support.learnable import LABELS, write_manifest, write_pictures
 from tests.support.servers.serving import serving
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for entry in ROOT.iterdir():
         if entry.name not in (".git", "build"):
             (folder / entry.name).symlink_to(entry)
+    for name in public_clients.MODULES:
+        (folder / name).symlink_to(public_clients.FOLDER / name)
     dicom = pydicom.data.get_testdata_file("CT_small.dcm", download=False)
     assert isinstance(dicom, str)
     shutil.copy(dicom, folder / "slice.dcm")

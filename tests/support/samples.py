@@ -14,6 +14,7 @@ from PIL import Image
 
 from model.engine import EmbeddingEngine
 from model.imaging.preprocessing import Standardization
+from model.imaging.rendering import AS_STORED, Rendering
 
 TEXT = "x-ray chest anteroposterior Cardiomegaly"
 TOLERANCE = 1e-5  # between a response and what the engine computes for the same item alone
@@ -69,9 +70,11 @@ def image_vector(
     engine: EmbeddingEngine,
     data: bytes,
     standardization: Standardization | None = Standardization(),  # noqa: B008 (frozen)
+    rendering: Rendering = AS_STORED,
 ) -> Vector:
     """The embedding of one image file, computed by the engine without the service."""
-    vector: Vector = engine.embed_images([engine.stage_images([engine.preprocess_image(data, standardization)])])[0]
+    pixels = engine.preprocess_image(data, standardization, rendering)
+    vector: Vector = engine.embed_images([engine.stage_images([pixels])])[0]
     return vector
 
 

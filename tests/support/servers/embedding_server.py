@@ -1,4 +1,7 @@
-"""Stand-in server for the client's tests: it records bodies, and refuses rows and requests as a test asks."""
+"""Stand-in server for the client's tests: it records bodies, and refuses rows and requests as a test asks.
+
+Its classes are those of the route that it has.
+"""
 
 import asyncio
 import json
@@ -8,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import uvicorn
@@ -23,6 +26,8 @@ class EmbeddingServer:
         delay_s: seconds before each answer to `/embed`.
         keep_alive: False closes the connection after each answer.
     """
+
+    route: ClassVar[str] = "/embed"
 
     def __init__(
         self, *, max_body_bytes: int = 10_000, max_rows: int = 4, delay_s: float = 0.0, keep_alive: bool = True
@@ -43,7 +48,14 @@ class EmbeddingServer:
         limits = {"max_body_bytes": self.max_body_bytes, "max_rows": self.max_rows}
         return {"limits": limits, "model": {"name": "stand-in", "embedding_size": 2}}
 
-    def embed(self, body: bytes) -> tuple[int, bytes]:
+    def results(self, column: str, values: list[str], params: dict[str, Any]) -> bytes:
+        """The body of an answer with status 200."""
+        stream = BytesIO()
+        vectors: Any = np.array([[len(value), 1] for value in values], dtype=np.float32)
+        np.savez(stream, **{f"{column}_features": vectors})
+        return stream.getvalue()
+
+    def answer(self, body: bytes) -> tuple[int, bytes]:
         """Status and body of an answer; a row whose value begins with "bad" is refused."""
         with self.lock:
             self.bodies.append(body)
@@ -64,13 +76,31 @@ class EmbeddingServer:
                     message = f"Row {number}, column {column}: the {column} is bad."
                     refusal = {"message": message, "code": "bad", "row": number, "column": column}
                     return 400, json.dumps(refusal).encode()
-            stream = BytesIO()
-            vectors: Any = np.array([[len(value), 1] for (value,) in table["data"]], dtype=np.float32)
-            np.savez(stream, **{f"{column}_features": vectors})
-            return 200, stream.getvalue()
+            return 200, self.results(column, [value for (value,) in table["data"]], document["params"])
         finally:
             with self.lock:
                 self.in_flight -= 1
+
+
+class ClassifyingServer(EmbeddingServer):
+    """Answers `/info` and `/classify`. The head "age" predicts a number, every other head has one label."""
+
+    route: ClassVar[str] = "/classify"
+
+    def results(self, column: str, values: list[str], params: dict[str, Any]) -> bytes:
+        heads = params.get("head", "labels")
+
+        def predictions(head: str, value: str) -> list[dict[str, Any]]:
+            if head == "age":
+                return [{"label": "age_months", "value": len(value)}]
+            labels = params.get("labels", [head])
+            return [{"label": label, "score": 1 / len(labels), "call": "positive"} for label in labels]
+
+        rows = [
+            predictions(heads, value) if isinstance(heads, str) else {head: predictions(head, value) for head in heads}
+            for value in values
+        ]
+        return json.dumps(rows).encode()
 
 
 @contextmanager
@@ -83,11 +113,11 @@ def running(server: EmbeddingServer) -> Iterator[EmbeddingServer]:
             chunks.append(message := await receive())
         if message["type"] == "http.disconnect":
             return
-        status, body = 404, b"{}"
+        status, body = 404, json.dumps({"message": "The service has no such route.", "code": "not_found"}).encode()
         if scope["path"] == "/info":
             status, body = 200, json.dumps(server.info()).encode()
-        elif scope["method"] == "POST":
-            status, body = await asyncio.to_thread(server.embed, b"".join(chunk.get("body", b"") for chunk in chunks))
+        elif scope["method"] == "POST" and scope["path"] == server.route:
+            status, body = await asyncio.to_thread(server.answer, b"".join(chunk.get("body", b"") for chunk in chunks))
         headers = [(b"content-length", str(len(body)).encode()), (b"retry-after", b"0")]
         if not server.keep_alive:
             headers.append((b"connection", b"close"))
