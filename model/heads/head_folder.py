@@ -91,6 +91,8 @@ def _head(facts: Any, tensors: Tensors) -> Head:
         raise HeadError(f"{FACTS_FILE} names a kind or an activation that does not exist")
     if not are_labels(labels):
         raise HeadError(f"the labels in {FACTS_FILE} must be {LABELS_RULE}")
+    if kind in ("zero_shot", "azure_adapter") and activation != "softmax":
+        raise HeadError(f"a head of the kind {kind} has the activation softmax")
     if activation == "identity" and len(labels) > 1:
         raise HeadError(f"{FACTS_FILE} has {len(labels)} labels, but a head that predicts a number has its name alone")
     for name in ("model", "details"):

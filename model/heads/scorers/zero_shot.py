@@ -10,8 +10,11 @@ from typing import Self
 import numpy as np
 import torch
 
+from model.errors import HeadError
 from model.evaluation.zero_shot import zero_shot_scores
 from model.heads.scorers.scorer import Activation, Features, Scores, Tensors, require_names, require_shape
+
+MAX_LOGIT_SCALE = 100  # CLIP's is at most 4.6; the exponential of 710 is infinite
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class ZeroShotScorer:
         require_names(tensors, {"present", "logit_scale"}, frozenset({"absent"}))
         require_shape(tensors, "present", (None, None))
         require_shape(tensors, "logit_scale", ())
+        if tensors["logit_scale"] > MAX_LOGIT_SCALE:
+            raise HeadError(f"the tensor logit_scale must be at most {MAX_LOGIT_SCALE}")
         absent = tensors.get("absent")
         if absent is not None:
             require_shape(tensors, "absent", tuple(tensors["present"].shape))

@@ -145,6 +145,23 @@ def test_a_damaged_head_is_refused_in_a_sentence(tmp_path: Path, damage: Callabl
     assert "\n" not in str(refusal.value)
 
 
+ZERO_SHOT_DAMAGES = {
+    "another activation": (edit_facts(activation="sigmoid"), "kind zero_shot has the activation softmax"),
+    "a scale beyond float64": (
+        edit_weights(logit_scale=torch.tensor(1000.0, dtype=torch.float64)),
+        "logit_scale must be at most 100",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "sentence"), ZERO_SHOT_DAMAGES.values(), ids=ZERO_SHOT_DAMAGES)
+def test_a_damaged_zero_shot_head_is_refused(tmp_path: Path, damage: Callable[[Path], None], sentence: str) -> None:
+    save_head(ZERO_SHOT, tmp_path)
+    damage(tmp_path)
+    with pytest.raises(HeadError, match=sentence):
+        load_head(tmp_path)
+
+
 def test_a_failed_save_leaves_no_facts_beside_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_head(LINEAR, tmp_path)
 
