@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import numpy as np
 from fastapi import Request
 
 from app.api.embed_job import EmbedJob
@@ -42,6 +43,14 @@ class JobResult:
     tokens: int = 0
     truncated_texts: int = 0
     row_errors: Mapping[int, BadRow] = field(default_factory=dict)
+
+    @property
+    def in_row_order(self) -> Embeddings:
+        """The vectors (rows, D) of a job with one item per row."""
+        parts = [features for features in (self.image_features, self.text_features) if len(features)]
+        rows = [item.row for item in (*self.job.images, *self.job.texts)]
+        ordered: Embeddings = np.concatenate(parts)[np.argsort(rows)]
+        return ordered
 
 
 async def execute(request: Request, service: Service, model: ReadyModel, job: EmbedJob) -> JobResult:

@@ -1,13 +1,17 @@
 """Validation of request bodies, with messages that name the place and repeat no value."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from app.errors import RequestInvalid, TooManyRows
 
 Model = TypeVar("Model", bound=BaseModel)
+Strings = Annotated[
+    list[Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]], Field(json_schema_extra={"minItems": 1})
+]
+"""A list whose entries `check_strings` checks, because its messages name the entry."""
 
 _JSON_NAMES = {list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 # For these errors, the messages of pydantic name Python classes.
@@ -45,7 +49,7 @@ def check_strings(values: Sequence[Any], name: str, *, max_count: int) -> None:
         TooManyRows: the list has more entries than `max_count`.
     """
     if not values:
-        raise RequestInvalid(f"{name} is empty; send at least one entry, or leave the key out.")
+        raise RequestInvalid(f"{name} is empty; send at least one entry.")
     if len(values) > max_count:
         raise TooManyRows(f"{name} has {len(values)} entries, at most {max_count} are allowed; send fewer at once.")
     for number, value in enumerate(values):

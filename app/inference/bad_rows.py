@@ -29,7 +29,7 @@ class BadRows:
 
     def add(self, error: BadRow) -> bool:
         """Keep an error, unless its row has one already. Returns whether later rows still matter."""
-        self.errors.setdefault(row_of(error), without_frames(error))
+        self.errors.setdefault(row_of(error), without_traceback(error))
         return self.answered
 
     @property
@@ -113,7 +113,7 @@ def row_of(error: BadRow) -> int:
     return error.row or 0
 
 
-def without_frames(error: BadRow) -> BadRow:
+def without_traceback(error: BadRow) -> BadRow:
     """The error without tracebacks: their frames would keep the images of the request in memory."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.settings import Settings
 from model.checkpoints.release_folder import DEMO_MODEL, ReleaseFolder, find_release_folder
 from model.config import read_config
-from model.errors import CheckpointError, MedImageInsightError
+from model.errors import CheckpointError, HeadError, MedImageInsightError
 
 if TYPE_CHECKING:
     from model.engine import EmbeddingEngine
@@ -27,8 +27,9 @@ logger = logging.getLogger("medimageinsight")
 
 DEFAULT_HEAD = "default"
 CLASSIFICATION = (
-    "the model is a classification model of Azure, whose own head (%s, %d labels) serves /score and /invocations for "
-    "rows that have only images; /embed and rows with texts get embeddings"
+    "the model is a classification model of Azure, whose own head (%s, %d labels) serves /classify, and serves "
+    "/score and /invocations for requests without a column of texts; /embed and requests with such a column get "
+    "embeddings"
 )
 DEMONSTRATION = (
     "the demonstration model is loaded, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "
@@ -105,13 +106,15 @@ def load_engine(settings: Settings) -> LoadedModel:
         imports_s = time.perf_counter() - start
         heads = _load_heads(settings, release)
         classifier = _read_classifier(settings, release)
-        engine = _load_engine(settings, path, image_only=settings.image_only)
+        load_whole = cache(partial(_load_engine, settings, path))
         default_head = None
         if classifier is not None:
             facts = {"name": release.name, "weights_sha256": release.weights_sha256()}
-            with_texts = partial(_load_engine, settings, path) if settings.image_only else lambda: engine
-            default_head = classifier.head(facts, with_texts)
+            default_head = classifier.head(facts, load_whole)
             logger.info(CLASSIFICATION, default_head.kind, len(default_head.labels))
+        if settings.image_only:
+            load_whole.cache_clear()  # before the image encoder is loaded, so that memory never holds both
+        engine = _load_engine(settings, path, image_only=True) if settings.image_only else load_whole()
     return LoadedModel(engine, imports_s, heads, default_head)
 
 
@@ -139,7 +142,10 @@ def _read_classifier(settings: Settings, release: ReleaseFolder) -> "AzureClassi
 
 def _load_heads(settings: Settings, release: ReleaseFolder) -> dict[str, "Head"]:
     """The heads of the setting HEADS. They are read before the model, so that a wrong one is reported at once."""
-    folders = [Path(folder.strip()).expanduser() for folder in settings.heads.split(",") if folder.strip()]
+    try:
+        folders = [Path(folder.strip()).expanduser() for folder in settings.heads.split(",") if folder.strip()]
+    except RuntimeError as error:
+        raise HeadError("a folder in HEADS begins with ~ and an unknown user; give its whole path") from error
     if not folders:
         return {}
     from model.heads.served_heads import load_heads

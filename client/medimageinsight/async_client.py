@@ -74,16 +74,15 @@ class AsyncClient(Connection):
             Refused: the server refuses the request; `item` is the number of the image.
             ServerUnreachable: the server does not answer, after all attempts.
         """
-        params = {
-            "dicom_window": dicom_window if dicom_window is None or isinstance(dicom_window, str) else [*dicom_window],
+        preprocessing = {
+            "dicom_window": dicom_window,
             "contrast": contrast,
             "frame": frame,
             "axis": axis,
-            "normalize": normalize,
-            "output_dtype": output_dtype,
             "image_standardization_image_size": image_standardization_image_size,
             "image_standardization_jpeg_compression_ratio": image_standardization_jpeg_compression_ratio,
         }
+        params = {**checked(preprocessing), "normalize": normalize, "output_dtype": output_dtype}
         return await self._embed("image", images, params, errors, failures)
 
     async def embed_texts(
@@ -143,7 +142,8 @@ class AsyncClient(Connection):
             errors: "raise", the default, ends the call at a failed image. "skip" makes its result None.
             failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
             preprocessing: the preprocessing parameters of `embed_images`. Default: those of the head; without a head,
-                those of the server.
+                those of the server. Arrays of uint8, uint16 and floating point get a window only from `dicom_window`
+                here.
 
         Returns:
             Per image, in their order, a list of `Prediction`, highest score first. With several names in `head`: per

@@ -194,7 +194,8 @@ class Client:
             errors: "raise", the default, ends the call at a failed image. "skip" makes its result None.
             failures: list that receives the failed images with errors="skip". Without it, one warning is issued.
             preprocessing: the preprocessing parameters of `embed_images`. Default: those of the head; without a head,
-                those of the server.
+                those of the server. Arrays of uint8, uint16 and floating point get a window only from `dicom_window`
+                here.
 
         Returns:
             Per image, in their order, a list of `Prediction`, highest score first. With several names in `head`: per

@@ -48,9 +48,16 @@ class ReleaseFolder:
         return self.config.resolve().parent == DEMO_MODEL
 
     def weights_sha256(self) -> str:
-        """The hexadecimal sha256 of the weights file. Takes about one second per GB."""
-        with self.weights.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        """The hexadecimal sha256 of the weights file. Takes about one second per GB.
+
+        Raises:
+            CheckpointError: the file cannot be read.
+        """
+        try:
+            with self.weights.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{self.weights.name} cannot be read ({error.strerror})") from error
 
 
 def find_release_folder(path: Path) -> ReleaseFolder:

@@ -45,7 +45,10 @@ def load_heads(folders: Sequence[Path], model: HashedModel, embedding_size: int,
     weights_sha256 = model.weights_sha256() if heads else ""
     for name, head in heads.items():
         if len(head.labels) > max_labels:
-            raise HeadError(f"the head {name} has {len(head.labels):,} labels, at most {max_labels:,} are allowed")
+            raise HeadError(
+                f"the head {name} has {len(head.labels):,} labels, but MAX_LABELS is {max_labels:,}; raise it, or use "
+                "fewer"
+            )
         try:
             head.check_model(model.name, weights_sha256)
         except HeadError as error:

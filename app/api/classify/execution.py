@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from app.api.classify.classifiers import OWN_LABELS, Classifiers, classifiers_of
+from app.api.classify.classifiers import OWN_LABELS, classifiers_of
 from app.api.classify.own_labels import own_head, texts_of
 from app.api.classify.schema import ClassifyJob
 from app.api.classify.scoring import EmbeddedRows, check_answer_size, entries, scores_by_row
@@ -59,19 +59,21 @@ async def execute_classification(
     settings, params, pipeline = service.settings, job.params, model.pipeline
     classifiers = classifiers_of(params, model, max_labels=settings.max_labels)
     check_answer_size(job.row_count, classifiers.labels, params.top_k, settings.max_body_bytes)
-    ways = list(dict.fromkeys(classifiers.preprocessings(params).values()))
+    preprocessings = classifiers.preprocessings(params)
+    ways = list(dict.fromkeys(preprocessings.values()))
     _check_rows(job.row_count, len(ways), settings.max_rows)
-    text_count = len(texts_of(classifiers.prompts, with_absent=bool(params.multi_label)))
+    texts = texts_of(classifiers.prompts, with_absent=bool(params.multi_label))
 
     async def classify(context: RequestContext, reservation: Reservation) -> Classification:
         reservation.enlarge(job.row_count * len(ways))
-        service.metrics.rows_admitted(len(job.images) * len(ways), text_count)
+        service.metrics.rows_admitted(len(job.images) * len(ways), len(texts))
         bad_rows = job.bad_rows
-        own = await own_head(classifiers.prompts, params, service, model, context, reservation)
+        own = await own_head(classifiers.prompts, texts, params, service, model, context, reservation)
         heads = {OWN_LABELS: own.head} if own else classifiers.heads
-        embedded = await _embed_images(job.images, ways, service, pipeline, context, bad_rows)
+        by_way = await _embed_images(job.images, ways, service, pipeline, context, bad_rows)
         reservation.computed_items = context.timings.computed_items
-        answer = partial(_answer, job, classifiers, heads, embedded, bad_rows)
+        embedded = {name: by_way[way] for name, way in preprocessings.items()}
+        answer = partial(_answer, job, heads, embedded, bad_rows, names_heads=classifiers.is_list)
         operations = job.row_count * sum(head.scorer.multiplications for head in heads.values())
         rows = answer() if operations <= INLINE_OPERATIONS else await in_thread(service.scoring, answer)
         return Classification(rows, bad_rows.errors, own.truncated_texts if own else 0)
@@ -111,19 +113,19 @@ async def _embed_images(
 
 def _answer(
     job: ClassifyJob,
-    classifiers: Classifiers,
     heads: "Mapping[str, Head]",
-    embedded: Mapping[Preprocessing, EmbeddedRows],
+    embedded: Mapping[str, EmbeddedRows],
     bad_rows: BadRows,
+    *,
+    names_heads: bool,
 ) -> list[Any]:
-    """The rows of the answer, as JSON."""
-    ways = classifiers.preprocessings(job.params)
-    scores = {name: scores_by_row(head, embedded[ways[name]], job.params) for name, head in heads.items()}
+    """The rows of the answer, as JSON, from the images that are embedded for each head."""
+    scores = {name: scores_by_row(head, embedded[name], job.params) for name, head in heads.items()}
     rows: list[Any] = []
     for row in range(job.row_count):
         if row in bad_rows.errors:
             rows.append(as_json({"error": row_answer(bad_rows.errors[row])}))
-        elif classifiers.is_list:
+        elif names_heads:
             rows.append(as_json({name: entries(head, scores[name][row], job.params) for name, head in heads.items()}))
         else:
             rows += [as_json(entries(head, scores[name][row], job.params)) for name, head in heads.items()]

@@ -28,6 +28,7 @@ INLINE_LABEL_TEXTS = 100
 
 async def own_head(
     prompts: Prompts,
+    texts: Sequence[str],
     params: ClassifyParams,
     service: Service,
     model: ReadyModel,
@@ -38,6 +39,7 @@ async def own_head(
 
     Args:
         prompts: the texts of each label.
+        texts: those of `texts_of`.
         params: of the request.
         service: computes large heads in its thread.
         model: embeds the texts, and keeps the head.
@@ -51,7 +53,6 @@ async def own_head(
     """
     if not prompts:
         return None
-    texts = texts_of(prompts, with_absent=bool(params.multi_label))
     pipeline, is_kept = model.pipeline, _may_be_kept(prompts, model)
     key = (*prompts.items(), len(texts), params.truncate) if is_kept else None
     if key is not None and (kept := model.label_heads.get(key)) is not None:

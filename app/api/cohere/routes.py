@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -10,9 +9,8 @@ from app.api.bodies.json_body import read_json
 from app.api.cohere.schema import EmbedByTypeResponse, parse_embed, vectors_as
 from app.api.dependencies import ModelDependency, ServiceDependency
 from app.api.documentation import operations
-from app.api.execution import JobResult, execute
+from app.api.execution import execute
 from app.api.responses import count_headers, json_response
-from app.inference.pipeline import Embeddings
 from app.middleware.request_context import RequestContext
 
 router = APIRouter(tags=["Cohere"])
@@ -43,7 +41,7 @@ async def embed_by_type(request: Request, service: ServiceDependency, model: Mod
         context_length=engine.config.text.context_length,
     )
     result = await execute(request, service, model, job)
-    features = _in_row_order(result)
+    features = result.in_row_order
     content = {
         "id": RequestContext.of(request.scope).request_id,
         "embeddings": {name: vectors_as(name, features) for name in types},
@@ -53,11 +51,3 @@ async def embed_by_type(request: Request, service: ServiceDependency, model: Mod
         "response_type": "embeddings_by_type",
     }
     return await json_response(content, request.headers, count_headers(result))
-
-
-def _in_row_order(result: JobResult) -> Embeddings:
-    """The vectors (rows, D) of a job with one item per row."""
-    parts = [features for features in (result.image_features, result.text_features) if len(features)]
-    rows = [item.row for item in (*result.job.images, *result.job.texts)]
-    ordered: Embeddings = np.concatenate(parts)[np.argsort(rows)]
-    return ordered

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from app.api.embed_job import EmbedJob
 from app.api.output_formats import base64_text, quantize
 from app.api.params import Params
-from app.api.validation import check_strings, validated
+from app.api.validation import Strings, check_strings, validated
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.items import Item
 from app.inference.pipeline import Embeddings
@@ -18,9 +18,6 @@ EmbeddingType = Literal["float", "base64", "int8", "uint8", "binary", "ubinary"]
 _SIGNED = {"uint8": "int8", "ubinary": "binary"}
 _KEYS = ("texts", "images", "inputs")
 
-_Strings = Annotated[
-    list[Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]], Field(json_schema_extra={"minItems": 1})
-]
 _Input = Annotated[Any, WithJsonSchema({"type": "object", "required": ["content"]})]
 
 
@@ -28,8 +25,8 @@ class EmbedByTypeRequest(BaseModel):
     """What the route reads: exactly one of `texts`, `images` and `inputs`. Other fields are ignored."""
 
     model: str | None = Field(None, description="name of the model; ignored, because one model is served")
-    texts: _Strings | None = None
-    images: _Strings | None = Field(None, description="images as `data:` URIs, or URLs that the server allows")
+    texts: Strings | None = None
+    images: Strings | None = Field(None, description="images as `data:` URIs, or URLs that the server allows")
     inputs: Annotated[list[_Input], Field(json_schema_extra={"minItems": 1})] | None = Field(
         None, description='`{"content": [part]}` per vector, with one part of type text or image_url'
     )
@@ -125,7 +122,7 @@ def _items(request: EmbedByTypeRequest, max_rows: int) -> tuple[list[Item], list
 
 def _input_items(inputs: Sequence[Any], max_rows: int) -> tuple[list[Item], list[Item]]:
     if not inputs:
-        raise RequestInvalid("inputs is empty; send at least one entry, or leave the key out.")
+        raise RequestInvalid("inputs is empty; send at least one entry.")
     if len(inputs) > max_rows:
         raise TooManyRows(f"inputs has {len(inputs)} entries, at most {max_rows} are allowed; send fewer at once.")
     images: list[Item] = []

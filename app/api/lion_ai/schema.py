@@ -4,17 +4,17 @@ The wrapper has no standardisation, the endpoint's small JPEG, so these routes h
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from app.api.embed_job import EmbedJob
 from app.api.execution import JobResult
 from app.api.json_parts import as_json, json_bytes
 from app.api.params import Flag, Params
-from app.api.validation import check_strings, validated
+from app.api.validation import Strings, check_strings, validated
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.items import Item
 from app.settings import Settings
@@ -24,16 +24,12 @@ from model.evaluation.zero_shot import zero_shot_scores
 PARAMS = Params(image_standardization_jpeg_compression_ratio=None)
 BYTES_PER_SCORE = 30  # of one score in the answer, beside its label
 
-_Strings = Annotated[
-    list[Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]], Field(json_schema_extra={"minItems": 1})
-]
-
 
 class PredictRequest(BaseModel):
     """What `/predict` reads; other fields are ignored."""
 
-    images: _Strings = Field(description="images as base64, with or without a `data:` prefix")
-    labels: _Strings = Field(description="texts that the images are compared with, each once")
+    images: Strings = Field(description="images as base64, with or without a `data:` prefix")
+    labels: Strings = Field(description="texts that the images are compared with, each once")
     multilabel: Flag = Field(False, description="true takes a sigmoid per label, false a softmax over the labels")
 
 
@@ -46,8 +42,8 @@ class PredictResponse(BaseModel):
 class EncodeRequest(BaseModel):
     """What `/encode` reads; other fields are ignored."""
 
-    images: _Strings | None = Field(None, description="images as base64, with or without a `data:` prefix")
-    texts: _Strings | None = None
+    images: Strings | None = Field(None, description="images as base64, with or without a `data:` prefix")
+    texts: Strings | None = None
 
 
 class EncodeResponse(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, WithJsonSchema
 
 from app.api.azure.schema import COLUMNS, EmbeddingRow, InputData, table_job
+from app.api.classify.schema import LabelScore
 from app.api.embed_job import EmbedJob
 from app.api.params import Params
 from app.api.validation import validated
@@ -33,7 +34,7 @@ class RecordsRequest(BaseModel):
 class Predictions(BaseModel):
     """The answer to both forms."""
 
-    predictions: list[EmbeddingRow]
+    predictions: list[EmbeddingRow | list[LabelScore]]
 
 
 def is_mlflow(document: Any) -> bool:

@@ -50,20 +50,10 @@ async def model_card(name: str, model: ModelDependency) -> Any:
 
 
 def _embedding_objects(result: JobResult) -> list[dict[str, Any]]:
-    job = result.job
-    vectors = {
-        item.row: vector
-        for items, features in ((job.images, result.image_features), (job.texts, result.text_features))
-        for item, vector in zip(items, features, strict=True)
-    }
-    is_base64 = job.params.encoding_format == "base64"
+    is_base64 = result.job.params.encoding_format == "base64"
     return [
-        {
-            "object": "embedding",
-            "index": row,
-            "embedding": base64_text(vectors[row]) if is_base64 else vectors[row],
-        }
-        for row in range(job.row_count)
+        {"object": "embedding", "index": row, "embedding": base64_text(vector) if is_base64 else vector}
+        for row, vector in enumerate(result.in_row_order)
     ]
 
 

@@ -1,7 +1,6 @@
 """The route that compares two lists of images or texts."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -49,12 +48,6 @@ async def similarity(request: Request, service: ServiceDependency, model: ModelD
 
 def _cosines(parsed: SimilarityJob, result: JobResult) -> NDArray[np.float64]:
     """Cosines (rows of a, rows of b)."""
-    job = result.job
-    vectors: dict[int, Any] = {
-        item.row: vector
-        for items, features in ((job.images, result.image_features), (job.texts, result.text_features))
-        for item, vector in zip(items, features, strict=True)
-    }
-    ordered = np.array([vectors[row] for row in range(job.row_count)], dtype=np.float64)
+    ordered = result.in_row_order.astype(np.float64)
     cosines: NDArray[np.float64] = ordered[: parsed.a_count] @ ordered[parsed.a_count :].T
     return cosines

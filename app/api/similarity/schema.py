@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from app.api.embed_job import EmbedJob
 from app.api.params import Flag, OnePictureParams, Params, ignored_params
-from app.api.validation import check_strings, validated
+from app.api.validation import Strings, check_strings, validated
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.bad_rows import BadRow, at_entry
 from app.inference.items import Item
@@ -22,16 +22,11 @@ class SimilarityParams(OnePictureParams):
     truncate: Flag = Field(True, description="Cut a text that is longer than the model's context; false refuses it")
 
 
-_Strings = Annotated[
-    list[Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]], Field(json_schema_extra={"minItems": 1})
-]
-
-
 class Side(BaseModel):
     """Images or texts."""
 
-    images: _Strings | None = Field(None, description="images as base64, `data:` URIs, or URLs that the server allows")
-    texts: _Strings | None = None
+    images: Strings | None = Field(None, description="images as base64, `data:` URIs, or URLs that the server allows")
+    texts: Strings | None = None
 
 
 class SimilarityRequest(BaseModel):

@@ -79,6 +79,11 @@ def test_a_wrong_head_is_reported_by_name(small_release: Path) -> None:
         load_engine(Settings(model=str(small_release), heads="/nowhere/chest"))
 
 
+def test_a_head_of_an_unknown_user_is_refused_by_the_name_of_its_setting(small_release: Path) -> None:
+    with pytest.raises(HeadError, match="HEADS begins with ~ and an unknown user"):
+        load_engine(Settings(model=str(small_release), heads="~nobody-of-this-name/chest"))
+
+
 def test_the_head_of_the_model_is_called_default_unless_another_has_the_name(engine: EmbeddingEngine) -> None:
     own, other = zero_shot_head(engine), zero_shot_head(engine)
     assert LoadedModel(engine, 0.0, {"chest": other}, own).named_heads == {"default": own, "chest": other}
@@ -167,7 +172,7 @@ def test_azures_zero_shot_head_is_made_at_start_also_without_the_text_encoder(
     assert (head.kind, head.labels) == ("zero_shot", ("polyp", "normal esophagus"))
     head.check_model(loaded.engine.release.name, loaded.engine.release.weights_sha256())
     assert loaded.engine.reads_texts is not image_only
-    assert "whose own head (zero_shot, 2 labels) serves /score and /invocations" in caplog.text
+    assert "whose own head (zero_shot, 2 labels) serves /classify, and serves /score and /invocations" in caplog.text
 
 
 def test_azures_adapter_is_loaded_with_the_model_and_one_that_does_not_fit_is_refused(

@@ -160,6 +160,12 @@ def test_a_path_without_a_model_is_refused(tmp_path: Path, make: Callable[[Path]
     assert refusal(tmp_path / "MODEL") == sentence.format(tmp_path / "MODEL")
 
 
+def test_weights_that_cannot_be_hashed_are_named(tmp_path: Path) -> None:
+    release = ReleaseFolder(tmp_path / "config.yaml", tmp_path / "gone.safetensors", tmp_path)
+    with pytest.raises(CheckpointError, match=r"gone.safetensors cannot be read \(No such file or directory\)"):
+        release.weights_sha256()
+
+
 def test_a_release_knows_its_name_and_its_hash(tmp_path: Path) -> None:
     release = find_release_folder(release_at(tmp_path / "2024.09.27"))
     assert release.name == "2024.09.27"

@@ -53,7 +53,7 @@ def test_two_heads_of_one_name_are_refused(engine: EmbeddingEngine, tmp_path: Pa
 def test_a_head_with_too_many_labels_is_refused_by_name(engine: EmbeddingEngine, tmp_path: Path) -> None:
     save_head(zero_shot_head(engine), tmp_path / "chest")
     assert loaded(engine, tmp_path / "chest", max_labels=len(LABELS))
-    with pytest.raises(HeadError, match="the head chest has 3 labels, at most 2 are allowed"):
+    with pytest.raises(HeadError, match="the head chest has 3 labels, but MAX_LABELS is 2"):
         loaded(engine, tmp_path / "chest", max_labels=2)
 
 
