@@ -58,9 +58,9 @@ class ReadyModel:
         imports_s: seconds that the imports of the model's libraries took.
         heads: the heads that can be asked for, by name.
         default_head: the head of requests that name none.
-        label_heads: heads of the labels of earlier requests. It holds as many labels as the text cache holds texts,
-            each with two vectors, in float32 and in float64, and 1,000 characters of names and texts: about 350 MB
-            for 10,000 labels of 1,024 numbers.
+        label_heads: heads of the labels of earlier requests; as many labels as the text cache holds texts. A label
+            has two vectors, in float32 and in float64, and 1,000 characters of names and texts. 10,000 labels of
+            1,024 numbers take about 350 MB.
     """
 
     engine: "EmbeddingEngine"

@@ -23,7 +23,7 @@ KeyedImage = tuple[bytes, ImageSource]
 
 READING_THREADS = 4
 SHOWN_CHARS = 60  # of a text in an error message
-SHOW_BAR_AFTER_S = 0.1  # so that the log line of the loading model is not glued to an empty bar
+SHOW_BAR_AFTER_S = 0.1  # so that the log line of the loading model does not follow an empty bar on its line
 _LOGIT_SCALE_KEY = b"logit_scale"
 
 

@@ -93,9 +93,9 @@ class Params(ImageParams):
     get_scaling_factor: Flag = Field(True, description="Put the raw learned `logit_scale` into every row")
     layout: Layout | None = Field(
         None,
-        description="Layout of a JSON answer: rows is one object per row, azure the same with a flat `text_features`, "
-        "parts one object per column, columns one object with all columns; null takes the server's LAYOUT, which is "
-        "rows unless the operator changes it",
+        description="Layout of a JSON answer. rows is one object per row. azure is the same with a flat "
+        "`text_features`. parts is one object per column. columns is one object with all columns. null takes the "
+        "server's LAYOUT, which is rows unless the operator changes it",
     )
     on_error: Literal["request", "row"] = Field(
         "request",

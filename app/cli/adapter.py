@@ -114,9 +114,10 @@ def train(
         train_rows, bad = _embed_usable(embed, manifest, problem)
         validation, bad_validation = _embed_usable(embed, to_validate, problem)
     _list(bad, bad_validation, val)
-    if not train_rows.rows:
-        needed = f"number in the column {target}" if target else f"label in the column {label_column}"
-        raise ManifestError(f"{data.name} has no usable row with a {needed}")
+    needed = f"number in the column {target}" if target else f"label in the column {label_column}"
+    for file, rows in ((data, train_rows.rows), (val, validation.rows)):
+        if file and not rows:
+            raise ManifestError(f"{file.name} has no usable row with a {needed}")
     trained = fit(train_rows, options=options, validation=validation, **facts, progress=True)
     save_head(trained, out)
     click.echo(json.dumps({"kind": trained.kind, "labels": trained.labels, **trained.details}, indent=2))
@@ -175,13 +176,16 @@ def apply(adapter: Path, paths: tuple[Path, ...], output: Path, strict: bool, ve
 def _read(data: Path, val: Path | None, column: str, *, strict: bool, needs_image: bool) -> "tuple[Manifest, Manifest]":
     """The train rows and the validation rows, which all have the column; each bad row is in one of the two."""
     from app.cli.inputs import read_rows
+    from model.data.manifest import split_for_training
     from model.evaluation.plan import require_columns
 
     read = [read_rows(file, strict=strict, needs_image=needs_image) for file in (data, val) if file]
     for manifest in read:
         require_columns(manifest, [column], ("split", "group"), splits=(TRAIN, VAL))
-    train = read[0].with_split(TRAIN) if TRAIN in read[0].splits else read[0]
-    return train, read[1] if val else replace(read[0].with_split(VAL), bad_rows=())
+    train, validation = split_for_training(read[0], read[1] if val else None)
+    if val and validation:
+        return train, validation
+    return train, replace(train, rows=validation.rows if validation else (), bad_rows=())
 
 
 def _list(bad_rows: "Sequence[BadRow]", bad_validation: "Sequence[BadRow]", val: Path | None) -> None:
@@ -237,6 +241,6 @@ def _embed_usable(
     """Embed the rows without a problem. Returns the others, and those without an embedding, with the bad rows."""
     from model.data.manifest import BadRow
 
-    problems = [BadRow(row.number, problem(row)) for row in manifest.rows if problem(row)]
-    embedded, bad = embed([row for row in manifest.rows if not problem(row)])
-    return embedded, [*manifest.bad_rows, *problems, *bad]
+    problems = [(row, problem(row)) for row in manifest.rows]
+    embedded, bad = embed([row for row, reason in problems if not reason])
+    return embedded, [*manifest.bad_rows, *(BadRow(row.number, reason) for row, reason in problems if reason), *bad]

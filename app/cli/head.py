@@ -38,7 +38,7 @@ def head() -> None:
 )
 @settings_options("model")
 @labels
-@click.option("--labels", "labels_file", type=FILE, help="Text file with one label per line, which is its own text")
+@click.option("--labels", "labels_file", type=FILE, help="Text file of labels, one per line; each is its own text")
 @click.option("--prompts", type=FILE, help="JSON, YAML or CSV file of label -> prompts, as evaluate takes it")
 @click.option("--catalogue", metavar="NAME", help="Name in the label catalogue, see head labels")
 @template
@@ -128,12 +128,17 @@ def import_(folder: Path, output: Path, **given: Any) -> None:
 
 @head.command("labels", epilog=example("medimageinsight head labels --modality x-ray --search 'pneumo|effusion'"))
 @click.option("--modality", default="", help="Show only the files about images of this modality, such as x-ray")
-@click.option("--search", metavar="REGEX", callback=lambda *given: _compiled(given[-1]), help="Show only what matches")
+@click.option(
+    "--search",
+    metavar="REGEX",
+    callback=lambda *given: _compiled(given[-1]),
+    help="Show only the files and labels that match",
+)
 def list_labels(modality: str, search: re.Pattern[str] | None) -> None:
     """List the label catalogue: ready texts for common questions, each with its name for --catalogue.
 
-    --search looks in names, titles and questions, and otherwise shows only the labels in which, or in whose texts for
-    their presence, it is found. Upper and lower case are the same.
+    --search shows all labels of a file whose name, title or question matches. Of the other files, it shows only the
+    labels that match, or whose texts for their presence match. Upper and lower case are the same.
     """
     from model.heads.catalogue import find_catalogues
 
@@ -199,7 +204,7 @@ def _warn_of_negatives(prompts: "Prompts") -> None:
     missing = missing_negatives(prompts)
     if missing and len(missing) < len(prompts):
         click.echo(
-            f"warning: {shown(missing[0])} has no text for its absence, so the head has no score of each label by "
-            "itself (multi_label), and the other texts for absence are not used",
+            f"warning: {shown(missing[0])} has no text for its absence; the head cannot score each label by itself "
+            "(multi_label), and ignores the other texts for absence",
             err=True,
         )

@@ -30,7 +30,12 @@ class NoImages(click.ClickException):
 
 
 def find_files(
-    paths: Sequence[Path], *, output: Path | None = None, verbose: bool = False, strict: bool = False
+    paths: Sequence[Path],
+    *,
+    output: Path | None = None,
+    verbose: bool = False,
+    strict: bool = False,
+    is_required: bool = True,
 ) -> FoundImages:
     """Find the image files among named files and in folders, and say on stderr what is skipped and what is left out.
 
@@ -39,9 +44,10 @@ def find_files(
         output: a folder whose files the command writes, and that is not read.
         verbose: whether to name each skipped file; default False counts them by reason.
         strict: whether a file that cannot be read ends the command; default False lists it.
+        is_required: whether it is an error that nothing is left to read; default True.
 
     Raises:
-        NoImages: nothing is left to read. No such error without `paths`.
+        NoImages: nothing is left to read and `is_required`. No such error without `paths`.
         ImageDecodeError: a file or folder cannot be read and `strict`; the sentence names it.
     """
     found = find_images(paths, output=output, progress=True)
@@ -54,7 +60,7 @@ def find_files(
         path, reason = found.unreadable[0]
         raise ImageDecodeError(f"{path}: {reason}")
     list_left_out(found.unreadable)
-    if paths and not found.files:
+    if is_required and paths and not found.files:
         looked_at = ", ".join(map(shown, paths)) if len(paths) <= MOST_NAMED_PATHS else f"{len(paths)} paths"
         unreadable = f"{len(found.unreadable)} unreadable" if found.unreadable else ""
         left_out = ", ".join(part for part in (found.summary, unreadable) if part) or "nothing is in there"
@@ -77,7 +83,8 @@ def read_images(paths: Sequence[Path], *, verbose: bool = False, strict: bool = 
         ManifestError: a table cannot be used, or has a bad row and `strict`.
     """
     tables = [path for path in paths if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
-    found = find_files([path for path in paths if path not in tables], verbose=verbose, strict=strict)
+    others = [path for path in paths if path not in tables]
+    found = find_files(others, verbose=verbose, strict=strict, is_required=not tables)
     images, failed = [ImageSource(file) for file in found.files], len(found.unreadable)
     for table in tables:
         manifest = read_rows(table, strict=strict)

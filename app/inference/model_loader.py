@@ -28,8 +28,7 @@ logger = logging.getLogger("medimageinsight")
 DEFAULT_HEAD = "default"
 CLASSIFICATION = (
     "the model is a classification model of Azure, whose own head (%s, %d labels) serves /classify, and serves "
-    "/score and /invocations for requests without a column of texts; /embed and requests with such a column get "
-    "embeddings"
+    "/score and /invocations for requests without a column of texts; all other requests get embeddings"
 )
 DEMONSTRATION = (
     "the demonstration model is loaded, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "

@@ -99,7 +99,7 @@ class ImageFetcher:
 
         Returns:
             The items without those that cannot be fetched. If bad rows refuse the request, the items end before the
-            first of these, and items after a URL that is not allowed are not fetched.
+            first of these. Items after a URL that is not allowed are then not fetched.
 
         Raises:
             BodyTooLarge: the request and its images have more than `max_bytes`.

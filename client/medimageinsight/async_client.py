@@ -171,7 +171,7 @@ class AsyncClient(Connection):
     ) -> Vectors:
         """Compute cosine similarities, for example with `images=scans, to_texts=reports`.
 
-        Both sides are embedded by calls of `embed_images` or `embed_texts`, so that they may have any size.
+        Both sides are embedded by calls of `embed_images` or `embed_texts`, so they may have any size.
 
         Args:
             images, texts: the rows of the result; one of the two.

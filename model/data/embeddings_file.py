@@ -1,7 +1,6 @@
 """Files of embeddings that `medimageinsight embed` writes: .npz or Parquet."""
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.text_lines import as_utf8
 from model.errors import ManifestError
 from model.imaging.preprocessing import Preprocessing
 
@@ -75,7 +75,7 @@ class EmbeddingsFile:
         vectors = [*image_features, *(() if text_features is None else text_features)]
         columns = {
             "kind": ["image"] * len(self.image_paths) + ["text"] * len(texts),
-            "source": [*map(_as_utf8, self.image_paths), *texts],
+            "source": [*map(as_utf8, self.image_paths), *texts],
             "features": pa.array([vector.tolist() for vector in vectors], pa.list_(pa.float32())),
         }
         pq.write_table(pa.table(columns).replace_schema_metadata(self.identity), file)
@@ -125,8 +125,3 @@ def _read_parquet(file: Path) -> tuple[list[str], Features, dict[str, str]]:
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
     return images["source"].to_pylist(), flat.reshape(-1, size) if size else np.empty((0, 0), np.float32), identity
-
-
-def _as_utf8(name: str) -> str:
-    """A file's name for a table that holds only valid UTF-8: bytes of another encoding become backslash escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

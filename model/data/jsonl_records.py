@@ -1,7 +1,7 @@
 """JSONL files with which Azure AI Foundry fine-tunes MedImageInsight Premium: one record of messages per line.
 
-The format is that of Microsoft's page "Fine-tune MedImageInsight Premium" of August 2026: a user with one image as a
-data URI, then an assistant whose text is JSON with a class or with captions.
+The format is that of Microsoft's page "Fine-tune MedImageInsight Premium" of August 2026. A record has a user with
+one image as a data URI, then an assistant whose text is JSON with a class or with captions.
 """
 
 import codecs

@@ -77,6 +77,23 @@ class Manifest:
         return [row.columns.get(column, "") for row in self.rows]
 
 
+def split_for_training(data: Manifest, val: Manifest | None) -> tuple[Manifest, Manifest | None]:
+    """The train rows and the validation rows.
+
+    Args:
+        data: the rows to train on. Those of its split "train" if it has one, otherwise all but its split "val".
+        val: the rows to validate on: those of its split "val" if it has one, otherwise all. None takes the split "val"
+            of `data`; without one, there are no validation rows.
+    """
+    if val is not None:
+        val = val.with_split("val") if "val" in val.splits else val
+    elif "val" in data.splits:
+        val = data.with_split("val")
+    if "train" in data.splits:
+        return data.with_split("train"), val
+    return replace(data, rows=tuple(row for row in data.rows if row.columns.get("split") != "val")), val
+
+
 def read_manifest(
     path: Path,
     *,

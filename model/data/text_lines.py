@@ -1,5 +1,6 @@
 """Lines of text files that a user wrote. An error names the file, the line and the column, and quotes nothing."""
 
+import os
 import re
 from collections.abc import Generator
 from pathlib import Path
@@ -80,3 +81,8 @@ def read_yaml(path: Path) -> Any:
         raise ManifestError(f"{path}{place}: this is neither JSON nor YAML") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path} is neither JSON nor YAML") from error
+
+
+def as_utf8(name: str | Path) -> str:
+    """A file's name for a table that holds only valid UTF-8: bytes of another encoding become backslash escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

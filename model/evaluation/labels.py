@@ -37,7 +37,7 @@ class Labels:
         if len(found) != 1:
             return "the row has several labels" if found else "the row has no label"
         known = found[0] in self.names
-        return "" if known else f"the label {shortened(found[0])} is not among the labels of the evaluation"
+        return "" if known else f"the label {shortened(found[0])} is not among the labels"
 
 
 def labels_of(row: Row, column: str = "label") -> tuple[str, ...]:

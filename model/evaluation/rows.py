@@ -113,7 +113,7 @@ def find_embedded_rows(stored: EmbeddingsFile, rows: Sequence[Row]) -> tuple[Emb
         The rows with an embedding, and the rows without one. Two images count as the same if their embeddings are.
 
     Raises:
-        ManifestError: there are rows, but the file has an embedding of none.
+        ManifestError: there are rows, but the file does not have an embedding of any of them.
     """
     written = {path: place for place, path in enumerate(stored.image_paths)}
     places = written | {_absolute(path): place for path, place in written.items()}
@@ -122,7 +122,7 @@ def find_embedded_rows(stored: EmbeddingsFile, rows: Sequence[Row]) -> tuple[Emb
     if rows and not found:
         raise ManifestError(
             f"none of the {len(rows)} paths of the manifest is in the file of embeddings; paths are compared relative "
-            "to the manifest's folder, and as they are written"
+            "to the manifest's folder, and as written"
         )
     features = stored.image_features[list(found.values())]
     digests = [hashlib.sha256(vector.tobytes()).digest() for vector in features]

@@ -1,8 +1,8 @@
 """Files of an Azure adapter: `adapter_model.pth`, a pickle of tensors, and `config.json`.
 
-Nothing but tensors is ever unpickled. The tensors are views of the mapped file, so that a small file cannot claim much
-memory: torch copies a deflated record as far as it inflates, and believes the sizes that the pickle states. What torch
-allows in a pickle includes calls that allocate any number of bytes, so the pickle's names are checked before.
+Only tensors are unpickled. The tensors are views of the mapped file, so that a small file cannot claim much memory.
+Otherwise torch would inflate every deflated record, and would accept the sizes that the pickle states. torch also
+allows calls in a pickle that allocate any number of bytes, so the pickle's names are checked before.
 """
 
 import json
@@ -54,8 +54,12 @@ _STATE_DICT_NAMES = re.compile(
 
 def find_azure_adapter(folder: Path) -> Path | None:
     """The folder with both files: `folder` itself, or the one in which an Azure MLflow model keeps them."""
-    places = (folder / name for name in FOLDERS)
-    return next((place for place in places if all((place / f).is_file() for f in (WEIGHTS_FILE, CONFIG_FILE))), None)
+
+    def has_both(place: Path) -> bool:
+        # Path.is_file raises an error in a folder that cannot be read.
+        return all(os.path.isfile(place / name) for name in (WEIGHTS_FILE, CONFIG_FILE))  # noqa: PTH113 (see above)
+
+    return next(filter(has_both, (folder / name for name in FOLDERS)), None)
 
 
 def read_azure_adapter(folder: Path) -> tuple[tuple[str, ...], AzureAdapterScorer]:
@@ -151,7 +155,7 @@ def _layers_of(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]
     for name, shape in shapes.items():
         require_shape(renamed, name, shape)
         tensor = renamed[name].detach()
-        # One that is expanded may be any size.
+        # An expanded tensor may have any size.
         if not tensor.is_contiguous():
             raise HeadError(f"the tensor {name} must be stored whole, as a contiguous tensor")
         require_numbers(name, tensor)

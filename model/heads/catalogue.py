@@ -51,11 +51,11 @@ def read_catalogue(name: str) -> Catalogue:
     """Read one file of the catalogue.
 
     Raises:
-        HeadError: there is no such name; the sentence lists the names.
+        HeadError: the catalogue does not have a file of this name; the message lists the names that it has.
     """
     files = catalogue_files()
     if name not in files:
-        raise HeadError(f"the label catalogue has no such name; it has {', '.join(files)}")
+        raise HeadError(f"the label catalogue does not have this name; its names are {', '.join(files)}")
     document = read_yaml(files[name])
     prompts = as_prompts(document["prompts"])
     return Catalogue(name, **{**document, "prompts": prompts}, label_count=len(prompts))
@@ -66,8 +66,8 @@ def find_catalogues(*, modality: str = "", search: re.Pattern[str] | None = None
 
     Args:
         modality: the modality of the images, in any case; "", the default, takes every modality.
-        search: expression to find in the name, the title or the question; otherwise only those labels remain in which,
-            or in whose texts for their presence, it is found. None, the default, finds everything.
+        search: regular expression. A file whose name, title or question matches keeps all labels. Other files keep
+            only labels that match, or whose texts for their presence match. None, the default, keeps everything.
     """
     every = map(read_catalogue, catalogue_files())
     fitting = [entry for entry in every if not modality or entry.modality.lower() == modality.lower()]

@@ -12,7 +12,7 @@ from model.imaging.preprocessing import Preprocessing
 Kind = Literal["zero_shot", "linear", "mlp", "svm", "azure_adapter"]
 Call = Literal["positive", "possible", "negative"]
 Thresholds = Mapping[str, Mapping[str, Any]]
-LABELS_RULE = "a list of different texts, at least one, none of them blank or impossible to encode in UTF-8"
+LABELS_RULE = "a list of different texts, at least one, each of them not blank and possible to encode in UTF-8"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Head:
         if multi_label and self.scorer.has_negatives:
             return True
         if self.kind == "zero_shot":
-            raise HeadError("the head has no negative prompts, which multi_label needs; leave multi_label out")
+            raise HeadError("the head has no texts for absence, which multi_label needs; leave multi_label out")
         scores = "exactly one label" if self.activation == "softmax" else "any number of labels"
         raise HeadError(f"the head was trained for {scores} per image; leave multi_label out")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from model.errors import HeadError
 from model.heads.head import LABELS_RULE, Head, Kind, are_labels
@@ -71,7 +71,8 @@ def load_head(folder: Path) -> Head:
         is_old = not (folder / FACTS_FILE).exists() and (folder / OLD_FACTS_FILE).exists()
         facts_file, weights_file = (OLD_FACTS_FILE, OLD_WEIGHTS_FILE) if is_old else (FACTS_FILE, WEIGHTS_FILE)
         facts = json.loads((folder / facts_file).read_text(encoding="utf-8"))
-        tensors = load_file(folder / weights_file)
+        # From bytes: `load_file` refuses a path that is not UTF-8.
+        tensors = load((folder / weights_file).read_bytes())
         return _head(_renewed(facts) if is_old else facts, tensors)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise HeadError(f"{folder} has no head: {FACTS_FILE} and {WEIGHTS_FILE} are needed") from error
@@ -94,7 +95,9 @@ def _head(facts: Any, tensors: Tensors) -> Head:
     if kind in ("zero_shot", "azure_adapter") and activation != "softmax":
         raise HeadError(f"a head of the kind {kind} has the activation softmax")
     if activation == "identity" and len(labels) > 1:
-        raise HeadError(f"{FACTS_FILE} has {len(labels)} labels, but a head that predicts a number has its name alone")
+        raise HeadError(
+            f"{FACTS_FILE} has {len(labels)} labels, but a head that predicts a number has only one: the number's name"
+        )
     for name in ("model", "details"):
         if not isinstance(facts[name], Mapping):
             raise HeadError(f"{name} in {FACTS_FILE} must be an object")
@@ -110,7 +113,7 @@ def _head(facts: Any, tensors: Tensors) -> Head:
 
 
 def _require_thresholds(thresholds: Any) -> None:
-    """Raise HeadError unless these are operating points per label, None in the place of one, in finite numbers."""
+    """Raise HeadError unless each label has its operating points, each of them None or made of finite numbers."""
     is_mapping = isinstance(thresholds, Mapping) and all(isinstance(own, Mapping) for own in thresholds.values())
     points = [point for own in thresholds.values() for point in own.values()] if is_mapping else [thresholds]
     if not all(point is None or _is_point(point) for point in points):

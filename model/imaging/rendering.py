@@ -45,16 +45,16 @@ class PercentileWindow:
 
 
 WINDOWS = {
-    "abdomen": Window(50, 400),
-    "bone": Window(400, 1800),
-    "brain": Window(40, 80),
-    "liver": Window(30, 150),
-    "lung": Window(-600, 1500),
-    "mediastinum": Window(50, 350),
-    "spine": Window(50, 250),
-    "stroke": Window(40, 40),
-    "subdural": Window(75, 215),
-    "temporal_bone": Window(600, 2800),
+    "abdomen": Window(50.0, 400.0),
+    "bone": Window(400.0, 1800.0),
+    "brain": Window(40.0, 80.0),
+    "liver": Window(30.0, 150.0),
+    "lung": Window(-600.0, 1500.0),
+    "mediastinum": Window(50.0, 350.0),
+    "spine": Window(50.0, 250.0),
+    "stroke": Window(40.0, 40.0),
+    "subdural": Window(75.0, 215.0),
+    "temporal_bone": Window(600.0, 2800.0),
 }
 """Usual CT windows by name, in HU; source: Radiopaedia, "Windowing (CT)"."""
 

@@ -1,7 +1,7 @@
 """Widening of the embeddings: more numbers per vector, equal cosines.
 
-MedImageInsight has 1024 numbers per vector, and public notebooks and adapters rely on that. The training has
-fewer numbers, and this is its last step.
+MedImageInsight has 1024 numbers per vector, and public notebooks and adapters rely on that. The model is
+trained with fewer numbers per vector. Widening is the last step of the recipe.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
 """Classification: milliseconds of `/classify` beyond `/embed/image`, with heads and with labels of the request.
 
-The same image is sent to each route in turns, over one connection. The table shows medians: the milliseconds of a
-request, those of the server's stages beside the image's decoding and encoder, and how many more of these the route has
-within a round. The server knows the labels from the first round. Its model is tiny, with 1024 numbers per embedding.
-Limit: 1 ms. The last row has the largest number of labels that is allowed by default, and no limit.
+The same image is sent to each route in turns, over one connection. The table shows medians in
+milliseconds. The first is that of a request. The second is that of the server's stages without the image's decoding
+and encoder. The third says how much longer these stages take than those of `/embed/image` in the same round. The
+server knows the labels from the first round. Its model is tiny, with 1024 numbers per embedding. Limit: 1 ms.
+The last row has the largest number of labels that is allowed by default, and no limit.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def save_heads(folder: Path, model: Path) -> list[Path]:
 
 
 def measure(port: int, routes: Mapping[str, Mapping[str, Any]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds of the client and of the server beside the encoder, of each route in each round."""
+    """Milliseconds of the client and of the server without the encoder, of each route in each round."""
     (body,) = inputs.image_bodies(inputs.images(1))
     requests = {PLAIN: (PLAIN, json.dumps(body).encode())}
     requests |= {name: ("/classify", json.dumps(body | {"params": params}).encode()) for name, params in routes.items()}
@@ -115,7 +116,7 @@ def main() -> None:
                 *table_rows(measure(server.port, LARGEST, options.rounds // 5)),
             ]
             busy = other.cpus
-    print_table(["route", "ms", "of these beside the encoder", f"beyond {PLAIN}", "limit"], rows)
+    print_table(["route", "ms", "of these without the encoder", f"beyond {PLAIN}", "limit"], rows)
     print(f"\nother processes kept {busy:.1f} CPUs busy")
 
 

@@ -67,13 +67,13 @@ def classifiers_of(params: ClassifyParams, model: ReadyModel, *, max_labels: int
         prompts = prompts_of(params.labels, params.template, max_labels=max_labels)
         if params.multi_label and (label := label_without_absent(prompts)) is not None:
             raise RequestInvalid(
-                f"params.labels, {label} has no negative texts, which multi_label compares with; send them under "
+                f"params.labels, {label} has no texts for its absence, which multi_label needs; send them under "
                 "absent, or leave multi_label out."
             )
         if len(prompts) == 1 and not params.multi_label:
             raise RequestInvalid(
-                "params.labels has a single label, whose score would always be 1; send at least two labels, or its "
-                "negative texts with multi_label."
+                "params.labels has a single label, whose score would always be 1; send at least two labels, or "
+                "multi_label with texts for its absence."
             )
         return Classifiers({}, prompts)
     if params.template != HOLE:

@@ -1,4 +1,4 @@
-"""Execution of a classification: labels and images are embedded, each image once per kind of preprocessing."""
+"""Execution of a classification: labels and images are embedded, each image once per preprocessing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,11 +82,11 @@ async def execute_classification(
 
 
 def _check_rows(images: int, ways: int, max_rows: int) -> None:
-    """Raise TooManyRows if the images, once per kind of preprocessing, make more than MAX_ROWS rows."""
+    """Raise TooManyRows if the images, once per preprocessing, make more than MAX_ROWS rows."""
     if images * ways > max_rows:
         raise TooManyRows(
-            f"The request has {images} images, which {ways} kinds of preprocessing make {images * ways} rows; at most "
-            f"{max_rows} are allowed: send fewer images or heads at once."
+            f"The request has {images} images and heads with {ways} different preprocessings, which make "
+            f"{images * ways} rows; at most {max_rows} are allowed: send fewer images or heads."
         )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from model.heads.head import Head
 
 MAX_KEPT_CHARS_PER_LABEL, CHARS_PER_STRING = 1000, 16
-"""Names and texts of labels whose head is kept, on average, and what a string itself counts as. A character takes at
-most 8 bytes: 4 in the string, and 4 in its UTF-8, which Python keeps with it."""
+"""Largest average number of characters per label of a kept head, in names and texts; and how many more each string
+counts as. A character takes at most 8 bytes: 4 in the string, and 4 in the UTF-8 that Python keeps with it."""
 INLINE_LABEL_TEXTS = 100
 """Label texts whose vectors are averaged in less time than waking a thread takes."""
 

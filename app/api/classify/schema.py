@@ -43,8 +43,8 @@ class ClassifyParams(OnePictureParams):
     )
     labels: Any = Field(
         None,
-        description="Labels, instead of a head: a list of texts, or an object from labels to a text, a list of texts, "
-        'or `{"present": …, "absent": …}`',
+        description="Labels, instead of a head: a list of texts, or an object. The object maps each label to a text, "
+        'a list of texts, or `{"present": …, "absent": …}`',
         json_schema_extra=_LABELS_SCHEMA,
     )
     template: str = Field(

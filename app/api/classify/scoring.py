@@ -1,4 +1,4 @@
-"""Scores of embedded images, and the rows of the answer. Nothing here waits, so that it may run in a thread."""
+"""Scores of embedded images, and the rows of the answer. Nothing here waits, so all of it may run in a thread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ def check_adapter_flags(
         raise click.UsageError("--kind svm predicts labels, not numbers: use --kind linear or mlp with --target")
     row_files = (context.params["data"], context.params["val"])
     if from_file and any(file and file.suffix.lower() == ".jsonl" for file in row_files):
-        raise click.UsageError("--embeddings needs a file with the column path, which JSONL has not")
+        raise click.UsageError("--embeddings needs a file with the column path, which a JSONL file does not have")
     own_fields = [field.name for field in fields(AdapterOptions)]
     for name, flag in typed.items():
         if is_regression and name in ("label_column", "multi_label"):

@@ -105,7 +105,7 @@ def _as_switch(field: str, values: Mapping[bool, Any], value: Any) -> dict[str, 
 
 
 def _only(allowed: Any, value: Any) -> dict[str, Any]:
-    """No option, because nothing else than this value exists here."""
+    """No option, because only this value is implemented here."""
     if value != allowed:
         raise _Wrong(f"{allowed}, because nothing else is implemented here")
     return {}
@@ -150,7 +150,7 @@ def _pattern(value: Any) -> str:
     try:
         re.compile(value)
     except (TypeError, re.error):
-        raise _Wrong("regular expressions, of which one is not valid") from None
+        raise _Wrong("valid regular expressions") from None
     return _PATTERN_OF_IMAGE_ENCODER.sub(r"^image_encoder\.", str(value))
 
 

@@ -1,12 +1,13 @@
 """The flag --prompts of `evaluate`: a file, or a name of the label catalogue."""
 
+import os
 from pathlib import Path
 
 import click
 
 
 def _prompts_file(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Path | None:
-    if given is None or Path(given).is_file():
+    if given is None or os.path.isfile(given):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
         return None if given is None else Path(given)
     from model.heads.catalogue import catalogue_files
 

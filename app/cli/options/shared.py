@@ -31,7 +31,7 @@ template = click.option(
     "--template",
     default="{}",
     show_default=True,
-    help="Text around every text of a label, which stands at its {}; that of Azure is {} with a full stop",
+    help="Template for the texts of the labels: each text replaces {}; Azure's template is {} with a full stop",
 )
 verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file that is skipped, with the reason")
 labels = click.option(

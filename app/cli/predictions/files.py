@@ -1,13 +1,13 @@
 """Files of predictions: one line per image, head and label, as CSV or Parquet. What a head lacks stays empty."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from app.cli.predictions.prediction import Prediction
+from model.data.text_lines import as_utf8
 
 COLUMNS = Prediction._fields
 ROWS_PER_GROUP = 65_536  # of a Parquet file; all that is held in memory
@@ -30,14 +30,9 @@ def write_parquet(predictions: Iterable[Prediction], path: Path) -> None:
     types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.float64(), pa.string(), pa.float64())
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
     with pq.ParquetWriter(path, schema) as writer:
-        for group in _groups(map(_as_utf8, predictions)):
+        for group in _groups((as_utf8(path), *others) for path, *others in predictions):
             columns = [pa.array(column, kind) for column, kind in zip(zip(*group, strict=True), types, strict=True)]
             writer.write_table(pa.table(columns, schema=schema))
-
-
-def _as_utf8(prediction: Prediction) -> tuple[Any, ...]:
-    path, *others = prediction
-    return (os.fsencode(path).decode("utf-8", "backslashreplace"), *others)
 
 
 def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

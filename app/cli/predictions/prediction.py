@@ -43,7 +43,7 @@ class Predictions:
     Attributes:
         images: where the images lie, in order.
         heads: the heads by name.
-        scores: by name of the head: position of an image -> scores (L,). What a head cannot read is missing.
+        scores: by name of the head: position of an image -> scores (L,). Unreadable images are missing.
         top_k: number of labels per image and head, best first; None keeps all.
         problems: position of an image and the sentence that says why it cannot be read, each pair once.
     """
@@ -87,7 +87,7 @@ def predict(
 ) -> Predictions:
     """Classify images with heads, each of which gets them as its own preprocessing makes them.
 
-    The images are embedded once per different preprocessing.
+    Each image is embedded once per preprocessing.
 
     Args:
         embedder: the model that all heads were made with.

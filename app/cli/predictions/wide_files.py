@@ -1,11 +1,11 @@
 """Files of one head's predictions with one line per image, as CSV or Parquet: what `adapter apply` writes."""
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from app.cli.predictions.prediction import Predictions
+from model.data.text_lines import as_utf8
 from model.heads.head import Head
 
 THRESHOLDS = ("sensitivity_90", "youden")
@@ -32,7 +32,7 @@ def write_wide_parquet(predictions: Predictions, path: Path) -> None:
     import pyarrow.parquet as pq
 
     paths, *others = zip(*_rows(predictions), strict=True)
-    names = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
+    names = [as_utf8(path) for path in paths]
     # A label may have the name of another column.
     columns = [pa.array(column) for column in (names, *others)]
     pq.write_table(pa.Table.from_arrays(columns, names=_columns(_head(predictions))), path)

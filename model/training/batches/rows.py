@@ -1,11 +1,11 @@
 """Training rows and validation rows of a fine-tuning."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.cpus import available_cpus
 from model.data.azure_tsv import read_class_names, read_tsv
-from model.data.manifest import Manifest, check_images
+from model.data.manifest import Manifest, check_images, split_for_training
 from model.data.row_files import read_row_file
 from model.errors import ManifestError, TrainingError
 from model.training.options import FinetuneOptions
@@ -48,15 +48,9 @@ def read_rows(options: FinetuneOptions) -> TrainingRows:
     val = None
     if options.val is not None:
         val = read_row_file(options.val, label_texts=options.label_texts, strict=options.strict)
-        val = val.with_split("val") if "val" in val.splits else val
     elif options.val_image_tsv is not None and options.val_text_tsv is not None:
         val = _read_tsv(options, options.val_image_tsv, options.val_text_tsv)
-    elif "val" in train.splits:
-        val = train.with_split("val")
-    if "train" in train.splits:
-        train = train.with_split("train")
-    elif "val" in train.splits:
-        train = replace(train, rows=tuple(row for row in train.rows if row.columns.get("split") != "val"))
+    train, val = split_for_training(train, val)
     threads = available_cpus()
     train = check_images(train, strict=options.strict, threads=threads)
     rows = TrainingRows(train, check_images(val, strict=options.strict, threads=threads) if val else None)

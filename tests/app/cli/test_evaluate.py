@@ -185,6 +185,12 @@ def test_wrong_options_end_in_a_sentence(
     assert not (folder / "none").exists()
 
 
+def test_prompts_with_a_name_that_no_file_can_have_are_refused(folder: Path, small_release: Path) -> None:
+    result = invoke("evaluate", *common(folder, small_release), "--prompts", "x" * 300, "--out", folder / "named")
+    assert result.exit_code == 2
+    assert "this is neither a file nor a name of the label catalogue" in result.stderr
+
+
 def test_prompts_may_be_named_in_the_label_catalogue(folder: Path, small_release: Path) -> None:
     known, unknown = (
         invoke("evaluate", *common(folder, small_release), "--prompts", name, "--out", folder / "named")

@@ -229,7 +229,7 @@ SENTENCES = st.sampled_from([None, "1", "22", "00001", "invalid", "1" * 21])
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(PICTURES, SENTENCES).filter(any), min_size=1, max_size=40), truncate=st.booleans())
-def test_every_row_is_answered_as_if_it_were_alone(rows: list[tuple[bytes | None, str | None]], truncate: bool) -> None:
+def test_every_row_is_answered_as_the_only_row(rows: list[tuple[bytes | None, str | None]], truncate: bool) -> None:
     options = EmbedOptions(normalize=False, truncate=truncate)
 
     async def answered(pipeline: Pipeline, *numbers: int) -> dict[int, Any]:

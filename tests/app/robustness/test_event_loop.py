@@ -182,7 +182,7 @@ def test_large_bodies_of_other_kinds_do_not_hold_the_event_loop(
 def test_the_largest_answers_do_not_hold_the_event_loop(path: str, server: Server) -> None:
     content = json.dumps(LARGEST_ANSWERS[path]()).encode()
     lags = []
-    for _ in range(4):  # the first embeds the labels; a pause of the machine is no fault of the answer
+    for _ in range(4):  # the first embeds the labels; a pause of the machine is not a fault of the answer
         watched(server)
         answer = httpx.post(f"{server.url}{path}", content=content, headers=JSON, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from model.data.image_source import ImageSource
 from model.data.label_texts import read_label_texts
-from model.data.manifest import BadRow, check_images, read_manifest
+from model.data.manifest import BadRow, Manifest, Row, check_images, read_manifest, split_for_training
 from model.errors import ManifestError
 from tests.support.learnable import write_manifest
 from tests.support.samples import saved
@@ -97,3 +98,27 @@ def test_a_label_has_the_wordings_of_the_label_texts(folder: Path) -> None:
         ("opacity", "something there"),
         ("written by hand", "opacity", "something there"),
     ]
+
+
+def of_splits(*splits: str) -> Manifest:
+    rows = [Row(n, ImageSource(Path("x")), (), "", {"split": split}) for n, split in enumerate(splits, start=1)]
+    return Manifest(Path("m.csv"), tuple(rows))
+
+
+@pytest.mark.parametrize(
+    ("data", "val", "train_rows", "val_rows"),
+    [
+        (["", ""], None, [1, 2], None),
+        (["train", "val", ""], None, [1], [2]),
+        (["", "val"], None, [1], [2]),
+        (["", "val"], ["", ""], [1], [1, 2]),
+        (["", ""], ["train", "val"], [1, 2], [2]),
+    ],
+    ids=["no splits", "both splits", "only val", "another file", "another file with splits"],
+)
+def test_no_row_is_both_trained_on_and_validated_on(
+    data: list[str], val: list[str] | None, train_rows: list[int], val_rows: list[int] | None
+) -> None:
+    train, validation = split_for_training(of_splits(*data), of_splits(*val) if val else None)
+    assert [row.number for row in train.rows] == train_rows
+    assert (validation and [row.number for row in validation.rows]) == val_rows

@@ -63,7 +63,7 @@ def refusal(folder: Path) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("wrapped", [True, False], ids=["last layer in a Sequential", "last layer alone"])
+@pytest.mark.parametrize("wrapped", [True, False], ids=["last layer in a Sequential", "only the last layer"])
 def test_it_scores_as_the_original_network(tmp_path: Path, wrapped: bool) -> None:
     original = network(wrapped=wrapped)
     labels, scorer = read_azure_adapter(write(tmp_path / "azure", original.state_dict()))
@@ -84,7 +84,7 @@ def test_the_files_are_found_in_the_folders_of_azure(tmp_path: Path, place: str)
     assert find_azure_adapter(tmp_path) == tmp_path / place
 
 
-def test_one_file_alone_is_not_an_adapter(tmp_path: Path) -> None:
+def test_only_one_of_the_files_is_not_an_adapter(tmp_path: Path) -> None:
     write(tmp_path, network().state_dict())
     (tmp_path / CONFIG_FILE).unlink()
     assert find_azure_adapter(tmp_path) is None

@@ -120,7 +120,7 @@ def test_the_source_says_how_the_labels_differ_from_those_of_a_dataset(name: str
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(HeadError, match=r"it has body-part, bone-age, .*, view$"):
+    with pytest.raises(HeadError, match=r"its names are body-part, bone-age, .*, view$"):
         read_catalogue("chest")
 
 

@@ -66,7 +66,7 @@ def test_a_trained_head_scores_as_it_was_trained() -> None:
 @pytest.mark.parametrize(
     ("head", "multi_label", "sentence"),
     [
-        (zero_shot(), True, "no negative prompts"),
+        (zero_shot(), True, "no texts for absence"),
         (linear("softmax"), True, "trained for exactly one label per image"),
         (linear("sigmoid"), False, "trained for any number of labels per image"),
         (linear("identity"), True, "predicts a number"),

@@ -1,6 +1,7 @@
 """Folders of heads: what is written comes back, and every damage is one sentence."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_a_head_comes_back_from_its_folder(tmp_path: Path, head: Head) -> None:
         assert getattr(loaded, name) == getattr(head, name)
 
 
+def test_the_name_of_a_folder_need_not_be_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"chest-\xff")
+    save_head(LINEAR, folder)
+    assert load_head(folder).labels == LINEAR.labels
+
+
 def test_the_preprocessing_is_written_as_parameters_of_the_service(tmp_path: Path) -> None:
     save_head(replace(LINEAR, preprocessing=Preprocessing(Standardization(480, 95))), tmp_path)
     assert json.loads((tmp_path / FACTS_FILE).read_text())["preprocessing"] == {
@@ -91,7 +98,7 @@ def write(name: str, content: bytes | None) -> Callable[[Path], None]:
 DAMAGES = {
     "no facts": (write(FACTS_FILE, None), "has no head"),
     "no weights": (write(WEIGHTS_FILE, None), "has no head"),
-    "facts that are no JSON": (write(FACTS_FILE, b"{"), "is damaged"),
+    "facts that are not JSON": (write(FACTS_FILE, b"{"), "is damaged"),
     "facts that nest deeply": (write(FACTS_FILE, b"[" * 100_000), "is damaged"),
     "facts that are a list": (write(FACTS_FILE, b"[]"), "keys of format 1"),
     "weights that are a pickle": (write(WEIGHTS_FILE, b"\x80\x04."), "is damaged"),
@@ -104,7 +111,7 @@ DAMAGES = {
     "a label that is a number": (edit_facts(labels=["bone", 1]), "must be a list of different texts"),
     "a label that cannot be encoded": (edit_facts(labels=["bone", "\ud800"]), "must be a list of different texts"),
     "labels that are a text": (edit_facts(labels="ab"), "must be a list of different texts"),
-    "a regression with two labels": (edit_facts(activation="identity"), "a head that predicts a number has its name"),
+    "a regression with two labels": (edit_facts(activation="identity"), "a head that predicts a number has only one"),
     "a model that is a list": (edit_facts(model=[["name", "m"]]), "model in head.json must be an object"),
     "too few labels": (edit_facts(labels=["bone"]), "1 labels, but head.safetensors is made for 2"),
     "an axis that does not exist": (edit_facts(preprocessing={"axis": "diagonal"}), "is damaged"),

@@ -155,7 +155,7 @@ ROWS = st.one_of(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROWS, min_size=1, max_size=8), truncate=st.booleans(), layout=st.sampled_from(["rows", "azure"]))
-def test_every_row_is_answered_as_if_it_were_alone(
+def test_every_row_is_answered_as_the_only_row(
     rows: list[Any], truncate: bool, layout: str, engine: EmbeddingEngine
 ) -> None:
     params = ANSWERED | {"truncate": truncate, "layout": layout}

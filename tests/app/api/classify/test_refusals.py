@@ -47,7 +47,7 @@ NEGATIVES = {"a": {"present": ["x", "y"], "absent": "z"}, "b": {"present": "x", 
         ({"labels": LABELS, "top_k": 1.5}, 400, "invalid_request", "params.top_k is wrong", {}),
         ({"labels": LABELS, "frames": "all"}, 400, "invalid_request", "choose it with frame instead of frames", {}),
         ({"labels": LABELS, "head": "chest"}, 400, "invalid_request", "both params.head and params.labels", {}),
-        ({"labels": LABELS, "multi_label": True}, 400, "invalid_request", "label 0 has no negative texts", {}),
+        ({"labels": LABELS, "multi_label": True}, 400, "invalid_request", "label 0 has no texts for its absence", {}),
         ({"head": "chest"}, 404, "head_unknown", "params.head is not a loaded head; no head is loaded", {}),
         *[({"head": head}, 400, "invalid_request", HEAD_NAMES, {}) for head in WRONG_HEADS],
         ({"template": "{}."}, 400, "invalid_request", "params.template shapes params.labels", {}),
@@ -138,7 +138,7 @@ async def test_heads_of_several_preprocessings_make_more_rows(engine: EmbeddingE
     heads = {"a": zero_shot_head(engine), "b": zero_shot_head(engine, preprocessing=NO_JPEG)}
     async with serving_heads(engine, heads, max_rows=3, queue_size=3) as client:
         answer = await client.post("/classify", json=images(IMAGE, IMAGE, head=["a", "b"]))
-        assert_refused(answer, 413, "too_many_rows", "2 images, which 2 kinds of preprocessing make 4 rows; at most 3")
+        assert_refused(answer, 413, "too_many_rows", "2 different preprocessings, which make 4 rows; at most 3")
         assert (await client.post("/classify", json=images(IMAGE, head=["a", "b"]))).status_code == 200
 
 

@@ -92,13 +92,24 @@ def test_a_missing_extra_is_reported_before_anything_is_read(
     assert result.stderr == "medimageinsight: this needs scikit-learn: install medimageinsight-server[train]\n"
 
 
+def test_a_file_without_a_usable_row_to_validate_on_is_refused(
+    folder: Path, tmp_path: Path, model: tuple[object, ...]
+) -> None:
+    header, *lines = (folder / "test-0.csv").read_text().splitlines()
+    val = folder / "unknown.csv"
+    val.write_text("\n".join([header, *(line.replace(",red,", ",purple,", 1) for line in lines if ",red," in line)]))
+    result = train(folder, tmp_path / "head", *model, "--plain", "--val", val)
+    assert result.exit_code == 2
+    assert "unknown.csv has no usable row with a label in the column label" in result.stderr
+
+
 def test_stored_embeddings_of_jsonl_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("{}")
     for files in (("--data", rows), ("--data", folder / "test-0.csv", "--val", rows)):
         result = invoke("adapter", "train", *files, "--embeddings", rows, "--out", tmp_path / "head")
         assert result.exit_code == 2
-        assert "--embeddings needs a file with the column path, which JSONL has not" in result.output
+        assert "--embeddings needs a file with the column path, which a JSONL file does not have" in result.output
 
 
 def test_bad_validation_rows_are_named_with_their_file(folder: Path, tmp_path: Path, model: tuple[object, ...]) -> None:

@@ -180,6 +180,9 @@ def test_the_images_of_a_table_in_its_own_folder(
     assert f"left out row 2 of {table}: the column path names no image file" in result.stderr
     assert "3 images, 1 left out" in result.stderr
     assert [line["path"] for line in lines_of(out)] == [f"{scans}/a/1.jpg", f"{scans}/0.png", f"{scans}/a/1.jpg"]
+    (tmp_path / "empty").mkdir()
+    beside = classify(small_release, tmp_path / "empty", table, *AD_HOC)
+    assert "3 images, 1 left out" in beside.stderr
 
 
 def test_parquet_has_the_same_columns_with_numbers(scans: Path, age: Path, tmp_path: Path, small_release: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_label_catalogue_says_that_its_wording_is_not_validated(tmp_path: Pa
     [
         ((), "one of --label, --labels, --prompts and --catalogue"),
         ((*LABELS, "--catalogue", "oct"), "one of --label, --labels, --prompts and --catalogue"),
-        (("--catalogue", "chest"), "the label catalogue has no such name; it has body-part"),
+        (("--catalogue", "chest"), "the label catalogue does not have this name; its names are body-part"),
         (("--prompts", "chest"), "does not exist"),
         (("--label", "a"), "at least two labels"),
         (("--label", "a", "--label", ""), "label number 2 is empty"),

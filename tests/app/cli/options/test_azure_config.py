@@ -138,7 +138,7 @@ def test_names_without_a_value_say_nothing(tmp_path: Path) -> None:
         ("OPTIMIZER_PARAMS:\n  betas: [0.9, 1.0]", r"OPTIMIZER_PARAMS\.betas must be a list"),
         ("LR_SCHEDULER_PARAMS:\n  min_lr: 1", r"LR_SCHEDULER_PARAMS\.min_lr must be at most the peak learning rate"),
         ("CUSTOMIZED_PARAMS_CONF:\n  FREEZE_PATTERNS: x", "FREEZE_PATTERNS must be a list of regular expressions"),
-        ("CUSTOMIZED_PARAMS_CONF:\n  FREEZE_PATTERNS: ['(']", "FREEZE_PATTERNS must be regular expressions, of which"),
+        ("CUSTOMIZED_PARAMS_CONF:\n  FREEZE_PATTERNS: ['(']", "FREEZE_PATTERNS must be valid regular expressions"),
         ("CUSTOMIZED_PARAMS_CONF:\n  LR_SCALE_PATTERNS: {a: -1}", "LR_SCALE_PATTERNS must be at least 0"),
         ("CUSTOMIZED_PARAMS_CONF:\n  LR_SCALE_PATTERNS: [a]", "LR_SCALE_PATTERNS must be regular expressions with a"),
         ("- a list", "must map names to values"),

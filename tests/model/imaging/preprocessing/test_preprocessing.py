@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.imaging.images import decode
 from model.imaging.preprocessing import DEFAULT_JPEG_QUALITY, DEFAULT_SIZE, Preprocessing, Standardization, preprocess
-from model.imaging.rendering import PercentileWindow, Rendering, Window
+from model.imaging.rendering import WINDOWS, PercentileWindow, Rendering
 from tests.conftest import IMAGES
 
 FILES = sorted(file.name for file in IMAGES.iterdir())
@@ -100,14 +100,15 @@ def test_the_picture_and_its_pixels_share_no_memory(standardization: Standardiza
     [
         Preprocessing(),
         Preprocessing(None),
-        Preprocessing(Standardization(480, 95), Rendering(3, "coronal", Window(-600, 1500))),
-        Preprocessing(rendering=Rendering(window=PercentileWindow(1, 99), contrast="equalize")),
+        Preprocessing(Standardization(480, 95), Rendering(3, "coronal", WINDOWS["lung"])),
+        Preprocessing(rendering=Rendering(window=PercentileWindow(1.0, 99.0), contrast="equalize")),
     ],
     ids=["usual", "plain", "a slice in a window", "percentiles and contrast"],
 )
 def test_a_preprocessing_is_stored_as_the_parameters_of_a_request(preprocessing: Preprocessing) -> None:
     stored = json.loads(json.dumps(preprocessing.params()))
     assert Preprocessing.from_params(stored) == preprocessing
+    assert repr(Preprocessing.from_params(stored)) == repr(preprocessing)  # in the key of the embedding cache
 
 
 def test_parameters_that_are_missing_have_their_defaults() -> None:
