@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from app.api.azure import routes as azure
 from app.api.classify import routes as classify
 from app.api.cohere import routes as cohere
-from app.api.documentation.document import TITLE, document
+from app.api.documentation.document import TITLE, document, operation_id
 from app.api.error_handlers import add_error_handlers, error_response
 from app.api.lion_ai import routes as lion_ai
 from app.api.mlflow import routes as mlflow
@@ -65,14 +65,21 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
         if traces is not None:
             await asyncio.to_thread(traces.stop)
 
-    app = FastAPIOffline(title=TITLE, version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url="/redoc")
+    app = FastAPIOffline(
+        title=TITLE,
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url="/redoc",
+        generate_unique_id_function=operation_id,
+    )
     app.state.service = service
     routes = [*app.routes]
     for module in (azure, classify, similarity, mlflow, openai, cohere, lion_ai, render, ops):
         app.include_router(module.router)
         routes += module.router.routes
     document(app, VERSION, lambda: service.is_demonstration, access.needs_key)
-    add_error_handlers(app)
+    add_error_handlers(app, routes)
     _add_middleware(app, service, access)
     app.add_middleware(RequestTelemetry, admission=service.admission, metrics=metrics, routes=routes, traces=traces)
     return app

@@ -1,14 +1,17 @@
 """Status, code and body of every error response."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.errors import (
@@ -88,6 +91,7 @@ INTERNAL_ERROR = "internal_error"
 CLIENT_CLOSED_REQUEST = 499  # no client receives it; the log and the metrics show it
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _DEFAULT_RETRY_AFTER_S = 1
+_MAX_PATH_CHARS = 100  # that are compared with the routes
 
 
 class ErrorAnswer(JSONResponse):
@@ -117,8 +121,6 @@ def error_response(error: Exception, request_id: str = "") -> Response:
     """
     if isinstance(error, ClientGone):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    if isinstance(error, HTTPException):
-        return _http_error(error)
     if isinstance(error, RowError):
         return _refusal(error.cause, _row_message(error), {"row": error.row, "column": error.column})
     if isinstance(error, ServiceError):
@@ -142,34 +144,59 @@ def _row_message(error: RowError) -> str:
     return f"{error.place}: {error}."
 
 
-def add_error_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Replace the handlers of Starlette and FastAPI, which answer in a form of their own.
 
     All other exceptions reach the middleware `ErrorResponses`.
-    """
 
-    async def handle_http_exception(_request: Request, error: Exception) -> Response:
-        return error_response(error)
+    Args:
+        app: the application.
+        routes: its routes, of which the answer to an unknown path names those that are documented.
+    """
+    methods = _documented_methods(routes)
+
+    async def handle_http_exception(request: Request, error: HTTPException) -> Response:
+        return _http_error(error, request, methods)
 
     async def handle_validation_error(_request: Request, _error: Exception) -> Response:
         return error_response(RequestInvalid("A parameter in the URL is not valid; the page /docs describes them."))
 
-    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(HTTPException, handle_http_exception)  # type: ignore[arg-type]  # takes only this error
     app.add_exception_handler(RequestValidationError, handle_validation_error)
 
 
-def _http_error(error: HTTPException) -> Response:
+def _http_error(error: HTTPException, request: Request, methods: Mapping[str, str]) -> Response:
     """The response to an exception that Starlette raises before a route is called."""
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":
         headers["Allow"] = "GET, HEAD"  # `HeadRequests` passes HEAD on as GET
     messages = {
-        404: "The service has no such route; the page /docs lists its routes.",
-        405: f"The route does not accept this method; use {headers.get('Allow')}.",
+        404: f"The service has no such route; {_routes_instead(request, methods)}, and the page /docs lists all.",
+        405: f"The route does not accept this method; use {headers.get('Allow')}, as the page /docs shows"
+        f"{_page_to_try(request)}.",
     }
     message = messages.get(error.status_code, f"{error.detail}.")
     code = _HTTP_CODES.get(error.status_code, "http_error")
     return ErrorAnswer(error.status_code, code, message, headers=headers)
+
+
+def _documented_methods(routes: Sequence[BaseRoute]) -> dict[str, str]:
+    """The documented paths without parameters, each with its method."""
+    documented = [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
+    return {route.path: min(route.methods or {"GET"}) for route in documented if "{" not in route.path}
+
+
+def _routes_instead(request: Request, methods: Mapping[str, str]) -> str:
+    """The route that is closest to the path of a request, which is not repeated; or all that read a body."""
+    if close := get_close_matches(request.url.path[:_MAX_PATH_CHARS].lower(), methods, n=1):
+        return f"the closest one is {methods[close[0]]} {close[0]}"
+    return f"it reads POST requests on {', '.join(path for path in methods if methods[path] == 'POST')}"
+
+
+def _page_to_try(request: Request) -> str:
+    """Where a person whose browser opened a route for programs can try it."""
+    has_page = request.app.state.service.settings.ui
+    return ", or open the page / to try the service" if has_page and request.method == "GET" else ""
 
 
 def _refusal(error: Exception, message: str, place: Mapping[str, Any]) -> Response:

@@ -1,11 +1,12 @@
 """Parameters of a request: how to read its images, and how to compute and answer. Imports nothing of HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from app.api.validation import validated
+from app.errors import RequestInvalid
 from model.imaging.limits import MAX_JPEG_QUALITY, MAX_STANDARDIZATION_SIZE
 from model.imaging.preprocessing import Preprocessing, Standardization
 from model.imaging.rendering import PERCENTILES, WINDOWS, AnyWindow, Axis, Contrast, Rendering, parse_window
@@ -134,13 +135,37 @@ class Params(ImageParams):
         return self
 
 
+_ANY_PARAM = frozenset(Params.model_fields)
 AnyParams = TypeVar("AnyParams", bound=ImageParams)
 
 
-def ignored_params(document: Any, model: type[ImageParams] = Params) -> tuple[str, ...]:
-    """The names in `params` of a JSON document that are not parameters of the model."""
-    params = document.get("params") if isinstance(document, Mapping) else None
-    return tuple(name for name in params or () if name not in model.model_fields)
+def ignored_params(
+    document: Mapping[str, Any], read: Collection[str] = Params.model_fields, *, read_beside: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The names of parameters in a JSON document that its route does not read.
+
+    Args:
+        document: the document.
+        read: names that the route reads in `params`.
+        read_beside: names that the route reads beside `params`. Default: it reads no parameter there.
+
+    Raises:
+        RequestInvalid: as `check_no_frames`.
+    """
+    sent = document.get("params")
+    inside = {name: value for name, value in sent.items() if name not in read} if isinstance(sent, Mapping) else {}
+    beside = {name: document[name] for name in document if name in _ANY_PARAM and name not in read_beside}
+    check_no_frames(beside | inside)
+    return (*inside, *beside)
+
+
+def check_no_frames(ignored: Mapping[str, Any]) -> None:
+    """Raise RequestInvalid if `frames`, which would change the number of vectors, is among ignored parameters."""
+    if ignored.get("frames") is not None:
+        raise RequestInvalid(
+            "frames has no effect in this place; only /embed/image reads it: in params of a JSON body, or in the URL "
+            "for any other body."
+        )
 
 
 def parse_strings(sent: Mapping[str, str], model: type[AnyParams]) -> tuple[AnyParams, tuple[str, ...]]:

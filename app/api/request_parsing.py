@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from app.api.azure.schema import COLUMNS, TextsRequest, parse_table, parse_texts
-from app.api.bodies.form_body import MAX_BYTES_PER_CHARACTER, read_form
+from app.api.azure.schema import COLUMNS, parse_table, parse_texts
+from app.api.bodies.form_body import MAX_BYTES_PER_CHARACTER, TEXT_FIELD, read_form
 from app.api.bodies.json_body import read_json
 from app.api.classify.schema import ClassifyJob, parse_classify
 from app.api.embed_job import EmbedJob
+from app.api.params import check_no_frames
 from app.api.render.schema import RenderJob, parse_render
-from app.api.validation import check_has_one_of, check_lacks
 from app.errors import ContentTypeUnsupported, RequestInvalid, TextTooLong
 from app.settings import Settings
 
@@ -28,10 +28,11 @@ async def read_table(request: Request, settings: Settings) -> EmbedJob:
     kind = content_type(request)
     if kind == "multipart/form-data":
         images, fields = await read_form(request, settings, with_texts=True)
-        texts = [value for _, value in fields]
-        return EmbedJob.from_files(images, texts, request.query_params).without_frames()
+        texts = [value for name, value in fields if name == TEXT_FIELD]
+        params = _form_params(request, [field for field in fields if field[0] != TEXT_FIELD])
+        return EmbedJob.from_files(images, texts, dict(params)).without_frames()
     if not is_json(kind):
-        raise ContentTypeUnsupported("The content type is neither application/json nor multipart/form-data.")
+        raise _unsupported(kind, "neither application/json nor multipart/form-data")
     job = parse_table(await read_json(request, settings), max_rows=settings.max_rows, columns=COLUMNS).without_frames()
     return ignoring_query(job, request)
 
@@ -40,7 +41,6 @@ async def read_images(request: Request, settings: Settings) -> EmbedJob:
     """Read a JSON body in the Azure schema with an image column, one raw image, or a form with image files."""
     if is_json(content_type(request)):
         document = await read_json(request, settings)
-        check_lacks(document, "texts", "/embed/text reads texts, and /encode reads images and texts")
         return ignoring_query(parse_table(document, max_rows=settings.max_rows, columns=["image"]), request)
     images, params = await _read_files(request, settings)
     return EmbedJob.from_files(images, [], dict(params))
@@ -69,11 +69,9 @@ async def read_texts(request: Request, settings: Settings) -> EmbedJob:
         text = await _read_text(request, settings.max_text_chars)
         return EmbedJob.from_files([], [text], request.query_params).without_frames()
     if not is_json(kind):
-        raise ContentTypeUnsupported("The content type is neither application/json nor text/plain.")
+        raise _unsupported(kind, "neither application/json nor text/plain")
     document = await read_json(request, settings)
-    check_lacks(document, "images", "/embed/image reads images, and /encode reads images and texts")
-    check_has_one_of(document, ("input_data", "texts"))
-    if isinstance(document, dict) and document.keys() & TextsRequest.model_fields.keys() >= {"texts"}:
+    if document.get("texts") is not None:
         job = parse_texts(document, max_rows=settings.max_rows)
     else:
         job = parse_table(document, max_rows=settings.max_rows, columns=["text"])
@@ -81,7 +79,12 @@ async def read_texts(request: Request, settings: Settings) -> EmbedJob:
 
 
 def ignoring_query(job: Job, request: Request) -> Job:
-    """The job of a JSON body, with the names in the URL's query among the ignored ones: its params are in the body."""
+    """The job of a JSON body, with the names in the URL's query among the ignored ones: its params are in the body.
+
+    Raises:
+        RequestInvalid: `frames` is among them.
+    """
+    check_no_frames(request.query_params)
     return replace(job, ignored_params=(*job.ignored_params, *request.query_params))
 
 
@@ -110,16 +113,37 @@ async def _read_files(
 
     They come from the query and from the fields of a form; the query has priority.
     """
-    kind, query = content_type(request), request.query_params
+    kind = content_type(request)
     if kind == "multipart/form-data":
         images, fields = await read_form(request, settings, with_texts=False, more_fields=more_fields)
-        return images, [*((name, value) for name, value in fields if name not in query), *query.multi_items()]
+        return images, _form_params(request, fields)
     if kind.startswith(RAW_IMAGE_TYPES):
-        return [await _read_body(request)], query.multi_items()
-    raise ContentTypeUnsupported(
-        "The content type is none of application/json, image/*, application/dicom, application/octet-stream (for any "
-        "other image file), multipart/form-data."
+        return [await _read_body(request)], request.query_params.multi_items()
+    raise _unsupported(
+        kind,
+        "none of application/json, image/*, application/dicom, application/octet-stream (for any other image file), "
+        "multipart/form-data",
     )
+
+
+def _form_params(request: Request, fields: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """The names and values of the parameters of a form; the query has priority over the fields."""
+    query = request.query_params
+    return [*((name, value) for name, value in fields if name not in query), *query.multi_items()]
+
+
+def _unsupported(kind: str, accepted: str) -> ContentTypeUnsupported:
+    """The refusal of a content type; it names the header or the route that would be right, if one is likely."""
+    instead = ""
+    if kind == "application/x-www-form-urlencoded":  # what `curl -d` sends
+        instead = "; send JSON with the header content-type: application/json, and files as multipart/form-data"
+    elif kind == "text/plain":
+        instead = "; /embed/text reads a plain text"
+    elif kind == "multipart/form-data":
+        instead = "; /embed reads texts and image files in a form"
+    elif kind.startswith(RAW_IMAGE_TYPES):
+        instead = "; /embed/image reads an image file"
+    return ContentTypeUnsupported(f"The content type is {accepted}{instead}.")
 
 
 async def _read_text(request: Request, max_chars: int) -> str:

@@ -1,6 +1,6 @@
 """Validation of request bodies, with messages that name the place and repeat no value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
@@ -13,27 +13,8 @@ Strings = Annotated[
 ]
 """A list whose entries `check_strings` checks, because its messages name the entry."""
 
-_JSON_NAMES = {list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 # For these errors, the messages of pydantic name Python classes.
 _REASONS = dict.fromkeys(("model_type", "dict_type"), "it must be an object")
-
-
-def check_has_one_of(document: Any, keys: Sequence[str]) -> None:
-    """Raise RequestInvalid if a JSON object has none of the keys."""
-    if isinstance(document, Mapping) and document.keys().isdisjoint(keys):
-        raise RequestInvalid(f"The body has none of the keys {', '.join(keys)}; send one of them.")
-
-
-def check_lacks(document: Any, key: str, instead: str) -> None:
-    """Raise RequestInvalid if a JSON object has a value for a key that its route does not read.
-
-    Args:
-        document: the JSON document.
-        key: the key.
-        instead: which routes read it, for the message.
-    """
-    if isinstance(document, Mapping) and document.get(key) is not None:
-        raise RequestInvalid(f'This route does not read the key "{key}"; {instead}.')
 
 
 def check_strings(values: Sequence[Any], name: str, *, max_count: int) -> None:
@@ -68,10 +49,6 @@ def validated(model: type[Model], document: Any, *, from_strings: bool = False) 
     Raises:
         RequestInvalid: the message names the first wrong field, and never repeats its value.
     """
-    if not isinstance(document, Mapping):
-        wanted = next(iter(model.model_fields))
-        kind = _JSON_NAMES[type(document)]
-        raise RequestInvalid(f'The body is a JSON {kind}; send an object with the key "{wanted}".')
     try:
         return model.model_validate_strings(document) if from_strings else model.model_validate(document)
     except ValidationError as error:

@@ -23,7 +23,7 @@ from app.inference.items import EmbedOptions, Item
 from app.telemetry.stage_timings import StageTimings
 from app.threads import in_thread
 from model.errors import InvalidInput
-from model.imaging.base64_images import is_url
+from model.imaging.base64_images import is_url, url_refusal
 from model.imaging.rendering import Rendering
 
 Pixels = NDArray[np.uint8]
@@ -275,5 +275,4 @@ def _chunks(texts: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def _require_data(item: Item) -> None:
     """Raise RowError for an image that is a URL. It is still one only if the service fetches none."""
     if isinstance(item.payload, str) and is_url(item.payload):
-        refusal = "the image is a URL and fetching is off (the operator can set URL_ALLOWLIST); send base64"
-        raise RowError(item.row, "image", UrlNotAllowed(refusal))
+        raise RowError(item.row, "image", UrlNotAllowed(url_refusal(item.payload)))

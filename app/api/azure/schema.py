@@ -1,6 +1,7 @@
 """Schema of the Azure endpoint: request bodies, their checks, and the shapes of the answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BaseModel, FailFast, Field, WithJsonSchema
@@ -13,6 +14,7 @@ from app.inference.bad_rows import BadRows
 from app.inference.items import Item
 
 COLUMNS = ("image", "text")
+_LONGEST_COLUMN, _ALIKE = 20, 0.8  # of a name that may be misspelt; "age" is not "image"
 
 
 class InputData(BaseModel):
@@ -199,16 +201,25 @@ def parse_texts(document: Any, *, max_rows: int) -> EmbedJob:
 
 
 def _check_columns(columns: Sequence[str], table_name: str, allowed: Sequence[str]) -> None:
-    choices = " and ".join(f'"{name}"' for name in allowed)
     if not columns:
-        raise RequestInvalid(f"{table_name}.columns is empty; this route reads {choices}.")
+        raise RequestInvalid(f"{table_name}.columns is empty; this route reads {_quoted(allowed)}.")
     for number, name in enumerate(columns):
         if name not in allowed:
-            raise RequestInvalid(
-                f"{table_name}.columns[{number}] is not a column of this route, which reads {choices}."
-            )
+            raise RequestInvalid(f"{table_name}.columns[{number}] is {_known_instead(name, allowed)}.")
         if name in columns[:number]:
             raise RequestInvalid(f'{table_name}.columns names "{name}" twice.', column=name)
+
+
+def _known_instead(name: str, allowed: Sequence[str]) -> str:
+    """What is wrong with a name that is no column of the route; it quotes only known names."""
+    if close := get_close_matches(name[:_LONGEST_COLUMN].lower(), allowed, n=1, cutoff=_ALIKE):
+        return f'misspelt; write "{close[0]}"'
+    other = ", while /embed reads both columns" if name in COLUMNS else ""
+    return f"not a column of this route, which reads {_quoted(allowed)}{other}"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return " and ".join(f'"{name}"' for name in names)
 
 
 def _cells(number: int, row: Any, columns: Sequence[str]) -> tuple[str | None, str | None]:
@@ -221,10 +232,19 @@ def _cells(number: int, row: Any, columns: Sequence[str]) -> tuple[str | None, s
         cells: Mapping[str, Any] = row
     elif isinstance(row, list):
         if len(row) != len(columns):
-            raise RequestInvalid(f"Row {number} has {len(row)} values, columns has {len(columns)}.", row=number)
+            raise RequestInvalid(
+                f'Row {number} has {len(row)} values, columns has {len(columns)}; send one value per column, "" or '
+                "null for a missing one.",
+                row=number,
+            )
         cells = dict(zip(columns, row, strict=True))
     else:
-        raise RequestInvalid(f"Row {number} is neither a list nor an object.", row=number)
+        values = ", ".join('"…"' for _ in columns)
+        raise RequestInvalid(
+            f"Row {number} is neither a list nor an object; send the values of {' and '.join(columns)} as a list, "
+            f"[{values}].",
+            row=number,
+        )
     for name, value in cells.items():
         if value is not None and not isinstance(value, str):
             raise RequestInvalid(

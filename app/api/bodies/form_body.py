@@ -7,12 +7,15 @@ from starlette.requests import Request
 
 from app.api.bodies.slices import slices
 from app.api.embed_job import check_row_count
+from app.api.params import Params
 from app.errors import ContentTypeUnsupported, RequestInvalid, TextTooLong, TooManyRows
 from app.settings import Settings
 
 MAX_FORM_FIELDS = 16
+TEXT_FIELD = "text"
 MAX_BYTES_PER_CHARACTER = 4  # of UTF-8
 MAX_CONTENT_TYPE_CHARS = 1000  # parsing 64,000 would hold the event loop for 45 ms; a boundary has at most 70
+_FILE_FIELDS = frozenset({"file", "files", "image", "images"})
 # Other codecs of Python may need quadratic time, and Python keeps every unknown name that it looks up.
 _CHARSETS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1"})
 
@@ -25,7 +28,8 @@ async def read_form(
     Args:
         request: the request.
         settings: the limits.
-        with_texts: True reads up to `max_rows` fields, all named `text`; False at most `MAX_FORM_FIELDS` of any name.
+        with_texts: True reads up to `max_rows` fields, named `text` or as a parameter of `/embed`; False at most
+            `MAX_FORM_FIELDS` of any name.
         more_fields: fields that are read beyond these. Default: none.
 
     Raises:
@@ -55,10 +59,14 @@ async def read_form(
             raise TextTooLong(
                 f"A field of the form has more than the {settings.max_text_chars:,} characters that are allowed."
             ) from error
-        raise RequestInvalid("The form cannot be read as multipart/form-data with image files.") from error
+        raise RequestInvalid(
+            "The form cannot be read as multipart/form-data with image files; leave the header content-type to the "
+            "client, which puts the form's boundary into it."
+        ) from error
     try:
         files, fields = _parts(form, with_texts=with_texts)
-        check_row_count(max(len(files), len(fields) if with_texts else 0), settings.max_rows)
+        texts = sum(name == TEXT_FIELD for name, _ in fields) if with_texts else 0
+        check_row_count(max(len(files), texts), settings.max_rows)
         return [await file.read() for file in files], fields
     finally:
         await form.close()
@@ -79,9 +87,18 @@ def _check_content_type(request: Request) -> None:
 def _parts(form: FormData, *, with_texts: bool) -> tuple[list[UploadFile], list[tuple[str, str]]]:
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    if with_texts and any(name != "text" for name, _ in fields):
-        raise RequestInvalid("The form has a field that is neither a file nor named text; send only these.")
-    if not files and not (with_texts and fields):
+    names = {name for name, _ in fields}
+    named_as_files = sorted(names & _FILE_FIELDS)
+    if named_as_files and (with_texts or not files):
+        raise RequestInvalid(
+            f'The form\'s field "{named_as_files[0]}" is a text, not a file; put @ before the name of the file, as in '
+            "curl -F file=@scan.dcm."
+        )
+    if with_texts and not names <= {TEXT_FIELD, *Params.model_fields}:
+        raise RequestInvalid(
+            "The form has a field that is neither a file, nor named text, nor a parameter; send only these."
+        )
+    if not files and not (with_texts and TEXT_FIELD in names):
         missing = "neither a file nor a field named text" if with_texts else "no file"
-        raise RequestInvalid(f"The form has {missing}; send one or more image files.")
+        raise RequestInvalid(f"The form has {missing}; send one or more image files, as in curl -F file=@scan.dcm.")
     return files, fields

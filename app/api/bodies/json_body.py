@@ -13,8 +13,10 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from app.api.bodies.json_mistakes import usual_mistake
 from app.api.bodies.json_strings import LongString, end_of_string, parsed
 from app.api.bodies.slices import slices
+from app.api.bodies.smallest_bodies import check_shape, empty_body
 from app.errors import BodyTooLarge, RequestInvalid, TooManyRows
 from app.settings import Settings
 
@@ -26,20 +28,29 @@ _BLANKS = b" \t\r\n"
 
 
 async def read_json(request: Request, settings: Settings) -> Any:
-    """Parse the JSON body of a request.
+    """Parse the JSON body of a request, and check its shape.
 
     Args:
-        request: the request.
+        request: the request; its route decides the shape.
         settings: their `max_rows` decides how much structure, all bytes outside of strings, the body may have.
 
     Raises:
-        RequestInvalid: the body is empty, is not JSON, or is nested too deep; the message names the place.
+        RequestInvalid: the body is empty, is not JSON, is nested too deep, or has another shape than its route reads;
+            the message names the place.
         TooManyRows: the body has more structure than that.
         BodyTooLarge: the body has more than `MAX_BLANKS` blanks outside of strings.
         TextTooLong: a string has more than `MAX_TEXT_BYTES`, and is not ASCII or consists of `\\u` escapes.
     """
+    document, route = await _document(request, settings), request.scope["route"].path
+    check_shape(document, route)
+    return document
+
+
+async def _document(request: Request, settings: Settings) -> Any:
     pieces = slices(request.stream())
     first = await anext(pieces, b"")
+    if not first:
+        raise empty_body(request.scope["route"].path)
     second = await anext(pieces, b"")
     if not second and first.count(b"[") + first.count(b"{") <= MAX_DEPTH:
         with suppress(orjson.JSONDecodeError):  # what is wrong, and where, is found below
@@ -100,7 +111,7 @@ class JsonBody:
         try:
             tree = parsed(skeleton)
         except orjson.JSONDecodeError as error:
-            raise self._not_json(skeleton[: error.pos], error.msg) from None
+            raise self._not_json(skeleton[: error.pos], error.msg, skeleton[error.pos :]) from None
         return _restored(tree, [string if isinstance(string, str) else string.text() for string in self._strings])
 
     def _in_utf8(self, data: bytes, *, is_last: bool = False) -> bytes:
@@ -156,12 +167,13 @@ class JsonBody:
                 f"The body has more than {MAX_BLANKS:,} blanks and line breaks between its values; leave them out."
             )
 
-    def _not_json(self, before: bytes, reason: str) -> RequestInvalid:
-        """The refusal of a body with a fault behind the part `before` of the skeleton."""
+    def _not_json(self, before: bytes, reason: str, after: bytes = b"") -> RequestInvalid:
+        """The refusal of a body with a fault between the parts `before` and `after` of the skeleton."""
         line_start = before.rfind(b"\n") + 1  # a string has no line breaks
         column = self._size_of(before) - self._size_of(before[:line_start]) + 1
         line = before.count(b"\n") + 1
-        said = "" if "surrogate" in reason else f" ({reason})"
+        reason = usual_mistake(before, after) or ("" if "surrogate" in reason else reason)
+        said = f" ({reason})" if reason else ""
         return RequestInvalid(f"The body is not JSON: line {line}, column {column}{said}.")
 
     def _size_of(self, before: bytes) -> int:

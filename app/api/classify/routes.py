@@ -6,9 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.api.classify.execution import execute_classification
-from app.api.classify.schema import Classified, HeadList
+from app.api.classify.schema import Classified, ClassifyParams, HeadList
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation import operations
+from app.api.documentation.answers import json_answer
+from app.api.documentation.bodies import image_body
+from app.api.documentation.examples import EXAMPLE_LABELS, EXAMPLE_SCORES
+from app.api.documentation.operations import post_route
+from app.api.documentation.parameters import query_parameters
 from app.api.request_parsing import read_classification
 from app.api.responses import count_headers, ignored_header, json_response
 from app.service import ReadyModel
@@ -17,14 +21,30 @@ from model.errors import HeadError
 router = APIRouter(tags=["classification"])
 
 
-def _documented() -> dict[str, Any]:
-    params = {"labels": [operations.EXAMPLE_TEXT, "x-ray chest anteroposterior No Finding"]}
-    description = "Per row: its labels, highest score first; for a list of heads, one object from head to labels."
-    route = operations.image_route("Classify images", "ClassifyRequest", Classified, description, params)
-    return route | {"responses": route["responses"] | operations.HEAD_UNKNOWN}
+_DESCRIPTION = "Per row: its labels, highest score first; for a list of heads, one object from head to labels."
+_CARD = {
+    "name": "chest",
+    "default": True,
+    "kind": "logistic",
+    "labels": EXAMPLE_LABELS,
+    "activation": "softmax",
+    "multi_label": False,
+    "thresholds": {},
+    "model": {"name": "2024.09.27", "weights_sha256": "6b51…"},
+    "preprocessing": {"image_standardization_image_size": 512},
+}
 
 
-@router.post("/classify", **_documented())
+@router.post(
+    "/classify",
+    **post_route(
+        "Classify images",
+        image_body("ClassifyRequest", {"labels": EXAMPLE_LABELS}),
+        Classified,
+        json_answer(_DESCRIPTION, labels=[EXAMPLE_SCORES]),
+        query_parameters(ClassifyParams, without=["frames"]),
+    ),
+)
 async def classify(request: Request, service: ServiceDependency, model: ModelDependency) -> Response:
     """Classify images by loaded heads, or by labels of the request.
 
@@ -36,7 +56,12 @@ async def classify(request: Request, service: ServiceDependency, model: ModelDep
     return await json_response(result.rows, request.headers, sent)
 
 
-@router.get("/heads", response_model=HeadList, summary="The heads that are loaded", responses=operations.NOT_READY)
+@router.get(
+    "/heads",
+    response_model=HeadList,
+    summary="The heads that are loaded",
+    responses=json_answer("The heads, in the order of HEADS.", one_head={"heads": [_CARD]}),
+)
 async def heads(model: ModelDependency) -> Any:
     """List the heads that `head` of `/classify` can name."""
     return {"heads": [_card(name, model) for name in model.heads]}

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.api.azure.schema import BadRowError, InputData, table_items
 from app.api.classify.labels import labels_from_strings
-from app.api.params import Flag, OnePictureParams, ignored_params, parse_strings
+from app.api.params import Flag, ImageParams, OnePictureParams, ignored_params, parse_strings
 from app.api.validation import validated
 from app.errors import RequestInvalid
 from app.inference.bad_rows import BadRow, BadRows
@@ -35,8 +35,19 @@ def _names(value: Any) -> Any:
     return value
 
 
+def _without_image_defaults(schema: dict[str, Any]) -> None:
+    """Generated clients send the defaults of a schema, and a parameter that is sent replaces that of a head."""
+    for name in ImageParams.model_fields:
+        schema["properties"][name].pop("default")
+
+
 class ClassifyParams(OnePictureParams):
-    """What the images are classified by, and how to answer. All parameters are optional."""
+    """What the images are classified by, and how to answer. All parameters are optional.
+
+    The parameters of the images have no default here: a head has its own.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_image_defaults)
 
     head: Annotated[str | Annotated[list[str], Field(min_length=1)] | None, BeforeValidator(_names)] = Field(
         None, description="Name of a loaded head, or a list of names; null takes the only head that is loaded"
@@ -166,5 +177,5 @@ def parse_classify(document: Any, *, max_rows: int) -> ClassifyJob:
     params = request.params or ClassifyParams()
     bad_rows = BadRows(answered=params.on_error == "row")
     images, _ = table_items(request.input_data, "input_data", max_rows=max_rows, columns=["image"], bad_rows=bad_rows)
-    ignored = ignored_params(document, ClassifyParams)
+    ignored = ignored_params(document, ClassifyParams.model_fields)
     return ClassifyJob(len(request.input_data.data), images, params, ignored, bad_rows.errors)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.api.embed_job import EmbedJob
 from app.api.output_formats import base64_text, quantize
-from app.api.params import Params
+from app.api.params import Params, ignored_params
 from app.api.validation import Strings, check_strings, validated
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.items import Item
@@ -106,7 +106,8 @@ def parse_embed(
     if request.max_tokens is not None and request.max_tokens < context_length:
         raise RequestInvalid(f"max_tokens must be at least {context_length} or absent: texts are cut at this length.")
     images, texts = _items(request, max_rows)
-    job = EmbedJob(len(images) + len(texts), images, texts, Params(truncate=request.truncate != "NONE"))
+    ignored = ignored_params(document, (), read_beside=EmbedByTypeRequest.model_fields)
+    job = EmbedJob(len(images) + len(texts), images, texts, Params(truncate=request.truncate != "NONE"), ignored)
     return job, list(dict.fromkeys(request.embedding_types or ["float"]))
 
 

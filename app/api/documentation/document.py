@@ -1,19 +1,23 @@
 """The OpenAPI document of the application, and the Swagger 2.0 document that Azure clients read."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from app.api.azure.schema import EmbedRequest, ErrorBody, TextsRequest
 from app.api.classify.schema import ClassifyRequest
 from app.api.cohere.schema import EmbedByTypeRequest
-from app.api.documentation.operations import REF_TEMPLATE, reference
+from app.api.documentation.bodies import REF_TEMPLATE
+from app.api.documentation.errors import ERROR_REFERENCES, ERRORS
+from app.api.documentation.pages import serve_redoc_without_logo
+from app.api.documentation.tags import TAGS
 from app.api.lion_ai.schema import EncodeRequest, PredictRequest
 from app.api.mlflow.schema import RecordsRequest, SplitRequest
 from app.api.openai.schema import EmbeddingsRequest
@@ -44,7 +48,16 @@ _MODELS = (
     SimilarityRequest,
     ErrorBody,
 )
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 _SWAGGER_2_FILE = Path(__file__).with_name("swagger_2.json")
+
+
+def operation_id(route: APIRoute) -> str:
+    """The id of an operation, from which clients make the name of its function: the name of the route's function."""
+    return route.name
 
 
 def document(
@@ -64,16 +77,33 @@ def document(
 
     def build() -> dict[str, Any]:
         if not app.openapi_schema:
-            _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=REF_TEMPLATE)
-            schema = get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes)
-            schema["components"]["schemas"] |= definitions["$defs"]
-            if closed := [path for path in schema["paths"] if needs_key(path)]:
-                _require_key(schema, closed)
-            app.openapi_schema = schema
+            app.openapi_schema = _complete(
+                get_openapi(title=TITLE, version=version, description=DESCRIPTION, routes=app.routes, tags=TAGS),
+                needs_key,
+            )
         description = f"{DESCRIPTION}\n\n**{DEMONSTRATION_NOTICE}**" if is_demonstration() else DESCRIPTION
         return app.openapi_schema | {"info": app.openapi_schema["info"] | {"description": description}}
 
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way
+    app.swagger_ui_parameters = {"defaultModelsExpandDepth": 0}  # the list of all schemas is folded
+    serve_redoc_without_logo(app)
+
+
+def _complete(schema: dict[str, Any], needs_key: Callable[[str], bool]) -> dict[str, Any]:
+    """The document of FastAPI with the models that no route names, the errors, and the API keys."""
+    components = schema["components"]
+    _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=REF_TEMPLATE)
+    components["schemas"] |= definitions["$defs"]
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form of an error, which is never answered
+        components["schemas"].pop(name, None)
+    components["responses"] = ERRORS
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            operation["responses"] = {"200": operation["responses"]["200"], **ERROR_REFERENCES}
+            if needs_key(path):
+                operation["security"] = [{name: []} for name in _KEYS]
+                components["securitySchemes"] = _KEYS
+    return schema
 
 
 def swagger_2(version: str) -> dict[str, Any]:
@@ -86,19 +116,3 @@ def swagger_2(version: str) -> dict[str, Any]:
 def _swagger_2_without_version() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(_SWAGGER_2_FILE.read_text(encoding="utf-8"))
     return document
-
-
-def _require_key(schema: dict[str, Any], paths: Sequence[str]) -> None:
-    """Document the API keys, and the errors without a valid key, for all operations of these paths."""
-    schema["components"]["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    }
-    error = {"application/json": {"schema": reference("ErrorBody")}}
-    for path in paths:
-        for operation in schema["paths"][path].values():
-            operation["security"] = [{"bearer": []}, {"header": []}]
-            operation["responses"] |= {
-                "401": {"description": "The request has no API key.", "content": error},
-                "403": {"description": "The API key is not accepted.", "content": error},
-            }

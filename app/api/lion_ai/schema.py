@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from app.api.embed_job import EmbedJob
 from app.api.execution import JobResult
 from app.api.json_parts import as_json, json_bytes
-from app.api.params import Flag, Params
+from app.api.params import Flag, Params, ignored_params
 from app.api.validation import Strings, check_strings, validated
 from app.errors import RequestInvalid, TooManyRows
 from app.inference.items import Item
@@ -77,7 +77,8 @@ def parse_predict(document: Any, settings: Settings) -> tuple[EmbedJob, bool]:
             "or shorter labels at once."
         )
     row_count = max(len(request.images), min(len(request.labels), settings.max_rows))
-    return EmbedJob(row_count, _items(request.images), _items(request.labels), PARAMS), request.multilabel
+    ignored = ignored_params(document, ())
+    return EmbedJob(row_count, _items(request.images), _items(request.labels), PARAMS, ignored), request.multilabel
 
 
 def parse_encode(document: Any, *, max_rows: int) -> EmbedJob:
@@ -88,13 +89,11 @@ def parse_encode(document: Any, *, max_rows: int) -> EmbedJob:
         TooManyRows: more images or texts than `max_rows`.
     """
     request = validated(EncodeRequest, document)
-    if request.images is None and request.texts is None:
-        raise RequestInvalid("The body has none of the keys images, texts; send one of them or both.")
     for name, values in (("images", request.images), ("texts", request.texts)):
         if values is not None:
             check_strings(values, name, max_count=max_rows)
     images, texts = _items(request.images or []), _items(request.texts or [])
-    return EmbedJob(max(len(images), len(texts)), images, texts, PARAMS)
+    return EmbedJob(max(len(images), len(texts)), images, texts, PARAMS, ignored_params(document, ()))
 
 
 def predictions(result: JobResult, logit_scale: float, *, multilabel: bool) -> list[orjson.Fragment]:

@@ -1,13 +1,12 @@
 """Schema of the OpenAI embeddings API, with images as vLLM and infinity document them."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from app.api.embed_job import EmbedJob, check_row_count
-from app.api.params import Params
+from app.api.params import Params, ignored_params
 from app.api.validation import validated
 from app.errors import RequestInvalid
 from app.inference.items import Item
@@ -79,8 +78,6 @@ def parse_embeddings(document: Any, *, max_rows: int, embedding_size: int) -> Em
         RequestInvalid: the body does not follow the schema; the message says what is wrong.
         TooManyRows: more inputs than `max_rows`.
     """
-    if not isinstance(document, Mapping):
-        raise RequestInvalid('The body is not a JSON object; send an object with the key "input".')
     request = validated(EmbeddingsRequest, document)
     if request.dimensions not in (None, embedding_size):
         raise RequestInvalid(
@@ -98,6 +95,7 @@ def parse_embeddings(document: Any, *, max_rows: int, embedding_size: int) -> Em
         [item for is_image, item in items if is_image],
         [item for is_image, item in items if not is_image],
         Params(encoding_format=request.encoding_format or "float"),
+        ignored_params(document, (), read_beside=EmbeddingsRequest.model_fields),
     )
 
 

@@ -70,7 +70,7 @@ def parse_render(document: Any, *, max_rows: int) -> RenderJob:
     request = validated(RenderRequest, document)
     images, _ = table_items(request.input_data, "input_data", max_rows=max_rows, columns=["image"])
     params = request.params or RenderParams()
-    return RenderJob(_only(images), params, ignored_params(document, RenderParams))
+    return RenderJob(_only(images), params, ignored_params(document, RenderParams.model_fields))
 
 
 def _only(images: Sequence[Image]) -> Image:

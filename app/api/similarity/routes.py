@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from app.api.bodies.json_body import read_json
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation import operations
+from app.api.documentation.answers import json_answer
+from app.api.documentation.examples import EXAMPLE_IMAGE, EXAMPLE_LABELS, EXAMPLE_SCALE
+from app.api.documentation.operations import json_route
 from app.api.execution import JobResult, execute
 from app.api.request_parsing import ignoring_query
 from app.api.responses import count_headers, ignored_header, json_response
@@ -22,14 +24,17 @@ router = APIRouter(tags=["classification"])
 
 @router.post(
     "/similarity",
-    **operations.json_route(
+    **json_route(
         "Compare images and texts",
         "SimilarityRequest",
         SimilarityMatrix,
-        "The cosine similarity of each entry of `a` with each entry of `b`.",
+        json_answer(
+            "The cosine similarity of each entry of `a` with each entry of `b`.",
+            image_and_texts={"similarity": [[0.31, 0.28]], "scaling_factor": EXAMPLE_SCALE},
+        ),
         image_and_texts={
-            "a": {"images": [operations.EXAMPLE_IMAGE]},
-            "b": {"texts": [operations.EXAMPLE_TEXT, "x-ray chest anteroposterior No Finding"]},
+            "a": {"images": [EXAMPLE_IMAGE]},
+            "b": {"texts": EXAMPLE_LABELS},
         },
     ),
 )

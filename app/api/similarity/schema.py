@@ -87,7 +87,7 @@ def parse_similarity(document: Any, *, max_rows: int) -> SimilarityJob:
     texts = [item for item, kind in zip(items, kinds, strict=True) if kind == "texts"]
     sent = request.params or SimilarityParams()
     params = Params().model_copy(update={name: getattr(sent, name) for name in SimilarityParams.model_fields})
-    job = EmbedJob(count, images, texts, params, ignored_params(document, SimilarityParams))
+    job = EmbedJob(count, images, texts, params, ignored_params(document, SimilarityParams.model_fields))
     return SimilarityJob(job, a, b, len(a_entries))
 
 

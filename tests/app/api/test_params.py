@@ -123,4 +123,4 @@ def test_parameters_that_exclude_each_other() -> None:
 
 def test_unknown_params_are_noted() -> None:
     assert ignored_params({"params": {"layout": "rows", "temperature": 0.7, "top k": None}}) == ("temperature", "top k")
-    assert ignored_params({"params": None}) == ignored_params({}) == ignored_params([]) == ()
+    assert ignored_params({"params": None}) == ignored_params({}) == ()

@@ -49,6 +49,31 @@ async def test_content_types_that_a_route_does_not_read(path: str, kind: str, cl
 
 
 @pytest.mark.parametrize(
+    ("path", "kind", "instead"),
+    [
+        ("/embed", "application/x-www-form-urlencoded", "send JSON with the header content-type: application/json"),
+        ("/embed", "image/png", "/embed/image reads an image file."),
+        ("/embed", "application/dicom", "/embed/image reads an image file."),
+        ("/embed/image", "text/plain", "/embed/text reads a plain text."),
+        ("/embed/text", BOUNDARY, "/embed reads texts and image files in a form."),
+    ],
+)
+async def test_a_content_type_is_refused_with_the_header_or_the_route_that_is_right(
+    path: str, kind: str, instead: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post(path, content=b"x", headers=raw(kind))
+    assert_refused(answer, 415, "unsupported_content_type", f"; {instead}")
+
+
+@pytest.mark.parametrize("path", ["/embed", "/embed/image", "/classify", "/render"])
+@pytest.mark.parametrize("name", ["file", "files", "image", "images"])
+async def test_a_file_name_without_its_at_sign_is_refused(path: str, name: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post(path, files={name: (None, "SECRET.dcm")})
+    assert_refused(answer, 400, "invalid_request", f'"{name}" is a text, not a file; put @ before the name of the file')
+    assert "SECRET" not in answer.text
+
+
+@pytest.mark.parametrize(
     ("path", "kind"),
     [
         ("/embed", "application/json"),
@@ -130,7 +155,7 @@ async def test_a_plain_text_of_many_bytes_is_refused_before_it_is_decoded(client
         ({"texts": ["a", 7]}, ["Row 1, column text"], {"row": 1, "column": "text"}),
         ({"texts": ["a", ""]}, ["Row 1"], {"row": 1}),
         ({"texts": []}, ["no rows"], {}),
-        ({}, ["none of the keys input_data, texts"], {}),
+        ({}, ['texts is missing; the smallest body of /embed/text is {"texts": ["chest x-ray"]}'], {}),
     ],
 )
 async def test_bad_texts(document: Any, words: list[str], place: dict[str, Any], client: httpx.AsyncClient) -> None:
@@ -141,9 +166,9 @@ async def test_bad_texts(document: Any, words: list[str], place: dict[str, Any],
 @pytest.mark.parametrize(
     ("path", "document", "words"),
     [
-        ("/embed/text", {"texts": [TEXT], "images": [IMAGE]}, ['"images"', "/embed/image reads images", "/encode"]),
-        ("/embed/text", table(["text"], [[TEXT]], images=[]), ['"images"', "/embed/image reads images"]),
-        ("/embed/image", table(["image"], [[IMAGE]], texts=[TEXT]), ['"texts"', "/embed/text reads texts", "/encode"]),
+        ("/embed/text", {"texts": [TEXT], "images": [IMAGE]}, ['"images", which /encode reads;']),
+        ("/embed/text", table(["text"], [[TEXT]], images=[]), ['"images", which /v2/embed reads;']),
+        ("/embed/image", table(["image"], [[IMAGE]], texts=[TEXT]), ['"texts", which /embed/text reads;']),
     ],
 )
 async def test_a_key_of_another_route_is_refused_and_not_dropped(

@@ -67,8 +67,8 @@ async def test_the_azure_schema_is_answered_the_azure_way(client: httpx.AsyncCli
         ({"dataframe_split": {}, "dataframe_records": []}, "send only one of them", {}),
         ({"dataframe_split": 7}, "dataframe_split is wrong: it must be an object", {}),
         ({"dataframe_records": [7]}, "dataframe_records.0 is wrong: it must be an object", {"row": 0}),
-        ({"inputs": [TEXT]}, "none of the keys input_data, dataframe_records, dataframe_split", {}),
-        ({"instances": [TEXT]}, "none of the keys input_data, dataframe_records, dataframe_split", {}),
+        ({"inputs": [TEXT]}, "input_data is missing; the smallest body of /invocations is", {}),
+        ({"instances": [TEXT]}, "input_data is missing; the smallest body of /invocations is", {}),
     ],
 )
 async def test_refused_bodies(body: Any, words: str, place: dict[str, Any], client: httpx.AsyncClient) -> None:

@@ -141,7 +141,9 @@ async def test_a_form_with_images_and_texts(client: httpx.AsyncClient, engine: E
 
 async def test_a_field_that_is_not_a_text_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/embed", files={"text": (None, TEXT), "files": (None, "not a file")})
-    assert_refused(answer, 400, "invalid_request", "neither a file nor named text")
+    assert_refused(answer, 400, "invalid_request", 'field "files" is a text, not a file; put @ before the name')
+    answer = await client.post("/embed", files={"text": (None, TEXT), "note": (None, "left alone")})
+    assert_refused(answer, 400, "invalid_request", "neither a file, nor named text, nor a parameter")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.inference.model_loader import LoadedModel
+from app.main import create_app
 from app.settings import Settings
 from model.engine import EmbeddingEngine
 from tests.support.samples import (
@@ -86,8 +88,8 @@ BODIES = {
     "JSON boolean": malformed(True, "JSON boolean"),
     "JSON null": malformed(None, "JSON null"),
     "missing input_data": malformed({"data": []}, "input_data is missing"),
-    "input_data a list": malformed({"input_data": []}, "input_data is wrong: it must be an object."),
-    "input_data null": malformed({"input_data": None}, "input_data is wrong"),
+    "input_data a list": malformed({"input_data": []}, "input_data is wrong: it must be an object; the smallest body"),
+    "input_data null": malformed({"input_data": None}, "input_data is missing"),
     "missing columns": malformed({"input_data": {"data": [[TEXT]]}}, "input_data.columns is missing"),
     "missing data": malformed({"input_data": {"columns": ["text"]}}, "input_data.data is missing"),
     "data an object": malformed({"input_data": {"columns": ["text"], "data": {}}}, "input_data.data is wrong"),
@@ -195,8 +197,34 @@ async def test_get_instead_of_post(path: str, careful_client: httpx.AsyncClient)
     assert answer.headers["allow"] == "POST"
 
 
-async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
-    assert_refused(await client.get("/embeddings"), 404, "not_found", "no such route; the page /docs lists its routes")
+@pytest.mark.parametrize(
+    ("path", "closest"),
+    [
+        ("/Embed/Images", "POST /embed/image,"),
+        ("/api/embed", "POST /embed,"),
+        ("/embeddings", "POST /v1/embeddings,"),
+        ("/healthz", "GET /health,"),
+        ("/" + "x" * 50_000, "it reads POST requests on /embed, /score, /embed/image, /embed/text, /classify,"),
+    ],
+    ids=["plural", "prefix", "OpenAI's", "health", "nothing like it"],
+)
+async def test_an_unknown_path_is_answered_with_the_closest_route(
+    path: str, closest: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.get(path)
+    assert_refused(answer, 404, "not_found", "no such route;", closest, "and the page /docs lists all.")
+
+
+async def test_a_browser_that_opens_a_route_for_programs_is_sent_to_the_page(
+    client: httpx.AsyncClient, engine: EmbeddingEngine
+) -> None:
+    words = "use POST, as the page /docs shows, or open the page / to try the service."
+    assert_refused(await client.get("/embed"), 405, "method_not_allowed", words)
+    answer = await client.put("/embed")
+    assert_refused(answer, 405, "method_not_allowed", "use POST, as the page /docs shows.")
+    without_page = create_app(Settings(ui=False), LoadedModel(engine, imports_s=0.0))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(without_page), base_url="http://it") as other:
+        assert_refused(await other.get("/embed"), 405, "method_not_allowed", "use POST, as the page /docs shows.")
 
 
 def rows_with(*bad: tuple[int, str | None, str | None]) -> dict[str, Any]:

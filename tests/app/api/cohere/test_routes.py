@@ -111,7 +111,7 @@ async def test_a_long_text_is_cut_unless_truncate_is_none(client: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "exactly one of texts, images and inputs"),
+        ({}, 'texts is missing; the smallest body of /v2/embed is {"texts": ["chest x-ray"]}'),
         ({"texts": ["a"], "images": [URI]}, "exactly one of texts, images and inputs"),
         ([], "is a JSON list"),
         ({"texts": []}, "texts is empty"),

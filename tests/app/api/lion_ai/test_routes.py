@@ -82,7 +82,7 @@ async def test_encode_answers_null_for_the_list_that_was_not_sent(client: httpx.
         ("/predict", {"images": ["a"], "labels": ["a", "b", "a"]}, "labels[2] repeats an earlier label"),
         ("/predict", {"images": [["a"]], "labels": ["a"]}, "images[0] must be a string"),
         ("/predict", {"images": ["a"], "labels": ["a"], "multilabel": "perhaps"}, "multilabel is wrong"),
-        ("/encode", {}, "none of the keys images, texts"),
+        ("/encode", {}, "images is missing; the smallest body of /encode is"),
         ("/encode", {"images": []}, "images is empty"),
         ("/encode", {"texts": ["a", 7]}, "texts[1] must be a string"),
         ("/encode", 7, "is a JSON number"),

@@ -89,8 +89,8 @@ async def test_messages_as_vllm_documents_them(client: httpx.AsyncClient, engine
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "either input or messages"),
-        ([], "not a JSON object"),
+        ({}, "input is missing"),
+        ([], "a JSON list"),
         ({"input": "a", "messages": []}, "either input or messages"),
         ({"input": []}, "no rows"),
         ({"input": ""}, "input[0]"),
@@ -100,7 +100,8 @@ async def test_messages_as_vllm_documents_them(client: httpx.AsyncClient, engine
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 2}]}, "one part"),
         ({"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "one part"),
-        ({"messages": 7}, "one part"),
+        ({"messages": 7}, "messages is wrong: it must be a list"),
+        ({"messages": [7]}, "one part"),
     ],
 )
 async def test_what_is_refused(body: Any, words: str, client: httpx.AsyncClient) -> None:

@@ -65,9 +65,9 @@ async def test_long_texts_are_cut_and_counted(client: httpx.AsyncClient) -> None
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ([], "The body is a JSON list; send an object"),
+        ([], "The body is a JSON list; the smallest body of /similarity is"),
         ({"a": {"texts": TEXTS}}, "b is missing"),
-        ({"a": {}, "b": {"texts": TEXTS}}, "a must have either images or texts"),
+        ({"a": {}, "b": {"texts": TEXTS}}, "a.images is missing"),
         ({"a": {"texts": TEXTS}, "b": {"texts": TEXTS, "images": IMAGES}}, "b must have either images or texts"),
         ({"a": {"texts": []}, "b": {"texts": TEXTS}}, "a.texts is empty"),
         ({"a": {"texts": TEXTS}, "b": {"texts": TEXTS}, "params": {"frames": "all"}}, "params.frames is wrong"),
