@@ -1,6 +1,7 @@
 """The uvicorn server in this process: signals, draining and the exit status."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -18,8 +19,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.connections.connection import Connection
-from app.connections.listening import accept_last, ignore_new, listen, place
+from app.connections.listening import accept_last, free_port_after, ignore_new, listen, page_url, place
 from app.connections.open_connections import OpenConnections
+from app.environment import variable_of
 from app.errors import KeysUnusable
 from app.main import create_app
 from app.remote_images.allowlist import AllowListInvalid
@@ -57,7 +59,8 @@ class DrainingServer(uvicorn.Server):
                 http=cast("type[asyncio.Protocol]", self._new_connection),
                 ws="none",
                 log_config=None,
-                log_level=settings.log_level,
+                # Its lines about the start and the stop say what ours say.
+                log_level="warning" if settings.log_level == "info" else settings.log_level,
                 access_log=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 server_header=False,
@@ -119,6 +122,7 @@ class DrainingServer(uvicorn.Server):
                     await asyncio.sleep(0.02)
 
     def _start_draining(self) -> None:
+        logger.info("stopping; requests in flight, which are answered first: %d", self._service.admission.requests)
         self._open.stopping = True
         for connection in self._connections():
             connection.close_after_answer()
@@ -157,20 +161,16 @@ def run(settings: Settings) -> int:
     service: Service = app.state.service
     server = DrainingServer(app, service)
     _on_stop_signal(server.handle_exit)
-    # The half million objects that exist by now live as long as the process. Without the freeze, the garbage collector
-    # visits them several times per minute under load, and stops every request for 150 ms.
-    service.on_ready = gc.freeze
     service.on_failure = lambda: setattr(server, "should_exit", True)
     service.on_unhealthy = lambda: end(EXIT_UNCLEAN)
     try:
         listening = listen(settings.host, settings.port)
     except OSError as error:
-        address = place(settings.host, settings.port)
-        click.echo(
-            f"medimageinsight: cannot listen on {address}: {error.strerror}; choose another --host or --port", err=True
-        )
+        click.echo(f"medimageinsight: {_why_not_listening(settings, error)}", err=True)
         return EXIT_BAD_START
-    logger.info("listening on http://%s; the model is being loaded", place(*listening.getsockname()[:2]))
+    host, port = listening.getsockname()[:2]
+    service.on_ready = partial(_ready, page_url(host, port) + ("" if settings.ui else "/docs"))
+    logger.info("listening on http://%s; the model is being loaded", place(host, port))
     if not settings.api_keys.get_secret_value() and settings.api_keys_file is None:
         logger.warning(
             "no API keys are set: every client that reaches %s is answered; API_KEYS or API_KEYS_FILE sets keys",
@@ -178,6 +178,21 @@ def run(settings: Settings) -> int:
         )
     server.run(sockets=[listening])
     return end(EXIT_BAD_START if service.failure else server.status)
+
+
+def _ready(url: str) -> None:
+    # The half million objects that exist by now live as long as the process. Without the freeze, the garbage collector
+    # visits them several times per minute under load, and stops every request for 150 ms.
+    gc.freeze()
+    logger.info("ready: open %s", url)
+
+
+def _why_not_listening(settings: Settings, error: OSError) -> str:
+    """One sentence; if the port is in use, with commands that can be pasted."""
+    hint = "choose another --host or --port"
+    if error.errno == errno.EADDRINUSE and (port := free_port_after(settings.host, settings.port)):
+        hint = f"try `{variable_of('port') or 'PORT'}={port} make run`, or `medimageinsight serve --port {port}`"
+    return f"cannot listen on {place(settings.host, settings.port)}: {error.strerror}; {hint}"
 
 
 def end(status: int) -> NoReturn:

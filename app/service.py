@@ -120,8 +120,8 @@ class Service:
                 on_unhealthy=lambda: self.on_unhealthy(),
             )
         )
-        facts = _startup_facts(self.settings, self.model)
-        logger.info("ready: %s", ", ".join(f"{name}={value}" for name, value in facts.items()))
+        logger.info("the model is loaded: %s", _listed(_model_facts(self.model)))
+        logger.debug("limits and times: %s", _listed(_limit_facts(self.settings, self.model)))
 
     async def drained(self) -> None:
         """Refuse new requests, and wait until those in flight are answered."""
@@ -234,22 +234,32 @@ def pipeline_limits(settings: Settings, engine: "EmbeddingEngine") -> PipelineLi
     )
 
 
-def _startup_facts(settings: Settings, model: ReadyModel) -> dict[str, Any]:
-    engine, limits = model.engine, model.pipeline.limits
+def _listed(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in facts.items())
+
+
+def _model_facts(model: ReadyModel) -> dict[str, Any]:
+    engine = model.engine
     return {
         "model": engine.release.name,
         "device": engine.device,
         "dtype": str(engine.dtype).removeprefix("torch."),
         "threads": engine.threads,
         "decoders": model.pipeline.decoders.size,
+        "heads": len(model.heads),
+        "image_only": not engine.reads_texts,
+    }
+
+
+def _limit_facts(settings: Settings, model: ReadyModel) -> dict[str, Any]:
+    engine, limits = model.engine, model.pipeline.limits
+    return {
         "decode_workers": settings.decode_workers,
         "max_batch_size": limits.max_batch_size,
         "text_batch_tokens": limits.text_batch_tokens,
         "concurrent_batches": limits.concurrent_batches,
         "queue_size": settings.queue_size,
         "max_body_bytes": settings.max_body_bytes,
-        "heads": len(model.heads),
-        "image_only": settings.image_only,
         "imports_s": round(model.imports_s, 2),
         "load_s": round(engine.load_times.load_s, 2),
         "warm_up_s": round(engine.load_times.warm_up_s, 2),

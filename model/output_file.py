@@ -45,6 +45,7 @@ class OutputFile:
                 if self._target.exists():
                     self._target.open("ab").close()
                 self._partial = self._target.with_name(f"{self._target.name}.partial")
+                self._partial.unlink(missing_ok=True)  # one that a killed process left may have another mode
                 self._partial.open("wb").close()
                 self._mode = stat.S_IMODE(self._partial.stat().st_mode)
 

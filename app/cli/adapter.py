@@ -1,6 +1,5 @@
 """The commands `adapter train` and `adapter apply`: a head that is trained on a model's embeddings."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from app.cli.options.shared import (
     api_key,
     example,
     no_cache,
+    open_head_folder,
+    overwrite_head,
     require_folder_of,
     require_pyarrow_for,
     server,
@@ -45,16 +46,23 @@ TRAIN, VAL = "train", "val"  # values of the column split
 
 
 @click.group(
+    short_help="Train a head on labelled images, and apply it.",
     epilog=example(
-        "medimageinsight adapter train --model FOLDER --data train.csv --out adapter/",
-        "medimageinsight adapter apply --model FOLDER adapter/ images/ -o predictions.csv",
-    )
+        "medimageinsight adapter train --data train.csv --out adapter/",
+        "medimageinsight adapter apply adapter/ scans/ -o predictions.csv",
+    ),
 )
 def adapter() -> None:
     """Train a classifier on a model's embeddings, and apply it."""
 
 
-@adapter.command(epilog=example("medimageinsight adapter train --model FOLDER --data train.csv --out adapter/"))
+@adapter.command(
+    short_help="Train a head on labels, or on numbers.",
+    epilog=example(
+        "medimageinsight adapter train --data train.csv --out adapter/",
+        "medimageinsight adapter train --data train.csv --val val.csv --target age --out age/",
+    ),
+)
 @settings_options("model")
 @click.option(
     "--data",
@@ -72,6 +80,10 @@ def adapter() -> None:
     help="File that `medimageinsight embed` wrote, .npz or .parquet; its vectors replace the images and the model",
 )
 @click.option("--out", required=True, type=FOLDER, help="Folder for head.json and head.safetensors")
+@overwrite_head
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the options and results as JSON; otherwise as a table of the labels"
+)
 @dataclass_options(EvaluationOptions, "label_column", "multi_label", "target")
 @dataclass_options(AdapterOptions)
 @preprocessing_options
@@ -88,6 +100,8 @@ def train(
     val: Path | None,
     embeddings: Path | None,
     out: Path,
+    overwrite: bool,
+    as_json: bool,
     label_column: str,
     multi_label: bool | None,
     target: str,
@@ -99,9 +113,9 @@ def train(
     Needs medimageinsight-server[train]. Bad rows are listed and left out; they change the exit status only with
     --strict.
     """
+    from app.cli.summaries.adapter_summary import show
     from model.heads.head_folder import save_head
     from model.optional_dependencies import extra
-    from model.output_file import open_folder
 
     options = take_options(AdapterOptions, given)
     check_adapter_flags(context, options, is_regression=bool(target), from_file=embeddings is not None)
@@ -109,7 +123,7 @@ def train(
     extra("sklearn")  # now rather than after an hour of embedding
     manifest, to_validate = _read(data, val, target or label_column, strict=strict, needs_image=embeddings is None)
     problem, fit = _regression(target) if target else _classification(manifest.rows, label_column, multi_label)
-    open_folder(out)
+    open_head_folder(out, overwrite=overwrite)
     with _open_source(embeddings, settings, given) as (embed, facts):
         train_rows, bad = _embed_usable(embed, manifest, problem)
         validation, bad_validation = _embed_usable(embed, to_validate, problem)
@@ -120,10 +134,13 @@ def train(
             raise ManifestError(f"{file.name} has no usable row with a {needed}")
     trained = fit(train_rows, options=options, validation=validation, **facts, progress=True)
     save_head(trained, out)
-    click.echo(json.dumps({"kind": trained.kind, "labels": trained.labels, **trained.details}, indent=2))
+    show(trained, out, as_json=as_json)
 
 
-@adapter.command(epilog=example("medimageinsight adapter apply --model FOLDER adapter/ images/ -o predictions.csv"))
+@adapter.command(
+    short_help="Classify images with one head, into one line per image.",
+    epilog=example("medimageinsight adapter apply adapter/ scans/ -o predictions.csv"),
+)
 @settings_options("model")
 @click.argument("adapter", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))

@@ -35,10 +35,11 @@ LABELS_IN_TABLE = 1  # per image and head, without --top-k
 
 
 @click.command(
+    short_help="Classify images by labels or heads.",
     epilog=example(
         'medimageinsight classify scans/ --label "x-ray chest pneumonia" --label "x-ray chest no finding"',
-        "medimageinsight classify scans/ test.csv --head chest/ --head modality/ -o predictions.csv",
-    )
+        "medimageinsight classify scans/ test.csv --head chest/ --head adapter/ -o predictions.csv",
+    ),
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @labels

@@ -13,10 +13,11 @@ from model.errors import CheckpointError
 
 
 @click.command(
+    short_help="Download a model into the cache, and print its folder.",
     epilog=example(
         "medimageinsight download lion-ai/MedImageInsights",
         "medimageinsight download lion-ai/MedImageInsights --to /media/usb/model",
-    )
+    ),
 )
 @click.argument("hub_id", metavar="ID")
 @click.option(

@@ -22,11 +22,12 @@ from app.settings import Settings
 
 
 @click.command(
+    short_help="Embed images and texts into one file.",
     epilog=example(
-        'medimageinsight embed scans/ --text "chest x-ray" -o out.npz --model lion-ai/MedImageInsights',
-        "medimageinsight embed scans/ -o out.parquet --server http://localhost:8000",
-        "medimageinsight embed series/ IM1 -v --strict -o out.npz",
-    )
+        'medimageinsight embed scans/ scan.dcm --text "chest x-ray" -o out.npz',
+        "medimageinsight embed scans/ -o out.npz --model lion-ai/MedImageInsights",
+        "medimageinsight embed scans/ -o out.parquet --server localhost:8000",
+    ),
 )
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--text", "texts", multiple=True, help="Text to embed; repeatable")

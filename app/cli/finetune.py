@@ -14,10 +14,11 @@ from model.training.options import FinetuneOptions
 
 
 @click.command(
+    short_help="Fine-tune a model on images with texts or labels.",
     epilog=example(
-        "medimageinsight finetune --model lion-ai/MedImageInsights --data train.csv --val val.csv --out my-model",
-        "torchrun --no-python --nproc-per-node 8 medimageinsight finetune --data train.csv --out my-model",
-    )
+        "medimageinsight finetune --data train.csv --val val.csv --out my-model/",
+        "torchrun --no-python --nproc-per-node 8 medimageinsight finetune --data train.csv --out my-model/",
+    ),
 )
 @settings_options("model")
 @click.option(

@@ -8,7 +8,19 @@ import click
 
 from app.cli.options.from_settings import settings_options, take_settings
 from app.cli.options.preprocessing import preprocessing_options, take_preprocessing
-from app.cli.options.shared import FILE, FOLDER, api_key, example, labels, no_cache, server, shown, template
+from app.cli.options.shared import (
+    FILE,
+    FOLDER,
+    api_key,
+    example,
+    labels,
+    no_cache,
+    open_head_folder,
+    overwrite_head,
+    server,
+    shown,
+    template,
+)
 from model.errors import HeadError
 
 if TYPE_CHECKING:
@@ -21,20 +33,23 @@ HEAD_FOLDER = click.option(
 
 
 @click.group(
+    short_help="Make and import heads (classifiers), and list ready texts.",
     epilog=example(
-        "medimageinsight head make --catalogue chest-xray-findings -o chest/",
+        "medimageinsight head make --catalogue chest-xray-findings -o chest/ --model lion-ai/MedImageInsights",
         "medimageinsight head labels --modality x-ray",
-    )
+    ),
 )
 def head() -> None:
     """Make a classifier from texts, import one from Azure, and list ready texts."""
 
 
 @head.command(
+    short_help="Make a zero-shot head from texts.",
     epilog=example(
-        "medimageinsight head make --labels labels.txt -o chest/ --model lion-ai/MedImageInsights",
-        "medimageinsight head make --prompts prompts.yaml --template '{}.' -o chest/ --server http://localhost:8000",
-    )
+        'medimageinsight head make --label "x-ray chest" --label "ct chest" -o modality/',
+        "medimageinsight head make --catalogue chest-xray-findings -o chest/ --model lion-ai/MedImageInsights",
+        "medimageinsight head make --prompts prompts.yaml --template '{}.' -o findings/ --server localhost:8000",
+    ),
 )
 @settings_options("model")
 @labels
@@ -43,6 +58,7 @@ def head() -> None:
 @click.option("--catalogue", metavar="NAME", help="Name in the label catalogue, see head labels")
 @template
 @HEAD_FOLDER
+@overwrite_head
 @preprocessing_options
 @no_cache
 @server
@@ -55,6 +71,7 @@ def make(
     catalogue: str | None,
     template: str,
     output: Path,
+    overwrite: bool,
     **given: Any,
 ) -> None:
     """Make a zero-shot head: the texts of its labels are embedded once, and never again.
@@ -67,12 +84,11 @@ def make(
     from app.cli.embedders.embedding_model import open_embedder
     from model.heads.head_folder import save_head
     from model.heads.zero_shot import make_zero_shot_head
-    from model.output_file import open_folder
 
     settings, preprocessing = take_settings(given), take_preprocessing(given)
     wanted, details = _read_labels(labels, labels_file, prompts, catalogue, settings.max_labels)
     _warn_of_negatives(wanted)
-    open_folder(output)
+    open_head_folder(output, overwrite=overwrite)
     with open_embedder(settings, preprocessing=preprocessing, **given) as model:
         made = make_zero_shot_head(
             model.embedder,
@@ -86,15 +102,20 @@ def make(
     click.echo(f"{output}: zero-shot head with {len(made.labels)} labels", err=True)
 
 
-@head.command("import", epilog=example("medimageinsight head import adapter_model/ -o chest/ --model FOLDER"))
+@head.command(
+    "import",
+    short_help="Import an adapter that Azure trained.",
+    epilog=example("medimageinsight head import adapter_model/ -o azure/ --model lion-ai/MedImageInsights"),
+)
 @settings_options("model")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @HEAD_FOLDER
+@overwrite_head
 @preprocessing_options
 @server
 @api_key
 @settings_options("max_labels", "cache_dir", "offline")
-def import_(folder: Path, output: Path, **given: Any) -> None:
+def import_(folder: Path, output: Path, overwrite: bool, **given: Any) -> None:
     """Import the adapter that Azure's pipeline or Microsoft's notebook trained, from adapter_model.pth and config.json.
 
     FOLDER holds both files, or is the MLflow folder of the model. The files do not name the model whose embeddings the
@@ -105,7 +126,6 @@ def import_(folder: Path, output: Path, **given: Any) -> None:
     from model.heads.head import Head
     from model.heads.head_folder import save_head
     from model.heads.zero_shot import require_labels
-    from model.output_file import open_folder
 
     settings, preprocessing = take_settings(given), take_preprocessing(given)
     place = find_azure_adapter(folder)
@@ -113,7 +133,7 @@ def import_(folder: Path, output: Path, **given: Any) -> None:
         raise HeadError(f"{folder} has no adapter of Azure: {WEIGHTS_FILE} and {CONFIG_FILE} are needed")
     names, scorer = read_azure_adapter(place)
     require_labels(names, settings.max_labels)
-    open_folder(output)
+    open_head_folder(output, overwrite=overwrite)
     with open_embedder(settings, preprocessing=preprocessing, no_cache=True, **given) as model:
         if scorer.embedding_size != model.embedding_size:
             raise HeadError(
@@ -126,7 +146,11 @@ def import_(folder: Path, output: Path, **given: Any) -> None:
     click.echo(f"{output}: Azure adapter with {len(names)} labels", err=True)
 
 
-@head.command("labels", epilog=example("medimageinsight head labels --modality x-ray --search 'pneumo|effusion'"))
+@head.command(
+    "labels",
+    short_help="List ready texts for common questions.",
+    epilog=example("medimageinsight head labels --modality x-ray --search 'pneumo|effusion'"),
+)
 @click.option("--modality", default="", help="Show only the files about images of this modality, such as x-ray")
 @click.option(
     "--search",

@@ -9,13 +9,17 @@ from app.cli.options.from_settings import read_settings, settings_options
 from app.cli.options.shared import example
 
 
-@click.command(epilog=example("medimageinsight info lion-ai/MedImageInsights"))
-@click.argument("model")
+@click.command(
+    short_help="Print the files and sizes of a model as JSON.",
+    epilog=example("medimageinsight info", "medimageinsight info lion-ai/MedImageInsights"),
+)
+@click.argument("model", required=False)
 @settings_options("cache_dir", "offline")
-def info(model: str, **given: Any) -> None:
+def info(model: str | None, **given: Any) -> None:
     """Print the files and sizes of MODEL as JSON, without loading it.
 
-    MODEL is a release folder, a weights file, or a Hugging Face id.
+    MODEL is a release folder, a weights file, or a Hugging Face id. Without it, the variable MEDIMAGEINSIGHT_MODEL or
+    MODEL names the model, or else it is the demonstration model.
     """
     from app.inference.model_loader import find_model
     from model.checkpoints.release_folder import find_release_folder

@@ -34,16 +34,26 @@ class _Group(click.Group):
             click.echo(f"medimageinsight: {shown(error)}", err=True)
             sys.exit(EXIT_FAILED)
 
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 (named by click)
+        """The commands in the order in which a newcomer meets them, instead of that of the alphabet."""
+        return list(self.commands)
+
 
 @click.group(
     cls=_Group,
-    commands=[serve, info, download, embed, render, classify, head, finetune, evaluate, adapter],
+    commands=[serve, classify, embed, render, head, adapter, evaluate, finetune, info, download],
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=example("medimageinsight serve", 'medimageinsight embed scans/ --text "chest x-ray" -o out.npz'),
+    epilog=example(
+        "medimageinsight serve",
+        'medimageinsight classify scans/ --label "computed tomography" --label mri --label "chest x-ray"',
+        'medimageinsight embed scans/ --text "chest x-ray" -o out.npz',
+    ),
 )
 @click.version_option(package_name="medimageinsight-server")
 def main() -> None:
     """MedImageInsight Server: embeddings of medical images and texts.
 
     Research software; not for clinical use.
+
+    Each command has its own --help. Without --model, the commands use the demonstration model.
     """

@@ -15,10 +15,11 @@ MAX_THREADS = 8
 
 
 @click.command(
+    short_help="Write the pictures that the model sees of images.",
     epilog=example(
         "medimageinsight render scan.dcm -o pictures/ --dicom-window lung",
-        "medimageinsight render series/ head.nii.gz -o pictures/ --frames all --axis coronal",
-    )
+        "medimageinsight render scans/ head.nii.gz -o pictures/ --frames all --axis coronal",
+    ),
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", required=True, type=FOLDER, help="Folder for the PNG files")

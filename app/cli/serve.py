@@ -10,10 +10,12 @@ from app.cli.options.shared import example
 
 
 @click.command(
+    short_help="Serve a model over HTTP, with a page to try it.",
     epilog=example(
-        "medimageinsight serve --model lion-ai/MedImageInsights --host 0.0.0.0 --port 8000",
-        "MEDIMAGEINSIGHT_PORT=8080 medimageinsight serve",
-    )
+        "medimageinsight serve",
+        "medimageinsight serve --model lion-ai/MedImageInsights --host 0.0.0.0 --port 8001",
+        "MEDIMAGEINSIGHT_PORT=8001 medimageinsight serve",
+    ),
 )
 @settings_options()
 def serve(**given: Any) -> None:

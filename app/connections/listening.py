@@ -7,6 +7,9 @@ from array import array
 from contextlib import suppress
 
 BACKLOG = 2048  # connections that wait to be accepted; the default of uvicorn
+MAX_PORT = 65535
+# Of the addresses that stand for all addresses of a machine.
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, nothing is bound to them
 _SO_ATTACH_FILTER = 26  # of Linux; the module socket has no name for it
 # A packet filter: code, jump if true, jump if false, operand.
 _DROP_NEW = (
@@ -26,10 +29,28 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.listen(BACKLOG)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
     return listening
+
+
+def free_port_after(host: str, port: int) -> int | None:
+    """The first port above `port` that is free; None if none of the next 100 is."""
+    for candidate in range(port + 1, min(port + 100, MAX_PORT) + 1):
+        with suppress(OSError):
+            listen(host, candidate).close()
+            return candidate
+    return None
+
+
+def page_url(host: str, port: int) -> str:
+    """The URL at which a browser on this machine reaches a server that listens on a host and a port."""
+    return f"http://{place(_LOOPBACK_OF.get(host, host), port)}"
 
 
 def place(host: str, port: int) -> str:

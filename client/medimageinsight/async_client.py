@@ -17,7 +17,7 @@ class AsyncClient(Connection):
     """Client for asyncio: `async with AsyncClient(url) as client: await client.embed_texts([...])`.
 
     Args:
-        url: base URL of the server; default: http://127.0.0.1:8000.
+        url: base URL of the server; http:// may be left out. Default: http://127.0.0.1:8000.
         api_key: API key, sent as a bearer token; default: none.
         concurrency: maximum number of requests at once, over all calls of this client.
         attempts: attempts per request. Another attempt follows only after 429, 502, 503 and a failed connection. It
@@ -26,7 +26,7 @@ class AsyncClient(Connection):
         progress: True, the default, shows a progress bar.
 
     Raises:
-        ServerUnreachable: the URL has no scheme or no host. Nothing is sent yet.
+        ServerUnreachable: the URL has another scheme than http and https, or no host. Nothing is sent yet.
     """
 
     async def embed_images(

@@ -9,7 +9,8 @@ from model.errors import ManifestError
 from model.evaluation.labels import Labels, truth_of
 from model.evaluation.rows import EmbeddedRows
 from model.evaluation.statistics.folds import fold_of_rows
-from model.evaluation.statistics.metrics import Flags, Floats
+from model.evaluation.statistics.intervals import number_json
+from model.evaluation.statistics.metrics import Flags, Floats, ScoredLabels, macro
 from model.evaluation.statistics.thresholds import Threshold, sensitivity_threshold, youden_threshold
 from model.heads.head import Head
 from model.heads.layers_training import fit_layers
@@ -61,8 +62,10 @@ def train_adapter(
         fitted = fit_layers(train, held_out, activation, options, progress=progress)
         scorer = LayersScorer(fitted.layers, activation)
         results = {"best_epoch": fitted.best_epoch, "validation_loss": fitted.validation_loss}
-    thresholds = choose_thresholds(labels.names, held_out[1], scorer.scores(held_out[0], each_label_by_itself=False))
+    scores = scorer.scores(held_out[0], each_label_by_itself=False)
+    thresholds = choose_thresholds(labels.names, held_out[1], scores)
     details = options.used() | {"rows": len(rows.rows), "validation_rows": len(validation.rows)} | results
+    details |= validation_metrics(labels, train[1], held_out[1], scores)
     return Head(options.kind, labels.names, activation, scorer, model or {}, preprocessing, thresholds, details)
 
 
@@ -86,6 +89,35 @@ def with_validation(
     if not rows.rows or not validation.rows:
         raise ManifestError("an adapter needs rows of at least two groups: one to train on and another to validate on")
     return rows, validation
+
+
+def validation_metrics(labels: Labels, train_truth: Flags, truth: Flags, scores: Floats) -> dict[str, Any]:
+    """JSON object of what the validation rows say about a classifier.
+
+    Args:
+        labels: the L labels.
+        train_truth: (m, L), which labels each train row has.
+        truth: (n, L), which labels each validation row has.
+        scores: (n, L), the scores of the validation rows.
+
+    Returns:
+        `per_label`: per label `rows`, `validation_rows` and `auc`, the area under the ROC curve. If each row has one
+        label, also `accuracy` and `balanced_accuracy`, the mean over the labels of the share that is found. None
+        replaces a number that the rows do not define.
+    """
+    values = ScoredLabels(truth, scores)(np.ones(len(truth)))
+    per_label = {
+        label: {
+            "rows": int(train_truth[:, column].sum()),
+            "validation_rows": int(truth[:, column].sum()),
+            "auc": number_json(float(values["auc"][column])),
+        }
+        for column, label in enumerate(labels.names)
+    }
+    if not labels.one_label:
+        return {"per_label": per_label}
+    accuracies = {name: number_json(float(macro(values[name]))) for name in ("accuracy", "balanced_accuracy")}
+    return {"per_label": per_label, **accuracies}
 
 
 def choose_thresholds(labels: tuple[str, ...], truth: Flags, scores: Floats) -> dict[str, dict[str, Any]]:

@@ -54,8 +54,10 @@ def save_head(head: Head, folder: Path) -> None:
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     tensors = head.scorer.tensors()
     open_folder(folder)
-    with output_errors_named(folder / FACTS_FILE):
-        (folder / FACTS_FILE).unlink(missing_ok=True)  # the facts of one head never lie beside another's weights
+    # The facts of one head never lie beside another's weights. Both files are new, so that they have the same mode.
+    for name in (FACTS_FILE, WEIGHTS_FILE):
+        with output_errors_named(folder / name):
+            (folder / name).unlink(missing_ok=True)
     write_file(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
     write_file(folder / FACTS_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 

@@ -1,6 +1,7 @@
 """A real server process on a free port: start, signals and stop."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -73,7 +74,13 @@ def test_a_life_from_loading_to_the_answers_after_sigterm(small_release: Path, e
         assert server.ended() == 0
         with pytest.raises(ConnectionRefusedError):
             server.connect()
-    assert len([line for line in server.log if "ready: model=2024.09.27, device=cpu" in line]) == 1
+    messages = [line.split(": ", 1)[-1].strip() for line in server.log]
+    start = [message for message in messages if not message.startswith("method=")]
+    assert start[0].startswith("no API keys are set")
+    assert start[1].startswith("the model is loaded: model=2024.09.27, device=cpu, ")
+    assert start[2] == f"ready: open {server.url}"
+    assert start[3] == f"stopping; requests in flight, which are answered first: {len(bodies)}"
+    assert len(start) == 4
 
 
 def stop_that_cannot_wait(how: str, small_release: Path) -> float:
@@ -176,28 +183,61 @@ def test_a_missing_model_is_reported_soon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "reason"),
+    ("host", "reason"),
     [
-        ("127.0.0.1", None, "Address already in use"),
-        ("192.0.2.1", 0, "Cannot assign requested address"),
-        ("2001:db8::1", 0, "Cannot assign requested address"),
-        ("x86_64-conda-linux-gnu", 0, "Name or service not known|Temporary failure in name resolution"),
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("2001:db8::1", "Cannot assign requested address"),
+        ("x86_64-conda-linux-gnu", "Name or service not known|Temporary failure in name resolution"),
     ],
 )
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_an_address_that_is_not_available_is_one_sentence_and_status_2(
-    host: str, port: int | None, reason: str, by_variable: bool
+    host: str, reason: str, by_variable: bool
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1] if port is None else port
-        if by_variable:
-            done = run_script("serve", MEDIMAGEINSIGHT_HOST=host, MEDIMAGEINSIGHT_PORT=str(port))
-        else:
-            done = run_script("serve", "--host", host, "--port", str(port))
+    if by_variable:
+        done = run_script("serve", MEDIMAGEINSIGHT_HOST=host, MEDIMAGEINSIGHT_PORT="0")
+    else:
+        done = run_script("serve", "--host", host, "--port", "0")
     assert done.returncode == 2
-    place = re.escape(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    place = re.escape(f"[{host}]:0" if ":" in host else f"{host}:0")
     sentence = f"medimageinsight: cannot listen on {place}: ({reason}); choose another --host or --port\n"
     assert re.fullmatch(sentence, done.stderr)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "MEDIMAGEINSIGHT_PORT"])
+def test_a_port_in_use_gets_a_hint_that_can_be_pasted(variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_script("serve", cwd=None, **{variable: str(port)})
+        sentence = re.fullmatch(
+            rf"medimageinsight: cannot listen on 127.0.0.1:{port}: Address already in use; "
+            rf"try `{variable}=(\d+) make run`, or `medimageinsight serve --port (\d+)`\n",
+            done.stderr,
+        )
+    assert done.returncode == 2
+    assert sentence
+    assert sentence[1] == sentence[2]
+    assert port < int(sentence[1]) <= port + 100
+
+
+def test_no_json_line_has_codes_of_a_terminal(small_release: Path) -> None:
+    settings = {"MODEL": str(small_release), "PORT": "0", "UI": "false", "LOG_FORMAT": "json", "LOG_LEVEL": "debug"}
+    lines = []
+    with subprocess.Popen(
+        [SCRIPT, "serve"], env=os.environ | CHECKOUT | settings, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            if "ready: open " in line:
+                process.terminate()
+    assert process.returncode == 0
+    assert not [line for line in lines if "\\u001b" in line or "\x1b" in line or "color_message" in line]
+    entries = [json.loads(line) for line in lines]
+    assert all({"time", "level", "logger", "message"} == entry.keys() for entry in entries)
+    assert {"uvicorn.error", "medimageinsight"} <= {entry["logger"] for entry in entries}  # at info, only ours
+    (ready,) = [entry["message"] for entry in entries if entry["message"].startswith("ready: ")]
+    assert re.fullmatch(r"ready: open http://127\.0\.0\.1:\d+/docs", ready)  # without the page
 
 
 def test_a_host_that_conda_exports_is_ignored_with_one_warning(small_release: Path) -> None:

@@ -97,14 +97,20 @@ async def test_a_model_that_is_loaded_after_the_stop_is_left_alone(engine: Embed
     assert (service.model, service.failure) == (None, None)
 
 
-async def test_the_ready_line_names_what_serves(engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "medimageinsight")
+async def test_one_line_names_what_serves_and_a_second_one_the_limits(
+    engine: EmbeddingEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "medimageinsight")
     service = Service(Settings(decode_threads=3, queue_size=2000))
     service.serve(LoadedModel(engine, imports_s=1.234))
     await service.stop()
-    (line,) = [line for line in caplog.messages if line.startswith("ready: ")]
-    for fact in ("model=2024.09.27", "device=cpu", "dtype=float32", "threads=", "decoders=3", "queue_size=2000"):
+    (line,) = [line for line in caplog.messages if line.startswith("the model is loaded: ")]
+    for fact in ("model=2024.09.27", "device=cpu", "dtype=float32", "threads=", "decoders=3", "heads=0"):
         assert fact in line
+    (limits,) = [record for record in caplog.records if record.message.startswith("limits and times: ")]
+    assert limits.levelname == "DEBUG"
+    assert "queue_size=2000" in limits.message
+    assert "imports_s=1.23" in limits.message
 
 
 def test_0_becomes_what_suits_the_device(engine: EmbeddingEngine) -> None:

@@ -20,12 +20,21 @@ def failed(url: str) -> str:
     return message
 
 
-def test_a_url_without_a_scheme() -> None:
-    assert "must start with http:// or https://" in failed("localhost:8000")
+def test_a_url_without_a_scheme_is_one_of_http() -> None:
+    with running(EmbeddingServer()) as server, Client(server.url.removeprefix("http://"), progress=False) as client:
+        assert "limits" in client.info()
+        assert repr(client).startswith(f"Client('{server.url}'")
 
 
-def test_a_url_without_a_host() -> None:
-    assert "the URL has no host" in failed("http://")
+@pytest.mark.parametrize("scheme", ["ftp", "file", "grpc", "unix"])
+def test_a_url_of_another_scheme(scheme: str) -> None:
+    sentence = f"the URL starts with {scheme}:, but must start with http:// or https://"
+    assert sentence in failed(f"{scheme}://localhost:8000")
+
+
+@pytest.mark.parametrize("url", ["http://", "https:localhost", "http:/localhost:8000"])
+def test_a_url_without_a_host(url: str) -> None:
+    assert "the URL has no host" in failed(url)
 
 
 def test_a_port_without_a_listener() -> None:

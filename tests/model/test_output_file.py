@@ -97,6 +97,13 @@ def test_a_new_file_may_be_read_by_whom_any_new_file_may(tmp_path: Path, writer:
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
+def test_what_a_killed_process_left_does_not_give_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    (tmp_path / "file.partial").touch(0o600)
+    write_file(tmp_path / "file", WRITERS["bytes"])
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_a_device_is_written_directly() -> None:
     with pytest.raises(OutputError, match=r"/dev/full cannot be written \(No space left on device\)"):
         write_file(Path("/dev/full"), lambda path: path.write_bytes(b"x"))

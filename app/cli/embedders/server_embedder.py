@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 from medimageinsight import Client, Failure, Refused, ServerUnreachable
 
+from app.cli.options.shared import KEY_VARIABLE
 from model.embedder import Embedder, KeyedImage, in_parts, shortened
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import CheckpointError, InvalidInput
@@ -69,15 +71,26 @@ def open_client(url: str, api_key: str) -> Iterator[Client]:
 
     Raises:
         CheckpointError: no server answers.
-        InvalidInput: the server refuses a request.
+        InvalidInput: the server refuses a request, or the key; the sentence names the variable that holds the key.
     """
     try:
         with Client(url, api_key=api_key or None, progress=False) as client:
             yield client
     except Refused as error:
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise InvalidInput(_about_the_key(url, error.status, has_key=bool(api_key))) from error
         raise InvalidInput(f"the server refused a request: {error}") from error
     except ServerUnreachable as error:
         raise CheckpointError(str(error)) from error
+
+
+def _about_the_key(url: str, status: int, *, has_key: bool) -> str:
+    if has_key:
+        return (
+            f"the server at {url} refuses the API key of the environment variable {KEY_VARIABLE} ({status}); set the "
+            "variable to a key that the server knows"
+        )
+    return f"the server at {url} asks for an API key ({status}); set the environment variable {KEY_VARIABLE} to it"
 
 
 def fingerprint_of_server(info: Mapping[str, Any]) -> str:

@@ -8,7 +8,18 @@ from click.core import ParameterSource
 
 from model.heads.options import AdapterKind, AdapterOptions
 
-_WITH_EMBEDDINGS = ("data", "val", "embeddings", "out", "label_column", "multi_label", "target", "strict")
+_WITH_EMBEDDINGS = (
+    "data",
+    "val",
+    "embeddings",
+    "out",
+    "overwrite",
+    "as_json",
+    "label_column",
+    "multi_label",
+    "target",
+    "strict",
+)
 
 
 def check_adapter_flags(

@@ -1,6 +1,7 @@
 """Flags and texts that several commands share."""
 
 import os
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from model.errors import ExtraMissing
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+KEY_VARIABLE = f"{PREFIX}API_KEY"
 
 no_cache = click.option(
     "--no-cache", is_flag=True, help="Neither read nor write the embeddings in the folder embeddings of --cache-dir"
@@ -25,7 +28,7 @@ strict_rows = click.option(
 server = click.option(
     "--server",
     metavar="URL",
-    help=f"URL of a server that computes the embeddings; no model is loaded here; {PREFIX}API_KEY holds its key",
+    help=f"URL of a server that computes the embeddings; no model is loaded here; {KEY_VARIABLE} holds its key",
 )
 template = click.option(
     "--template",
@@ -37,7 +40,10 @@ verbose = click.option("-v", "--verbose", is_flag=True, help="Name every file th
 labels = click.option(
     "--label", "labels", metavar="TEXT", multiple=True, help="Label, which is its own text; repeatable"
 )
-api_key = secret("api_key", default="", envvar=f"{PREFIX}API_KEY")
+overwrite_head = click.option(
+    "--overwrite", is_flag=True, help="Replace the head that is in the folder; otherwise such a folder is refused"
+)
+api_key = secret("api_key", default="", envvar=KEY_VARIABLE)
 
 
 def example(*lines: str) -> str:
@@ -49,6 +55,38 @@ def shown(text: object) -> str:
     """A text for a line on a terminal: what it cannot show, or would obey, is replaced."""
     characters = os.fsencode(str(text)).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\ufffd" for character in characters)
+
+
+def aligned(rows: Iterable[tuple[str, ...]], *, are_numbers: bool = False) -> Iterator[str]:
+    """The lines of a table for a terminal.
+
+    Args:
+        rows: the cells of each line, the same number in all.
+        are_numbers: whether all columns but the first are aligned on the right; default False.
+    """
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (
+            cell.rjust(width) if are_numbers and column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def open_head_folder(folder: Path, *, overwrite: bool) -> None:
+    """Create the folder of a head if it is missing.
+
+    Raises:
+        UsageError: the folder has a head, which is not to be replaced.
+        OutputError: the folder cannot be written.
+    """
+    from model.heads.head_folder import FACTS_FILE, OLD_FACTS_FILE
+    from model.output_file import open_folder
+
+    if not overwrite and any((folder / name).exists() for name in (FACTS_FILE, OLD_FACTS_FILE)):
+        raise click.UsageError(f"{shown(folder)} has a head already; name another folder, or replace it by --overwrite")
+    open_folder(folder)
 
 
 def require_folder_of(output: Path) -> None:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from app.cli.options.shared import shown
+from app.cli.options.shared import aligned, shown
 from app.cli.predictions.prediction import Prediction, Predictions
-
-_GAP = "  "
 
 
 def table(predictions: Predictions) -> Iterator[str]:
@@ -14,9 +12,7 @@ def table(predictions: Predictions) -> Iterator[str]:
     for position in predictions.positions:
         cells = (", ".join(map(_cell, predictions.of(position, name))) for name in predictions.heads)
         rows.append((shown(predictions.images[position].path), *cells))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return aligned(rows)
 
 
 def _cell(prediction: Prediction) -> str:

@@ -1,6 +1,15 @@
 """Likely causes of a failed connection, in words."""
 
+import re
+
 import httpx2
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d+(/|$))", re.IGNORECASE)  # not a host name and a port
+
+
+def with_scheme(url: str) -> str:
+    """The URL; one without a scheme, such as localhost:8000, gets http://."""
+    return url if _SCHEME.match(url) else f"http://{url}"
 
 
 def hint_of_url(url: str) -> str | None:
@@ -10,7 +19,7 @@ def hint_of_url(url: str) -> str | None:
     except httpx2.InvalidURL as error:
         return f"the URL is not valid ({error}); a valid URL is http://localhost:8000"
     if parsed.scheme not in ("http", "https"):
-        return "the URL must start with http:// or https://, such as http://localhost:8000"
+        return f"the URL starts with {parsed.scheme}:, but must start with http:// or https://"
     return None if parsed.host else "the URL has no host; a valid URL is http://localhost:8000"
 
 

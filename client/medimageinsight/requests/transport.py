@@ -10,7 +10,7 @@ import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from medimageinsight.errors import Kind, ServerUnreachable
-from medimageinsight.requests.hints import hint_of_answer, hint_of_error, hint_of_url
+from medimageinsight.requests.hints import hint_of_answer, hint_of_error, hint_of_url, with_scheme
 
 MAX_WAIT_S = 60.0
 RETRIED_STATUSES = (429, 502, 503)
@@ -43,16 +43,17 @@ class Transport:
     request meets again. After 504 and a read timeout, another attempt adds load to a server that is already too slow.
 
     Args:
-        url: base URL of the server.
+        url: base URL of the server; without a scheme, it gets http://.
         api_key: API key, sent as a bearer token; None sends none.
         attempts: attempts per request.
         timeout_s: limit for each connect, write and read.
 
     Raises:
-        ServerUnreachable: the URL has no scheme or no host.
+        ServerUnreachable: the URL has another scheme than http and https, or no host.
     """
 
     def __init__(self, url: str, *, api_key: str | None, attempts: int, timeout_s: float) -> None:
+        url = with_scheme(url)
         if hint := hint_of_url(url):
             raise _unreachable(url, hint)
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}

@@ -43,7 +43,7 @@ def stored(folder: Path, model: tuple[object, ...]) -> dict[str, Path]:
 
 
 def train(folder: Path, out: Path, *arguments: object) -> Result:
-    return invoke("adapter", "train", "--data", folder / "test-0.csv", "--out", out, *arguments)
+    return invoke("adapter", "train", "--data", folder / "test-0.csv", "--out", out, "--json", *arguments)
 
 
 def answer(result: Result) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def test_a_number_is_learnt_and_predicted(folder: Path, tmp_path: Path, model: t
     cells = [line.split(",") for line in lines[1:]]
     cells[3][6] = "young"
     data.write_text("\n".join([lines[0], *(",".join([str(folder / row[0]), *row[1:]]) for row in cells)]))
-    rows = ("--data", data, "--val", folder / "test-0.csv")
-    result = invoke("adapter", "train", *rows, "--target", "age", "--kind", kind, "--out", tmp_path, *model, "--plain")
+    rows = ("--data", data, "--val", folder / "test-0.csv", "--target", "age")
+    result = invoke("adapter", "train", *rows, "--kind", kind, "--out", tmp_path, *model, "--plain", "--json")
     facts = answer(result)
     assert "left out row 4: the column age has no number\n" in result.stderr
     assert (facts["kind"], facts["labels"], facts["rows"], facts["validation_rows"]) == (kind, ["age"], 11, 12)
@@ -147,9 +147,32 @@ def test_stored_embeddings_need_no_images(folder: Path, tmp_path: Path, stored: 
     data = tmp_path / "test.csv"
     data.write_text("\n".join([lines[0], *written, f"{gone}/new.png,red,red,test,new,f,1,site 0"]))
     arguments = ("--data", data, "--embeddings", tmp_path / "out.npz", "--epochs", 1, "--out", tmp_path / "head")
-    result = invoke("adapter", "train", *arguments)
+    result = invoke("adapter", "train", *arguments, "--json")
     assert answer(result)["rows"] + answer(result)["validation_rows"] == 12
     assert "left out row 13: its path is not in the file of embeddings\n" in result.stderr
+
+
+def test_a_table_says_what_the_validation_rows_say(folder: Path, tmp_path: Path, stored: dict[str, Path]) -> None:
+    arguments = ("--data", folder / "test-0.csv", "--embeddings", stored["npz"], "--out", tmp_path / "head")
+    result = invoke("adapter", "train", *arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["label", "rows", "validation", "rows", "AUC", "sensitivity", "specificity"]
+    assert [line.split()[0] for line in lines[1:4]] == ["blue", "green", "red"]
+    assert result.stderr.endswith(f"{tmp_path}/head: linear head with 3 labels\n")
+
+
+def test_a_head_is_only_replaced_if_a_flag_says_so(folder: Path, tmp_path: Path, stored: dict[str, Path]) -> None:
+    answer(train(folder, tmp_path / "head", "--embeddings", stored["npz"], "--epochs", 1))
+    (tmp_path / "head" / "head.safetensors").chmod(0o600)  # as a file of an earlier version may be
+    refused = train(folder, tmp_path / "head", "--embeddings", stored["npz"])
+    assert refused.exit_code == 2
+    sentence = "head has a head already; name another folder, or replace it by --overwrite"
+    assert sentence in refused.stderr
+    assert load_head(tmp_path / "head").details["epochs"] == 1
+    answer(train(folder, tmp_path / "head", "--embeddings", stored["npz"], "--epochs", 2, "--overwrite"))
+    assert load_head(tmp_path / "head").details["epochs"] == 2
+    assert len({file.stat().st_mode for file in (tmp_path / "head").iterdir()}) == 1
 
 
 def without_identity(source: Path, target: Path) -> None:

@@ -292,12 +292,23 @@ def test_with_a_server_the_model_of_the_environment_is_not_looked_at(
     assert embed_with(url, tmp_path / "out.npz", "--text", "mri").exit_code == 0
 
 
+def test_a_server_needs_no_scheme_but_no_other_one_than_http(url: str, tmp_path: Path) -> None:
+    assert embed_with(url.removeprefix("http://"), tmp_path / "out.npz", "--text", "mri").exit_code == 0
+    refused = embed_with("ftp://localhost:8000", tmp_path / "out.npz", "--text", "mri")
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith("the URL starts with ftp:, but must start with http:// or https://\n")
+
+
 def test_a_wrong_key_or_a_missing_server_is_reported(tree: Path, url: str, tmp_path: Path) -> None:
     command = ["embed", "--text", "mri", "-o", str(tmp_path / "out.npz"), "--no-cache", "--server"]
-    refused = CliRunner().invoke(main, [*command, url])
-    by_variable = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": KEY}).invoke(main, [*command, url])
+    none = CliRunner().invoke(main, [*command, url])
+    wrong = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": "hush"}).invoke(main, [*command, url])
+    right = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": KEY}).invoke(main, [*command, url])
     gone = CliRunner().invoke(main, [*command, "http://127.0.0.1:1"])
-    assert (refused.exit_code, by_variable.exit_code, gone.exit_code) == (2, 0, 2)
-    assert "key" in refused.stderr
+    assert (none.exit_code, wrong.exit_code, right.exit_code, gone.exit_code) == (2, 2, 0, 2)
+    variable = "the environment variable MEDIMAGEINSIGHT_API_KEY"
+    assert none.stderr == f"medimageinsight: the server at {url} asks for an API key (401); set {variable} to it\n"
+    assert f"the server at {url} refuses the API key of {variable} (403); set the variable to" in wrong.stderr
+    assert "hush" not in wrong.output
     assert "http://127.0.0.1:1" in gone.stderr
     assert gone.stderr.count("\n") == 1

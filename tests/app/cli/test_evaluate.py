@@ -60,6 +60,45 @@ def test_evaluate_writes_the_same_report_from_the_cache(folder: Path, small_rele
     assert (folder / "one/report.json").read_bytes() == (folder / "same/report.json").read_bytes()
 
 
+def test_two_models_are_compared_on_the_same_rows(folder: Path, small_release: Path, tmp_path: Path) -> None:
+    options = ("--tasks", "zero-shot", "--samples", 20, "--out")
+    first = invoke("evaluate", *common(folder, small_release), "--contrast", "equalize", *options, tmp_path / "one")
+    assert first.exit_code == 0, first.output
+    other = tmp_path / "one" / "report.json"
+    result = invoke("evaluate", *common(folder, small_release), *options, tmp_path / "two", "--compare", other)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "two" / "report.json").read_text())
+    assert report["comparison"]["changed"] == {"contrast": ["none", "equalize"]}
+    auc = report["comparison"]["tasks"]["zero-shot"]["metrics"]["macro_auc"]
+    assert f"zero-shot: macro_auc {auc['value']:.3f} instead of {auc['other']:.3f}" in result.stdout
+    assert auc["finding"] in result.stdout
+    assert "Comparison with" in (tmp_path / "two" / "report.html").read_text()
+
+
+def test_a_report_on_other_rows_is_refused_before_the_model_is_loaded(folder: Path, tmp_path: Path) -> None:
+    other, no_report = tmp_path / "report.json", tmp_path / "no.json"
+    other.write_text('{"format": 2, "tasks": {}, "data": {"file": {"name": "val.csv", "sha256": "0"}}}')
+    no_report.write_text("{}")
+    model = ("--model", tmp_path / "no-model", "--data", folder / "test-0.csv", "--out", tmp_path / "out")
+    for file, sentence in ((other, "its val.csv has another content than test-0.csv"), (no_report, "is not a report")):
+        result = invoke("evaluate", *model, "--compare", file)
+        assert result.exit_code == 2
+        assert sentence in result.stderr
+        assert "no-model" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_has_the_command_as_typed_and_pictures_on_demand(
+    folder: Path, small_release: Path, tmp_path: Path
+) -> None:
+    options = ("--tasks", "zero-shot", "--samples", 0, "--out", tmp_path / "out", "--mistake-pictures", 2)
+    result = invoke("evaluate", *common(folder, small_release), *options)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"medimageinsight evaluate --model {small_release} --data" in page
+    assert page.count("data:image/jpeg;base64,") == 2
+
+
 def test_the_intervals_have_a_progress_bar(folder: Path, small_release: Path, tmp_path: Path) -> None:
     options = ("--tasks", "knn", "--samples", 5, "--by", "sex", "--out", tmp_path / "out")
     result = invoke("evaluate", *common(folder, small_release), *options)

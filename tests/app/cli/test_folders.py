@@ -219,7 +219,7 @@ def test_evaluate_ends_with_status_1_if_rows_are_left_out(tmp_path: Path, small_
     (tmp_path / last).write_bytes(damaged())
     result = invoke("evaluate", *model, "--data", data, *options, "--out", tmp_path / "report")
     assert result.exit_code == 1
-    assert "11 rows, 1 bad rows left out" in result.stderr
+    assert "11 rows, 1 bad row left out" in result.stderr
     assert (tmp_path / "report" / "report.json").is_file()
     for image in tmp_path.glob("*.png"):
         image.write_bytes(damaged())

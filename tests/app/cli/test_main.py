@@ -91,6 +91,14 @@ def test_help_ends_with_an_example_whose_flags_exist(command: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_no_line_of_the_help_is_cut(command: tuple[str, ...]) -> None:
+    lines = CliRunner(env={"COLUMNS": "80"}).invoke(main, [*command, "--help"]).output.splitlines()
+    assert [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")] == []
+    for name, of in getattr(COMMANDS[command], "commands", {}).items():
+        assert f"{name} " in next(line for line in lines if line.endswith(of.short_help))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_text_is_a_phrase_of_its_own(command: tuple[str, ...]) -> None:
     for parameter in COMMANDS[command].params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
@@ -129,7 +137,6 @@ def test_the_notice_is_in_the_help() -> None:
         (["render", ".", "-o", "out", "--frame", "1", "--frames", "all"], "--frame and --frames exclude each other"),
         (["render", ".", "-o", "out", "--dicom-window", "lungs"], "known names are abdomen, bone"),
         (["render", ".", "-o", "out", "--max-image-pixels", "0"], "--max-image-pixels: "),
-        (["info"], "Missing argument 'MODEL'"),
         (["download"], "Missing argument 'ID'"),
         (["train"], "No such command 'train'"),
     ],
@@ -164,6 +171,14 @@ def test_info_says_what_a_model_is_without_building_it(small_release: Path) -> N
     assert facts["weights_bytes"] == next((small_release / "vision_model").iterdir()).stat().st_size
     assert facts["image_encoder"]["image_size"] == [480, 480]
     assert facts["text_encoder"]["context_length"] == 77
+
+
+def test_info_without_a_model_describes_the_one_of_the_environment_or_the_demonstration_model(
+    small_release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads(invoked("info").stdout)["demonstration"] is True
+    monkeypatch.setenv("MODEL", str(small_release))
+    assert json.loads(invoked("info").stdout)["name"] == small_release.name
 
 
 def test_embed_in_a_process_of_its_own(small_release: Path, tmp_path: Path) -> None:

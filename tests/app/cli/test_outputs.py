@@ -101,7 +101,8 @@ def test_an_adapter_that_is_killed_while_it_is_saved_is_the_old_one_the_new_one_
 ) -> None:
     old = load_head(adapter)
     with copies_before_each_operation(adapter, tmp_path / "killed") as operations:
-        assert invoke(train_adapter(tmp_path, data, small_release, adapter, epochs=3)).exit_code == 0
+        command = (*train_adapter(tmp_path, data, small_release, adapter, epochs=3), "--overwrite")
+        assert invoke(command).exit_code == 0
     new = load_head(adapter)
     weights, facts = "head.safetensors", "head.json"
     pairs = {

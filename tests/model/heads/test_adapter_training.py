@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from model.errors import ManifestError
 from model.evaluation.labels import Labels, truth_of
@@ -19,6 +20,7 @@ from tests.model.heads.embedded_rows import LABELS, embedded
 
 QUICK = AdapterOptions(epochs=30, hidden=16, learning_rate=0.02)
 PLAIN = Preprocessing(standardization=None)
+MEASURED = {"per_label", "accuracy", "balanced_accuracy"}
 
 
 def accuracy(head: Head, rows: EmbeddedRows) -> float:
@@ -66,8 +68,22 @@ def test_the_details_are_the_options_that_were_used_and_the_results(
     assert facts["thresholds"]["a"].keys() == {"sensitivity_90", "youden"}
     assert facts["thresholds"]["a"]["sensitivity_90"]["sensitivity"] >= 0.9
     results = {"uncalibrated_labels"} if kind == "svm" else {"best_epoch", "validation_loss"}
-    assert facts["details"].keys() == {*used, *results, "rows", "validation_rows"}
+    assert facts["details"].keys() == {*used, *results, *MEASURED, "rows", "validation_rows"}
     assert (facts["details"]["rows"], facts["details"]["validation_rows"]) == (96, 24)
+
+
+def test_the_validation_rows_measure_the_scores_as_scikit_learn_does() -> None:
+    validation = embedded(80, seed=5, spread=0.9)
+    truth = truth_of(validation.rows, LABELS)
+    head = train_adapter(embedded(200, spread=0.9), LABELS, QUICK, validation=validation)
+    scores, details = head.scores(validation.features), head.details
+    for column, label in enumerate(LABELS.names):
+        assert details["per_label"][label]["auc"] == pytest.approx(roc_auc_score(truth[:, column], scores[:, column]))
+        assert details["per_label"][label]["validation_rows"] == truth[:, column].sum()
+    true, found = truth.argmax(axis=1), scores.argmax(axis=1)
+    assert details["accuracy"] == pytest.approx(accuracy_score(true, found))
+    assert details["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, found))
+    assert 0.5 < details["accuracy"] < 1
 
 
 def test_the_same_seed_learns_the_same() -> None:
@@ -86,6 +102,7 @@ def test_thresholds_are_chosen_on_the_validation_rows(kind: AdapterKind) -> None
     head = train_adapter(embedded(), LABELS, replace(QUICK, kind=kind), validation=validation)
     assert head.thresholds["c"] == {"sensitivity_90": None, "youden": None}
     assert head.details["rows"] == 120
+    assert head.details["per_label"]["c"] == {"rows": 40, "validation_rows": 0, "auc": None}
     assert head.details.get("uncalibrated_labels", ["c"]) == ["c"]
 
 

@@ -115,7 +115,7 @@ def test_stored_embeddings_of_jsonl_rows_are_refused(folder: Path, tmp_path: Pat
 def test_bad_validation_rows_are_named_with_their_file(folder: Path, tmp_path: Path, model: tuple[object, ...]) -> None:
     val = folder / "val.csv"
     val.write_text((folder / "test-0.csv").read_text() + "missing.png,red,red,test,new,f,1,site 0\n")
-    result = train(folder, tmp_path / "head", *model, "--plain", "--val", val, "--epochs", 1)
+    result = train(folder, tmp_path / "head", *model, "--plain", "--val", val, "--epochs", 1, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["validation_rows"] == 12
     assert "left out row 13 of val.csv: the column path names no image file\n" in result.stderr

@@ -51,6 +51,18 @@ def test_a_head_holds_the_vectors_of_its_texts(tmp_path: Path, small_release: Pa
     assert facts["details"]["prompts"]["ct chest"] == {"present": ["ct chest"], "absent": []}
 
 
+def test_a_head_is_only_replaced_if_a_flag_says_so(tmp_path: Path, small_release: Path) -> None:
+    assert make(small_release, tmp_path, "--label", "mri", "--label", "oct").exit_code == 0
+    for command in (("make", *LABELS), ("import", tmp_path)):
+        write(tmp_path / "adapter_model", network().state_dict())
+        refused = run(*command, "-o", tmp_path / "head", "--model", tmp_path / "no-model")
+        assert refused.exit_code == 2
+        assert "head has a head already; name another folder, or replace it by --overwrite" in refused.stderr
+    assert load_head(tmp_path / "head").labels == ("mri", "oct")
+    assert make(small_release, tmp_path, *LABELS, "--overwrite").exit_code == 0
+    assert load_head(tmp_path / "head").labels == ("x-ray chest", "ct chest")
+
+
 def test_the_labels_come_from_a_file(tmp_path: Path, small_release: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeffx-ray chest\n\n  ct chest  \r\n", encoding="utf-8")
     assert make(small_release, tmp_path, "--labels", tmp_path / "labels.txt").exit_code == 0
