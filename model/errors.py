@@ -9,6 +9,7 @@ MedImageInsightError
 ├── HeadError                  a head that cannot be read, made or used
 ├── ManifestError              a list of images, texts and labels that cannot be used
 ├── OutputError                an output file or folder that cannot be written
+├── ReportError                an evaluation report that cannot be compared
 ├── TrainingError              a training that cannot start, resume or continue
 │   └── TrainingInterrupted    a signal stopped it; its state is saved
 ├── InvalidInput               invalid input of a user; the message is one sentence and safe to show to anyone
@@ -60,6 +61,10 @@ class ManifestError(MedImageInsightError):
 
 class OutputError(MedImageInsightError):
     """An output file or folder cannot be written."""
+
+
+class ReportError(MedImageInsightError):
+    """An evaluation report cannot be compared."""
 
 
 class TrainingError(MedImageInsightError):

@@ -1,13 +1,12 @@
 """Scored labels of rows: their description with metrics and intervals, and the worst mistakes among them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from model.evaluation.statistics.bootstrap import Resampling
-from model.evaluation.statistics.intervals import MACRO, metrics_json, number_json
+from model.evaluation.statistics.intervals import MACRO, MetricEstimate, metrics_json, number_json
 from model.evaluation.statistics.metrics import (
     Flags,
     Floats,
@@ -48,13 +47,18 @@ class Classification:
         return likeliest
 
 
-def describe(task: Classification, resampling: Resampling) -> dict[str, Any]:
+def describe(task: Classification, found: Mapping[str, MetricEstimate]) -> dict[str, Any]:
     """JSON object with metrics, their intervals, and the metrics of each label.
 
-    With one label per row it also has the confusion matrix (true labels down, predicted labels across) and the
-    calibration. Otherwise it has the thresholds.
+    Args:
+        task: the scored rows.
+        found: the estimates of its measure.
+
+    Returns:
+        `metrics` and `labels`.
+        With one label per row also the confusion matrix (true labels down, predicted labels across) and the
+        calibration, otherwise the thresholds.
     """
-    found = resampling.estimate(task.measure)
     # With one label per row, the balanced accuracy is the mean of the labels' sensitivities.
     own_names = {"balanced_accuracy": "sensitivity"} if task.thresholds is None else {}
     report: dict[str, Any] = {

@@ -80,6 +80,7 @@ def run_plan(embedder: Embedder, plan: Plan, *, progress: bool = False) -> Evalu
         },
         "tasks": {},
         "skipped": {},
+        "draws": {},
     }
     Evaluator(evaluation, embedder, train_rows, plan, progress=progress).run()
     return evaluation
@@ -123,7 +124,7 @@ def evaluate_zero_shot(
     resampling = Resampling(embedded.whole_groups, samples, seed)
     left_out = {row.number: labels.problem(row) for row in rows if labels.problem(row)}
     left_out |= {row.number: row.reason for row in bad}
-    return describe(task, resampling) | {
+    return describe(task, resampling.estimate(task.measure)) | {
         "rows": len(embedded.rows),
         "groups": resampling.groups,
         "left_out": dict(sorted(left_out.items())),

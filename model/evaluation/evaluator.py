@@ -16,8 +16,9 @@ from model.evaluation.labels import Labels
 from model.evaluation.options import NEIGHBOUR_VOTE, REGRESSION, RETRIEVAL, ZERO_SHOT
 from model.evaluation.plan import Plan, require_a_task
 from model.evaluation.prompts import as_prompts
-from model.evaluation.rows import EmbeddedRows, bad_rows_json, number_problem, text_of
+from model.evaluation.rows import EmbeddedRows, bad_rows_json, number_problem, rows_sha256, text_of
 from model.evaluation.statistics.bootstrap import Resampling
+from model.evaluation.statistics.draws import draws_json
 from model.evaluation.statistics.folds import FOLDS
 from model.evaluation.statistics.intervals import MACRO, metrics_json
 from model.evaluation.statistics.metrics import Floats, Measure, RowValues
@@ -194,15 +195,18 @@ class Evaluator:
         draws = self._options.samples * (1 + len(large))
         with tqdm(total=draws, desc=f"intervals of {name}", unit="draw", disable=not (self._progress and draws)) as bar:
             resampling = Resampling(test_rows.whole_groups, self._options.samples, self._options.seed, bar.update)
-            found = describe(scored, resampling) if scored else {"metrics": metrics_json(resampling.estimate(measure))}
             prefix = MACRO if scored else ""
+            estimates = resampling.estimate(measure)
+            found = describe(scored, estimates) if scored else {"metrics": metrics_json(estimates)}
             subgroups = {column: describe_parts(measure, parts, resampling, prefix) for column, parts in by.items()}
+        self._evaluation.report["draws"][name] = draws_json(estimates, prefix)
         self._evaluation.report["tasks"][name] = {
             **found,
             "left_out": bad_rows_json(self._left_out if test_rows is self._test_rows else []),
             **(report or {}),
             "rows": len(test_rows.rows),
             "groups": resampling.groups,
+            "rows_sha256": rows_sha256(test_rows, measure.truth),
             "subgroups": subgroups,
         }
 

@@ -70,6 +70,21 @@ class EmbeddedRows:
         return kept, [BadRow(row.number, reason) for row, reason in zip(self.rows, problems, strict=True) if reason]
 
 
+def rows_sha256(rows: EmbeddedRows, truth: NDArray[np.bool_]) -> str:
+    """Hash of the rows of a task: their numbers in the manifest, which of them share a group, and their labels.
+
+    Two evaluations with the same hash, number of draws and seed have the same bootstrap draws.
+
+    Args:
+        rows: n rows.
+        truth: (n, L), their labels.
+    """
+    first = {group: place for place, group in reversed(list(enumerate(rows.whole_groups)))}
+    owners = [first[group] for group in rows.whole_groups]
+    table = np.array([rows.numbers, owners], dtype="<i8").tobytes() + truth.tobytes()
+    return hashlib.sha256(repr(truth.shape).encode() + table).hexdigest()
+
+
 def choose_rows(manifest: Manifest, split: str) -> tuple[list[Row], list[Row]]:
     """The test rows and the train rows, by the column `split`.
 

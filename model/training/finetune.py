@@ -27,7 +27,8 @@ from model.training.distributed import World, join_world, leave_world
 from model.training.optimisation import freeze
 from model.training.options import FinetuneOptions
 from model.training.outputs.classifier import add_classifier, trained_prompts, write_classifier
-from model.training.outputs.log import CURVES_FILE, TrainingLog, draw_curves
+from model.training.outputs.curves import CURVES_FILE, draw_curves
+from model.training.outputs.log import BEFORE_TRAINING, TrainingLog
 from model.training.outputs.record import fingerprint_of, record_of
 from model.training.trainer import Trainer
 from model.training.validation import Validation
@@ -95,11 +96,13 @@ def _finetune(
     state_folder = options.out / STATE_FOLDER
     open_folder(state_folder)
     world.barrier()
-    if options.resume and trainer.resume(state_folder, fingerprint):
+    is_resumed = options.resume and trainer.resume(state_folder, fingerprint)
+    if is_resumed:
         say(f"resuming after step {trainer.progress.step} of {trainer.plan.steps}")
     log = None
     if world.is_main:
-        log = TrainingLog(options.out, after_step=trainer.progress.step, tensorboard=options.tensorboard)
+        after_step = trainer.progress.step if is_resumed else BEFORE_TRAINING
+        log = TrainingLog(options.out, after_step=after_step, tensorboard=options.tensorboard)
     trainer.run(log, state_folder, fingerprint)
     record: dict[str, Any] = {}
     if log:

@@ -117,6 +117,8 @@ class Trainer:
             scaler=self._scaler,
         )
         with stopping_on_signals() as stopping, self._progress_bar() as bar:
+            if self.validation and self.progress.step == 0:
+                self._measure(self.validation, log, bar)  # the model before the training
             start = time.perf_counter()
             for batch in self._batches():
                 loss, norm = self._step(step, batch)
@@ -227,18 +229,22 @@ class Trainer:
             "unreadable_rows": len(self.progress.unreadable_rows),
         }
 
-    def _validate(self, validation: Validation, log: TrainingLog | None, bar: Any) -> None:
-        model = self.result
-        was_training = model.training
-        metrics = validation(model.eval(), self._autocast)
-        model.train(was_training)
-        score = metrics.get("val_balanced_accuracy", -metrics["val_loss"])
-        if score > self.progress.best_score:
-            self.progress.best_score, self.progress.best_step = score, self.progress.step
-            if self.options.keep_best and self.world.is_main:
-                best = trained_weights(model, self.model)
-                self.progress.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in best.items()}
+    def _measure(self, validation: Validation, log: TrainingLog | None, bar: Any) -> dict[str, float]:
+        """Compute the metrics of the validation rows, and log them."""
+        was_training = self.result.training
+        metrics = validation(self.result.eval(), self._autocast)
+        self.result.train(was_training)
         if log:
             log.write(self.progress.step, metrics)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             bar.write(f"step {self.progress.step}: {shown}", file=sys.stderr)
+        return metrics
+
+    def _validate(self, validation: Validation, log: TrainingLog | None, bar: Any) -> None:
+        metrics = self._measure(validation, log, bar)
+        score = metrics.get("val_balanced_accuracy", -metrics["val_loss"])
+        if score > self.progress.best_score:
+            self.progress.best_score, self.progress.best_step = score, self.progress.step
+            if self.options.keep_best and self.world.is_main:
+                best = trained_weights(self.result, self.model)
+                self.progress.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in best.items()}

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.evaluator import Evaluation
-from model.evaluation.report.html import render_html
+from model.evaluation.report.comparison import FORMAT, compare
+from model.evaluation.report.facts import Origin
+from model.evaluation.report.mistakes import MistakePictures
+from model.evaluation.report.page import render_page
 from model.output_file import OutputFile, open_folder
 
 JSON_FILE, HTML_FILE = "report.json", "report.html"
-FORMAT = 1
 
 
 class ReportFiles:
@@ -21,20 +23,44 @@ class ReportFiles:
     def __init__(self, json_file: OutputFile, html_file: OutputFile) -> None:
         self._json, self._html = json_file, html_file
 
-    def write(self, evaluation: Evaluation, facts: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
+    def write(
+        self,
+        evaluation: Evaluation,
+        facts: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        origin: Origin | None = None,
+        other: Mapping[str, Any] | None = None,
+        mistakes: MistakePictures | None = None,
+    ) -> dict[str, Any]:
         """Write both files. Returns the content of report.json.
 
         Args:
             evaluation: the finished evaluation.
             facts: JSON objects on the model, the data and the options, for the head of the report.
             seed: seed of the map of the embeddings.
+            origin: how the page is made; default None does not say it.
+            other: content of another report to compare this one with; default None: no comparison.
+            mistakes: which mistakes get a picture; default None: no pictures, because they may show patients.
 
         Raises:
             ExtraMissing: jinja2, matplotlib or scikit-learn is not installed.
             OutputError: a file cannot be written.
+            ReportError: the other report cannot be compared with this one.
         """
         report = {"format": FORMAT, **facts, **evaluation.report}
-        page = render_html(report, evaluation, seed, JSON_FILE)
+        if other is not None:
+            report["comparison"] = compare(report, other)
+        pictures = mistakes.draw(report["tasks"], evaluation.test_rows.rows) if mistakes else {}
+        page = render_page(
+            report,
+            evaluation,
+            seed=seed,
+            json_file=JSON_FILE,
+            origin=origin,
+            mistake_pictures=pictures,
+            mistakes_per_task=mistakes.count if mistakes else 0,
+        )
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
         for file, content in ((self._json, text + "\n"), (self._html, page)):
             file.write(partial(_write_text, content))
@@ -64,10 +90,10 @@ def open_report(folder: Path) -> Iterator[ReportFiles]:
         raise
 
 
-def write_report(evaluation: Evaluation, facts: Mapping[str, Any], folder: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Open the files of a report and write them, see `ReportFiles.write`."""
+def write_report(evaluation: Evaluation, facts: Mapping[str, Any], folder: Path, **options: Any) -> dict[str, Any]:
+    """Open the files of a report and write them, with the options of `ReportFiles.write`."""
     with open_report(folder) as files:
-        return files.write(evaluation, facts, seed=seed)
+        return files.write(evaluation, facts, **options)
 
 
 def _write_text(content: str, path: Path) -> None:

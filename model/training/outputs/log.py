@@ -1,4 +1,4 @@
-"""Log of a training: metrics.jsonl, TensorBoard events if TensorBoard is installed, and the curves in training.png."""
+"""Log of a training: metrics.jsonl, and TensorBoard events if TensorBoard is installed."""
 
 import json
 import math
@@ -10,7 +10,8 @@ from typing import Any
 
 from model.output_file import output_errors_named, write_file
 
-METRICS_FILE, CURVES_FILE = "metrics.jsonl", "training.png"
+METRICS_FILE = "metrics.jsonl"
+BEFORE_TRAINING = -1  # no step is finished, so that a log that begins keeps no record, not even that of step 0
 
 
 class TrainingLog:
@@ -18,7 +19,8 @@ class TrainingLog:
 
     Args:
         folder: folder of the files.
-        after_step: last finished step. Later records are deleted, because a resumed training writes them again.
+        after_step: last finished step, or `BEFORE_TRAINING`. Later records are deleted, because a resumed training
+            writes them again.
         tensorboard: whether to write TensorBoard events, if TensorBoard is installed.
 
     Raises:
@@ -67,36 +69,6 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             break
     return records
-
-
-def draw_curves(records: list[dict[str, float]], path: Path) -> bool:
-    """Draw losses, accuracies, learning rate and temperature to a PNG file. Returns False if matplotlib is missing.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    if not find_spec("matplotlib"):
-        return False
-    from matplotlib.figure import Figure
-
-    panels = (
-        ("loss", ("loss", "val_loss")),
-        ("zero-shot", ("val_accuracy", "val_balanced_accuracy")),
-        ("learning rate", ("learning_rate",)),
-        ("logit scale", ("logit_scale",)),
-    )
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    for axes, (title, names) in zip(figure.subplots(2, 2).flat, panels, strict=True):
-        for name in names:
-            points = [(record["step"], record[name]) for record in records if name in record]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name, marker="." if name.startswith("val_") else None)
-        axes.set(title=title, xlabel="step")
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend()
-    write_file(path, lambda partial: figure.savefig(partial, format="png", dpi=110))
-    return True
 
 
 @dataclass

@@ -73,6 +73,7 @@ def record_of(
             "weights": "moving average" if options.ema else "last",
             "step": trainer.progress.best_step if options.keep_best and validations else trainer.plan.steps,
         },
+        "validation_before_training": validations[0] if validations and validations[0]["step"] == 0 else None,
         "last_validation": validations[-1] if validations else None,
         "best_validation": {"step": trainer.progress.best_step, "score": trainer.progress.best_score}
         if validations

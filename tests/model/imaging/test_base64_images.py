@@ -39,8 +39,8 @@ def test_base64_is_decoded_in_every_wrapping(wrapping: str) -> None:
         "Q",
         "QUJD=QUJD",
         "QUJDé",
-        "-_-_",
-        "data:image/png,QUJD",
+        "/9j/4AAQSkZJRgABA",
+        "chest x-ray, 7 mm.",
         "\ud800",
     ],
 )
@@ -70,7 +70,50 @@ def test_40_mb_of_base64_are_quick() -> None:
     assert time.process_time() - start < 5
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1/SECRET.png", "HTTP://it/", "file:///etc/passwd", "s3://a/b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "SECRET.dcm",
+        "SECRET scan.nii.gz",
+        "/data/SECRET.PNG",
+        "/data/SECRET-0001",
+        "./SECRET",
+        "../SECRET",
+        "~/SECRET",
+        r"C:\SECRET\y.dcm",
+        "c:/SECRET/y",
+        r"\\nas\SECRET",
+        "file:SECRET",
+        "file:///SECRET/x",
+    ],
+)
+def test_a_file_path_is_refused_in_words_and_not_repeated(path: str) -> None:
+    with pytest.raises(ImageDecodeError) as error:
+        decode_base64(path)
+    assert "looks like a file path, and the server reads no paths; send the file's bytes as base64" in str(error.value)
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("-_-_", "base64 in the URL alphabet; send + for - and / for _"),
+        (base64.urlsafe_b64encode(bytes(range(256)) * 100).decode(), "base64 in the URL alphabet"),
+        ("data:image/png,QUJD", "a data: URI without base64; send data:TYPE;base64,DATA"),
+        ("b'\\x89PNG'", "the repr of Python bytes; send the result of base64.b64encode(data).decode()"),
+        ("data:image/png;base64,QUJD%2BA%3D%3D", "URL-encoded base64; send +, / and = as they are"),
+        ("QUJD" * 5000 + "QUI%3D", "URL-encoded base64"),
+        ("0x" + png().hex()[:-3], "hexadecimal digits; send base64"),
+    ],
+    ids=["URL alphabet", "long URL alphabet", "data URI", "bytes", "URL-encoded", "long URL-encoded", "hexadecimal"],
+)
+def test_what_is_sent_instead_of_base64_is_named_with_what_would_be_right(text: str, words: str) -> None:
+    with pytest.raises(ImageDecodeError) as error:
+        decode_base64(text)
+    assert f"the image is not valid base64: it looks like {words}" in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/SECRET.png", "HTTP://it/", "s3://a/b"])
 def test_a_url_is_refused_and_not_fetched(url: str) -> None:
     with pytest.raises(ImageDecodeError, match=r"a URL and fetching is off .*URL_ALLOWLIST.*send base64") as error:
         decode_base64(url)

@@ -100,6 +100,10 @@ def test_a_model_learns_and_the_service_loads_what_is_saved(options: FinetuneOpt
     assert len(losses) == 60
     assert sum(losses[-5:]) < sum(losses[:5])
     assert (out / "training.png").stat().st_size > 10_000
+    assert [line["step"] for line in metrics if "val_loss" in line] == [0, 30, 60]
+    before = record["validation_before_training"]
+    assert before == metrics[0]
+    assert before["val_balanced_accuracy"] < record["last_validation"]["val_balanced_accuracy"]
     assert (out / "tensorboard").exists() == (find_spec("tensorboard") is not None)
     assert not (out / "state").exists()
     assert load_file(out / WEIGHTS).keys() == load_file(options.model / WEIGHTS).keys()

@@ -75,6 +75,7 @@ def test_a_training_killed_at_any_file_operation_and_resumed_ends_as_an_undistur
         finetune(options)
     expected = contents(options.out)
     assert expected[RECORD]["saved"]["step"] == expected[RECORD]["best_validation"]["step"] < STEPS
+    assert [line["step"] for line in expected[METRICS] if "val_loss" in line] == list(range(STEPS + 1))
     assert {"os.rename training.json.partial", "os.remove training_state.pt"} <= set(operations.values())
     differing = {}
     for killed, operation in operations.items():

@@ -8,7 +8,7 @@ import pytest
 
 from model.evaluation.retrieval import PromptQueries
 from model.evaluation.statistics.bootstrap import Resampling
-from model.evaluation.statistics.intervals import MetricEstimate
+from model.evaluation.statistics.intervals import MetricEstimate, paired_difference
 from model.evaluation.statistics.metrics import Flags, Floats, Measure, RowValues, ScoredLabels
 from model.evaluation.statistics.subgroups import describe_parts
 
@@ -156,3 +156,16 @@ def test_differences_of_subgroups_hold_their_estimate_when_labels_are_rare() -> 
                 for entry in (metric, metric["difference"]):
                     low, high = entry["interval"]
                     assert low is None or low <= entry["value"] <= high
+
+
+@pytest.mark.parametrize(("differing", "is_difference"), [(1, False), (3, False), (5, True)])
+def test_a_few_differing_rows_are_judged_as_by_mcnemar(differing: int, is_difference: bool) -> None:
+    right = np.ones(200)
+    other = np.where(np.arange(200) < differing, 0.0, 1.0)
+    one, two = (
+        Resampling([None] * 200, 2000).estimate(RowValues({"accuracy": values}))["accuracy"]
+        for values in (right, other)
+    )
+    found = paired_difference(one.macro.value, one.deviations, two.macro.value, two.deviations)
+    assert found.value == pytest.approx(differing / 200)
+    assert (found.low > 0) == is_difference
