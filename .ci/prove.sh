@@ -5,6 +5,7 @@
 # proven and exits with 0. It proves that
 #   - the container answers a real image with the right vector, with a read-only root, no capabilities, no new
 #     privileges and no network except loopback;
+#   - it answers a browser with the page and all of its files, and has every file of the packages;
 #   - it runs as uid 10001, and SIGTERM ends it with status 0;
 #   - its health check follows another port, and a model that cannot be read is one line and status 2;
 #   - no file of the image names this folder or holds a key;
@@ -139,6 +140,13 @@ p inspect "$name" --format '{{json .Config.Healthcheck.Test}}' | grep -q healthc
 
 say "the vector of a real image equals the vector that this checkout computes"
 ask "$name"
+
+say "the page, and every file of the packages"
+p exec -i "$name" python - http://127.0.0.1:8000 <tests/docker/check_page.py
+for package in app model; do
+  files="find $package -type f ! -path '*/__pycache__/*'"
+  diff <(sh -c "$files" | sort) <(p exec -w /opt/service "$name" sh -c "$files" | sort)
+done
 
 say "the image holds nothing of this machine"
 p image inspect "$image" --format '{{json .Config}}' >"$state/config.json"

@@ -68,12 +68,22 @@ for files in "-f docker/compose.yaml" "-f docker/compose.yaml -f docker/compose.
 done
 grep -q 'driver: nvidia' "$work/config.yaml"
 cp -r docker "$work/docker"
-printf 'PORT=9000\nOFFLINE=true\nMODEL=owner/name\n' >"$work/docker/.env"
-docker-compose -f "$work/docker/compose.yaml" config >"$work/config.yaml"
-for line in 'OFFLINE: "true"' 'MODEL: owner/name' 'PORT: "8000"' 'published: "9000"' "METRICS_KEY: $METRICS_KEY"; do
-  grep -q "$line" "$work/config.yaml"
-done
-docker-compose -f "$work/docker/compose.yaml" --profile monitoring config | grep -q "content: $METRICS_KEY"
+config() { docker-compose -f "$work/docker/compose.yaml" "$@" config >"$work/config.yaml"; }
+holds() { # LINE...
+  for line; do grep -qF "$line" "$work/config.yaml" || { echo "the configuration does not hold: $line" >&2; exit 1; }; done
+}
+config --profile tls
+holds 'host_ip: 127.0.0.1' 'host_ip: 0.0.0.0' 'published: "443"' 'max-size: 10m'
+[ "$(grep -cE '^    (cpus|mem_limit): ' "$work/config.yaml")" = 2 ] # those of the proxy: the service has no limits by default
+printf '%s\n' PORT=9000 HOST=127.0.0.1 OFFLINE=true MODEL=owner/name TLS_PORT=8443 TLS_BIND=127.0.0.2 CPUS=2.5 MEMORY=6g \
+  PIDS=99 >"$work/docker/.env"
+config --profile tls
+holds 'OFFLINE: "true"' 'MODEL: owner/name' 'HOST: 0.0.0.0' 'PORT: "8000"' 'published: "9000"' "METRICS_KEY: $METRICS_KEY" \
+  'published: "8443"' 'host_ip: 127.0.0.2' 'cpus: 2.5' 'mem_limit: "6442450944"' 'pids_limit: 99'
+config -f "$work/docker/compose.cuda.yaml"
+holds 'cpus: 2.5' 'driver: nvidia'
+config --profile monitoring
+holds "content: $METRICS_KEY"
 
 say "the configuration of Prometheus, and when each alert fires"
 promtool check config --lint-fatal docker/prometheus/prometheus.yaml >"$work/check.log" || { cat "$work/check.log" >&2; exit 1; }
@@ -91,7 +101,7 @@ caddy version
 caddy validate --config docker/Caddyfile --adapter caddyfile >"$work/caddy.log" 2>&1 || { cat "$work/caddy.log" >&2; exit 1; }
 start caddy caddy run --config docker/Caddyfile --adapter caddyfile
 within 10 caddy curl -fsS --noproxy '*' --cacert "$work/authority.pem" https://localhost/health/ready
-say "images and large, chunked and slow bodies through the proxy"
+say "the page, images, and large, chunked and slow bodies through the proxy"
 .venv/bin/python -m tests.docker.check_proxy http://medimageinsight:8000 https://localhost "$work/authority.pem"
 
 say "the queries of the alerts and the dashboard"

@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.docker import check_page
 from tests.docker.compare_answer import IMAGE
 from tests.support.samples import encoded, table
 
@@ -67,6 +68,10 @@ def check(plain: httpx.Client, proxied: httpx.Client) -> None:
     assert refusal.status_code == httpx.codes.REQUEST_TIMEOUT, refusal.text
     assert time.monotonic() - began < 4 + 1
 
+    there, here = (client.get("/", headers=check_page.BROWSER) for client in (plain, proxied))
+    assert here.content == there.content
+    assert here.headers["content-security-policy"] == there.headers["content-security-policy"]
+
     bad = ask(proxied, b"{")
     assert bad.status_code == httpx.codes.BAD_REQUEST
     assert bad.json().keys() == ask(plain, b"{").json().keys()
@@ -82,6 +87,9 @@ def main(plain: str, tls: str, authority: str) -> None:
         httpx.Client(base_url=tls, verify=verified, **settings) as proxied,
     ):
         check(direct, proxied)
+    names = [[file.removeprefix(url) for file in check_page.check(url, verified)] for url in (plain, tls)]
+    assert names[0] == names[1]
+    print(f"the page and its {len(names[1])} files are the same through the proxy")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import difflib
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import yaml
 
 from app.server import KEEP_ALIVE_S
 from app.settings import Settings
+from tests.docs.pages import ROOT, page
 
-ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 CUDA: dict[str, Any] = yaml.safe_load((DOCKER / "compose.cuda.yaml").read_text())
@@ -28,6 +27,27 @@ def test_the_service_runs_without_privileges() -> None:
     assert all(port.startswith("${BIND:-127.0.0.1}") for port in SERVICE["ports"])
     names = {name.removeprefix("MEDIMAGEINSIGHT_").lower() for name in SERVICE["environment"]}
     assert names <= set(Settings.model_fields)
+
+
+def test_every_container_has_limits_and_a_log_that_is_rotated() -> None:
+    """The limits of the service are variables: CPUs and memory are unlimited unless they are set."""
+    for name, service in COMPOSE["services"].items():
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}, name
+        limits = [service[limit] for limit in ("cpus", "mem_limit", "pids_limit")]
+        assert all(limits), name
+        assert (limits == ["${CPUS:-0}", "${MEMORY:-0}", "${PIDS:-4096}"]) == (service is SERVICE), name
+    resources = CUDA["services"]["medimageinsight"]["deploy"]["resources"]
+    assert "limits" not in resources  # they would contradict the variables
+
+
+def test_every_variable_of_the_compose_files_is_in_the_table_of_the_page() -> None:
+    files = "".join(path.read_text() for path in sorted(DOCKER.glob("compose*.yaml")))
+    used = re.findall(r"\$\{(\w+):-([^}]*)\}", files)
+    table = page("deploy.md").partition("| variable | default |")[2].partition("\n\n")[0]
+    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?)\|", table, re.MULTILINE))
+    assert defaults.keys() == {name for name, _ in used}
+    for name, default in used:
+        assert not default or f"`{default}`" in defaults[name] or (name, default) == ("METRICS_KEY", "none")
 
 
 def test_mounted_files_exist() -> None:
