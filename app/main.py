@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from app.api.azure import routes as azure
+from app.api.classify import catalogue
 from app.api.classify import routes as classify
 from app.api.cohere import routes as cohere
 from app.api.documentation.document import TITLE, document, operation_id
@@ -34,6 +35,7 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Traces
 from app.version import VERSION
+from app.web import routes as web
 
 
 def create_app(settings: Settings | None = None, loaded: LoadedModel | None = None) -> FastAPI:
@@ -74,8 +76,9 @@ def create_app(settings: Settings | None = None, loaded: LoadedModel | None = No
         generate_unique_id_function=operation_id,
     )
     app.state.service = service
+    web.add_files(app, settings)
     routes = [*app.routes]
-    for module in (azure, classify, similarity, mlflow, openai, cohere, lion_ai, render, ops):
+    for module in (web, azure, classify, catalogue, similarity, mlflow, openai, cohere, lion_ai, render, ops):
         app.include_router(module.router)
         routes += module.router.routes
     document(app, VERSION, lambda: service.is_demonstration, access.needs_key)

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     metrics_key_file: Path | None = Field(
         None, description="File with one key per line that opens only /metrics, read again when it changes"
     )
+    ui: bool = Field(
+        True, description="Answer browsers at / with a page to try the model in; false answers Healthy to every client"
+    )
     docs_open: bool = Field(False, description="Answer /docs, /redoc and the files that these pages load without a key")
     cors_origins: str = Field(
         "",

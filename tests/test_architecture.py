@@ -26,6 +26,7 @@ APP_LAYERS = (
     ("app.service",),
     ("app.middleware",),
     ("app.api",),
+    ("app.web",),
     ("app.main",),
     ("app.connections",),
     ("app.server", "app.cli"),

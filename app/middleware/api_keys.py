@@ -15,6 +15,8 @@ METRICS_ROUTE = "/metrics"
 # The pages load /openapi.json before their user can enter a key. All of it is public with the code of the service.
 DOCUMENTATION_ROUTES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 DOCUMENTATION_FILES = "/static-offline-docs/"
+# The page at / asks for the key, so its files load without one. All of them are public with the code of the service.
+PAGE_FILES = "/web/"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Access:
     def keys_for(self, path: str) -> list[KeyStore]:
         """The keys that open a path; an empty list if it needs none."""
         is_documentation = path in DOCUMENTATION_ROUTES or path.startswith(DOCUMENTATION_FILES)
-        if path in OPEN_ROUTES or (self.docs_open and is_documentation):
+        if path in OPEN_ROUTES or path.startswith(PAGE_FILES) or (self.docs_open and is_documentation):
             return []
         candidates = (self.clients, self.metrics) if path == METRICS_ROUTE else (self.clients,)
         return [keys for keys in candidates if keys is not None]

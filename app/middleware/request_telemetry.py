@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.admission import Admission, HeldBytes
-from app.middleware.api_keys import METRICS_ROUTE, OPEN_ROUTES
+from app.middleware.api_keys import METRICS_ROUTE, OPEN_ROUTES, PAGE_FILES
 from app.middleware.error_responses import REFUSAL
 from app.middleware.request_context import RequestContext
 from app.telemetry.metrics import UNMATCHED, Metrics
@@ -18,7 +18,8 @@ from app.telemetry.tracing import Traces
 
 logger = logging.getLogger("medimageinsight.requests")
 
-PROBES = OPEN_ROUTES | {METRICS_ROUTE}
+# Probes, and the files of the page: too many to log them.
+QUIET_ROUTES = OPEN_ROUTES | {METRICS_ROUTE, PAGE_FILES.removesuffix("/")}
 CLIENT_CLOSED_REQUEST = 499  # the client left before a response began
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER_METHOD = "_OTHER"
@@ -81,11 +82,11 @@ class RequestTelemetry:
         stages: Mapping[str, float] = {} if context.row_count is None else context.timings.durations()
         self._metrics.request_ended(route, status, seconds, stages)
         rows = context.row_count or 0
-        if self._traces is not None and route not in PROBES:
+        if self._traces is not None and route not in QUIET_ROUTES:
             headers = Headers(scope=scope)
             self._traces.request_ended(method, route, status, rows, stages, seconds, headers)
         is_client_error = 400 <= status < 500  # such as a scrape with a wrong key
-        level = logging.DEBUG if route in PROBES and not is_client_error else logging.INFO
+        level = logging.DEBUG if route in QUIET_ROUTES and not is_client_error else logging.INFO
         if not logger.isEnabledFor(level):
             return
         facts: dict[str, object] = {

@@ -22,7 +22,7 @@ class SecurityHeaders:
                 headers["x-content-type-options"] = "nosniff"
                 headers["cache-control"] = "no-store"
                 if headers.get("content-type", "").startswith("text/html"):
-                    headers["content-security-policy"] = PAGE_POLICY
+                    headers.setdefault("content-security-policy", PAGE_POLICY)
                     headers["referrer-policy"] = "no-referrer"
                     headers["x-frame-options"] = "DENY"
             await send(message)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastapi import FastAPI
+
 from app.connections.listening import listen
 from app.inference.model_loader import LoadedModel
 from app.main import create_app
@@ -18,13 +20,12 @@ from tests.support.servers.raw_http import Client
 
 
 class ThreadServer:
-    """A server on a free port of loopback."""
+    """A server on loopback; port 0 takes a free port."""
 
-    def __init__(self, engine: EmbeddingEngine, **settings: Any) -> None:
-        self._listening = listen("127.0.0.1", 0)
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        self._listening = listen("127.0.0.1", port)
         self.address: tuple[str, int] = self._listening.getsockname()
         self.url = "http://{}:{}".format(*self.address)
-        app = create_app(Settings(**settings), LoadedModel(engine, imports_s=0.0))
         self.service: Service = app.state.service
         self.server = DrainingServer(app, self.service)
         self._thread = threading.Thread(target=self.server.run, args=([self._listening],))
@@ -44,11 +45,17 @@ class ThreadServer:
 
 
 @contextmanager
-def serving_in_thread(engine: EmbeddingEngine, **settings: Any) -> Iterator[ThreadServer]:
-    server = ThreadServer(engine, **settings)
+def serving_app_in_thread(app: FastAPI, port: int = 0) -> Iterator[ThreadServer]:
+    server = ThreadServer(app, port)
     try:
         yield server
     finally:
         if not server.service.stopping:  # a second signal would end the tests
             server.signal()
         server.ended()
+
+
+@contextmanager
+def serving_in_thread(engine: EmbeddingEngine, **settings: Any) -> Iterator[ThreadServer]:
+    with serving_app_in_thread(create_app(Settings(**settings), LoadedModel(engine, imports_s=0.0))) as server:
+        yield server

@@ -1,0 +1,121 @@
+/** The picture as the model sees it, with its controls, and the filmstrip of all pictures. */
+
+import { byId, element, offer } from "./elements.js";
+
+const WHEEL_STEP = 40; // pixels of the wheel per slice
+const STEPS_OF_KEYS = {
+  ArrowLeft: -1, ArrowUp: -1, PageUp: -10, Home: -Infinity, ArrowRight: 1, ArrowDown: 1, PageDown: 10, End: Infinity,
+};
+
+/** Show the pictures of an album, and pass the visitor's choices to it. */
+export function showAlbum(album) {
+  album.addEventListener("list", () => { drawFilm(album); drawPicture(album.current); });
+  for (const name of ["shown", "busy"]) {
+    album.addEventListener(name, ({ detail: picture }) => {
+      if (name === "shown") drawFilm(album);
+      if (picture === album.current) drawPicture(picture);
+    });
+  }
+  for (const name of ["input", "change"]) { // drivers of browsers send only the second for a list
+    byId("controls").addEventListener(name, () => {
+      album.change(album.current, chosen(album.current), byId("standardized").checked);
+    });
+  }
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("remove").addEventListener("click", () => album.remove(album.current));
+  byId("clear").addEventListener("click", () => album.clear());
+  byId("frame").addEventListener("wheel", (event) => turnByWheel(album, event), { passive: false });
+  byId("frame").addEventListener("keydown", (event) => {
+    if (event.key in STEPS_OF_KEYS) turn(album, event, STEPS_OF_KEYS[event.key]);
+  });
+}
+
+/** The settings that the controls show. A free window takes effect once both of its numbers are right. */
+function chosen(picture) {
+  const slider = byId("frame-number");
+  const isMoved = Number(slider.value) !== picture.frame || picture.settings.frame !== null;
+  return {
+    frame: isMoved && picture.frames > 1 ? Number(slider.value) : null,
+    axis: byId("axis").value,
+    window: byId("window").value === "free" ? freeWindow(picture) : byId("window").value,
+    contrast: byId("contrast").value,
+  };
+}
+
+function freeWindow(picture) {
+  const before = picture.settings.window;
+  if (!before.includes(",")) { // free was chosen just now: begin with the window that was shown
+    const preset = byId("window").querySelector(`[value="${before}"]`).dataset.window ?? "40,400";
+    [byId("center").value, byId("width").value] = preset.split(",");
+    return preset;
+  }
+  const [center, width] = [byId("center"), byId("width")];
+  return center.value && Number(width.value) > 0 ? `${center.value},${width.value}` : before;
+}
+
+function turnByWheel(album, event) {
+  turn(album, event, Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / WHEEL_STEP)));
+}
+
+function turn(album, event, steps) {
+  const picture = album.current;
+  if (picture.frames < 2) return;
+  event.preventDefault();
+  const frame = Math.min(Math.max(picture.frame + steps, 0), picture.frames - 1);
+  if (frame !== picture.frame) album.change(picture, { ...picture.settings, frame }, picture.standardized);
+}
+
+function drawPicture(picture) {
+  byId("empty").hidden = picture !== null;
+  byId("viewer").hidden = picture === null;
+  if (picture === null) return;
+  byId("frame").setAttribute("aria-busy", picture.busy);
+  byId("render-error").textContent = picture.busy ? "" : picture.error;
+  const image = byId("shown");
+  if (picture.url) image.src = picture.url;
+  else image.removeAttribute("src");
+  const place = picture.frames > 1 ? `, ${picture.frame + 1} of ${picture.frames}` : "";
+  image.alt = picture.url ? `${picture.name}${place}, as the model sees it` : "";
+  byId("caption").textContent = `${picture.name}${place}`;
+  byId("save").hidden = !picture.png;
+  if (picture.png) offer(byId("save"), picture.pngName, picture.png);
+  drawControls(picture);
+}
+
+function drawControls(picture) {
+  const { axis, window, contrast } = picture.settings;
+  const slider = byId("frame-number");
+  slider.max = picture.frames - 1;
+  slider.value = picture.frame;
+  slider.setAttribute("aria-valuetext", `${picture.frame + 1} of ${picture.frames}`);
+  byId("frame-text").textContent = `${picture.frame + 1} of ${picture.frames}`;
+  byId("frame-control").hidden = picture.frames < 2;
+  byId("frame").tabIndex = picture.frames < 2 ? -1 : 0;
+  byId("axis-control").hidden = picture.kind !== "volume";
+  byId("window-control").hidden = picture.kind === "raster";
+  const isFree = window.includes(",");
+  byId("window").value = isFree ? "free" : window;
+  const isTyping = document.activeElement?.type === "number";
+  if (isFree && !isTyping) [byId("center").value, byId("width").value] = window.split(",");
+  for (const id of ["center-control", "width-control"]) byId(id).hidden = !isFree;
+  byId("axis").value = axis;
+  byId("contrast").value = contrast;
+  byId("standardized").checked = picture.standardized;
+}
+
+function drawFilm(album) {
+  const focused = document.activeElement?.closest("#film button") !== null;
+  byId("film").replaceChildren(...album.pictures.map((picture) => filmButton(album, picture)));
+  byId("clear").hidden = album.pictures.length < 2;
+  if (focused) byId("film").querySelector("[aria-current='true']")?.focus();
+}
+
+function filmButton(album, picture) {
+  const inside = picture.url
+    ? element("img", { src: picture.url, alt: picture.name })
+    : element("span", { className: "failed" }, picture.error ? `${picture.name}: not readable` : "…");
+  const isCurrent = picture === album.current;
+  const onclick = () => album.select(picture);
+  const aria = { current: String(isCurrent), ...(picture.url ? {} : { label: picture.name }) };
+  return element("li", {}, element("button", { type: "button", title: picture.name, onclick, aria }, inside));
+}
