@@ -170,12 +170,12 @@ def _http_error(error: HTTPException, request: Request, methods: Mapping[str, st
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":
         headers["Allow"] = "GET, HEAD"  # `HeadRequests` passes HEAD on as GET
-    messages = {
-        404: f"The service has no such route; {_routes_instead(request, methods)}, and the page /docs lists all.",
-        405: f"The route does not accept this method; use {headers.get('Allow')}, as the page /docs shows"
-        f"{_page_to_try(request)}.",
-    }
-    message = messages.get(error.status_code, f"{error.detail}.")
+    message = f"{error.detail}."
+    if error.status_code == 404:
+        message = f"The service has no such route; {_routes_instead(request, methods)}, and the page /docs lists all."
+    elif error.status_code == 405:
+        shown = f"as the page /docs shows{_page_to_try(request)}"
+        message = f"The route does not accept this method; use {headers.get('Allow')}, {shown}."
     code = _HTTP_CODES.get(error.status_code, "http_error")
     return ErrorAnswer(error.status_code, code, message, headers=headers)
 

@@ -154,7 +154,9 @@ def ignored_params(
     """
     sent = document.get("params")
     inside = {name: value for name, value in sent.items() if name not in read} if isinstance(sent, Mapping) else {}
-    beside = {name: document[name] for name in document if name in _ANY_PARAM and name not in read_beside}
+    beside = {
+        name: document[name] for name in document if name not in read_beside and (name in _ANY_PARAM or name in read)
+    }
     check_no_frames(beside | inside)
     return (*inside, *beside)
 

@@ -22,7 +22,6 @@ _OTHER_FORMS = (
     (r"\Ab['\"]", "the repr of Python bytes; send the result of base64.b64encode(data).decode()"),
     (r"%(2[BbFf]|3[Dd])", "URL-encoded base64; send +, / and = as they are"),
     (r"\A(?=.*[-_])[\w-]+=*\Z", "base64 in the URL alphabet; send + for - and / for _, padded with '='"),
-    (r"\A(0[xX])?(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{32,}\Z", "hexadecimal digits; send base64"),
 )
 
 

@@ -34,6 +34,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "api_keys_file": ("/run/secrets/keys", Path("/run/secrets/keys")),
     "metrics_key": ("scraper", SecretStr("scraper")),
     "metrics_key_file": ("/run/secrets/metrics_key", Path("/run/secrets/metrics_key")),
+    "ui": ("false", False),
     "docs_open": ("true", True),
     "cors_origins": ("https://viewer.example", "https://viewer.example"),
     "url_allowlist": ("images.example.org", "images.example.org"),
@@ -113,7 +114,9 @@ def test_a_setting_is_a_flag_which_wins_over_the_environment(
     text, value = OTHERS[name]
     monkeypatch.setenv(f"{PREFIX}{name.upper()}", str(Settings.model_fields[name].default))
     flag = flag_of_setting(name)
-    arguments = [flag] if isinstance(value, bool) else [flag, text]
+    arguments = [flag, text]
+    if isinstance(value, bool):
+        arguments = [flag if value else f"--no-{flag.removeprefix('--')}"]
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 0, result.output
     assert getattr(served[0], name) == value

@@ -28,9 +28,8 @@ async def read_form(
     Args:
         request: the request.
         settings: the limits.
-        with_texts: True reads up to `max_rows` fields, named `text` or as a parameter of `/embed`; False at most
-            `MAX_FORM_FIELDS` of any name.
-        more_fields: fields that are read beyond these. Default: none.
+        with_texts: True reads fields named `text`, up to `max_rows`, and those named as a parameter of `/embed`.
+        more_fields: number of fields that are read beyond `MAX_FORM_FIELDS` and the texts. Default: none.
 
     Raises:
         RequestInvalid: the form cannot be read, has no file and no text, or a field with another name.
@@ -39,7 +38,7 @@ async def read_form(
         ContentTypeUnsupported: the form is not in UTF-8, or its content type is too long.
     """
     _check_content_type(request)
-    max_fields = more_fields + (settings.max_rows if with_texts else MAX_FORM_FIELDS)
+    max_fields = MAX_FORM_FIELDS + more_fields + (settings.max_rows if with_texts else 0)
     parser = MultiPartParser(
         request.headers,
         slices(request.stream()),

@@ -17,7 +17,7 @@ TEXT, _OTHER_TEXT = "chest x-ray", "brain mri"
 _JSON_NAMES = {list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 _OPTIONAL = "params"
 _NAME = re.compile(r'"(\w+?)s?"')
-_MAX_NAMES = 20  # of a sent body, to choose the smallest body that is shown
+_MAX_NAMES, _MAX_NAME_CHARS = 20, 20  # of a sent body, to choose the smallest body that is shown
 
 
 def _table(column: str, value: str) -> Body:
@@ -69,7 +69,7 @@ def check_shape(document: Any, route: str) -> None:
     if not isinstance(document, Mapping):
         raise _refusal(f"The body is a JSON {_JSON_NAMES[type(document)]}", route)
     for key in ("images", "texts"):
-        if document.get(key) is not None and not any(key in body for body in bodies):
+        if document.get(key) and not any(key in body for body in bodies):
             reader = _reader(document, route, key)
             which = f", which {reader} reads" if reader else ""
             raise _refusal(f'{route} does not read the key "{key}"{which}', route, document)
@@ -119,7 +119,7 @@ def _has_entries_of(body: Body, sent: Body) -> bool:
 def _closest(bodies: Sequence[Body], sent: Body) -> Body:
     """The body with most of the names in a sent object, and then the fewest faults; `images` counts as `image`."""
     nested = [value for value in sent.values() if isinstance(value, Mapping)]
-    names = {name.lower().removesuffix("s") for name in islice(chain(sent, *nested), _MAX_NAMES)}
+    names = {name[:_MAX_NAME_CHARS].lower().removesuffix("s") for name in islice(chain(sent, *nested), _MAX_NAMES)}
 
     def likeness(body: Body) -> tuple[int, int]:
         return len(names & set(_NAME.findall(json.dumps(body)))), -sum(1 for _ in _faults(body, sent))

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from app.api.classify.execution import execute_classification
 from app.api.classify.schema import Classified, ClassifyParams, HeadList
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation.answers import json_answer
+from app.api.documentation.answers import json_answer, rows_answer
 from app.api.documentation.bodies import image_body
 from app.api.documentation.examples import EXAMPLE_LABELS, EXAMPLE_SCORES
 from app.api.documentation.operations import post_route
@@ -41,7 +41,7 @@ _CARD = {
         "Classify images",
         image_body("ClassifyRequest", {"labels": EXAMPLE_LABELS}),
         Classified,
-        json_answer(_DESCRIPTION, labels=[EXAMPLE_SCORES]),
+        rows_answer(_DESCRIPTION, labels=[EXAMPLE_SCORES]),
         query_parameters(ClassifyParams, without=["frames"]),
     ),
 )

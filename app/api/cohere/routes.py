@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from app.api.bodies.json_body import read_json
 from app.api.cohere.schema import EmbedByTypeResponse, parse_embed, vectors_as
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation.answers import json_answer
+from app.api.documentation.answers import rows_answer
 from app.api.documentation.examples import EXAMPLE_IMAGE, EXAMPLE_TEXT, EXAMPLE_VECTOR
 from app.api.documentation.operations import json_route
 from app.api.execution import execute
@@ -27,7 +27,7 @@ _EXAMPLES = {
 }
 
 
-_ANSWER = json_answer(
+_ANSWER = rows_answer(
     "One vector per text, image or input, in their order, in each of the `embedding_types`.",
     texts={
         "id": "5f0c7a4e-8a1c-4a67-9d2b-2f4d8c0f6a55",

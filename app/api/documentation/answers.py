@@ -15,8 +15,8 @@ def _header(description: str, **schema: Any) -> dict[str, Any]:
 
 
 _COUNT = {"type": "integer", "minimum": 1}
-_HEADERS = {
-    "x-request-id": _header("Request id: the client's own, or a new one."),
+_REQUEST_ID = {"x-request-id": _header("Request id: the client's own, or a new one.")}
+_ROW_HEADERS = {
     "x-ignored-params": _header("Names of parameters that were ignored; absent if there is none."),
     "x-failed-rows": _header("Number of bad rows that are answered with an error; absent if there is none.", **_COUNT),
     "x-truncated-texts": _header("Number of texts that were cut to the context; absent if there is none.", **_COUNT),
@@ -34,12 +34,19 @@ def json_answer(description: str, **examples: Any) -> Answer:
         description: one sentence.
         examples: answers by name; vectors are shortened.
     """
-    return {200: {"description": description, "headers": dict(_HEADERS), "content": {JSON: named(**examples)}}}
+    return {200: {"description": description, "headers": dict(_REQUEST_ID), "content": {JSON: named(**examples)}}}
+
+
+def rows_answer(description: str, **examples: Any) -> Answer:
+    """A JSON answer to a request with parameters and rows."""
+    answer = json_answer(description, **examples)
+    answer[200]["headers"] |= _ROW_HEADERS
+    return answer
 
 
 def vector_answer(description: str, **examples: Any) -> Answer:
     """A JSON answer, or one of the binary formats that `Accept` can choose."""
-    answer = json_answer(description, **examples)
+    answer = rows_answer(description, **examples)
     answer[200]["headers"] |= {"x-scaling-factor": _SCALE}
     answer[200]["content"] |= dict.fromkeys(FORMATS, BINARY)
     return answer
@@ -47,7 +54,7 @@ def vector_answer(description: str, **examples: Any) -> Answer:
 
 def picture_answer(description: str, *media_types: str) -> Answer:
     """A file of one of the media types; the first one is the default."""
-    headers = {name: _HEADERS[name] for name in ("x-request-id", "x-ignored-params")} | {"x-frames": _FRAMES}
+    headers = {**_REQUEST_ID, "x-ignored-params": _ROW_HEADERS["x-ignored-params"], "x-frames": _FRAMES}
     return {200: {"description": description, "headers": headers, "content": dict.fromkeys(media_types, BINARY)}}
 
 

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.api.bodies.json_body import read_json
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation.answers import json_answer
+from app.api.documentation.answers import rows_answer
 from app.api.documentation.examples import EXAMPLE_IMAGE, EXAMPLE_LABELS, EXAMPLE_TEXT, EXAMPLE_VECTOR
 from app.api.documentation.operations import json_route
 from app.api.execution import execute
@@ -25,7 +25,7 @@ router = APIRouter(tags=["lion-ai"])
         "Classify images by texts (lion-ai's schema)",
         "PredictRequest",
         PredictResponse,
-        json_answer(
+        rows_answer(
             "One object per image, in their order: label to probability, highest first.",
             two_labels={"predictions": [dict(zip(EXAMPLE_LABELS, (0.83, 0.17), strict=True))]},
         ),
@@ -48,7 +48,7 @@ async def predict(request: Request, service: ServiceDependency, model: ModelDepe
         "Embed images and texts (lion-ai's schema)",
         "EncodeRequest",
         EncodeResponse,
-        json_answer(
+        rows_answer(
             "One vector per image and one per text, each in their order; null for a list that was not sent.",
             image_and_text={"image_embeddings": [EXAMPLE_VECTOR], "text_embeddings": [EXAMPLE_VECTOR]},
         ),

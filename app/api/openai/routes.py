@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.api.bodies.json_body import read_json
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation.answers import json_answer
+from app.api.documentation.answers import json_answer, rows_answer
 from app.api.documentation.examples import EXAMPLE_IMAGE, EXAMPLE_TEXT, EXAMPLE_VECTOR
 from app.api.documentation.operations import json_route
 from app.api.execution import JobResult, execute
@@ -34,7 +34,7 @@ _LIST = {
         "Embed texts and images (OpenAI's schema)",
         "EmbeddingsRequest",
         EmbeddingList,
-        json_answer("One object per input, in the order of the inputs.", one_text=_LIST),
+        rows_answer("One object per input, in the order of the inputs.", one_text=_LIST),
         texts={"model": "medimageinsight", "input": [EXAMPLE_TEXT]},
         image={"model": "medimageinsight", "input": [f"data:image/png;base64,{EXAMPLE_IMAGE}"]},
     ),

@@ -39,6 +39,7 @@ async def render(request: Request, service: ServiceDependency, model: ModelDepen
     job = await read_one_image(request, service.settings)
     png, frame_count = await execute_render(request, service, model, job)
     accepted = qualities(request.headers.get("accept", ""))
-    media_type = OCTETS if OCTETS in accepted and PNG not in accepted else PNG
+    png_quality = next((accepted[name] for name in (PNG, "image/*", "*/*") if name in accepted), 0)
+    media_type = OCTETS if accepted.get(OCTETS, 0) > png_quality else PNG
     headers = {FRAMES_HEADER: str(frame_count), **ignored_header(job.ignored_params)}
     return Response(png, headers=headers, media_type=media_type)

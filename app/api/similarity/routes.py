@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.api.bodies.json_body import read_json
 from app.api.dependencies import ModelDependency, ServiceDependency
-from app.api.documentation.answers import json_answer
+from app.api.documentation.answers import rows_answer
 from app.api.documentation.examples import EXAMPLE_IMAGE, EXAMPLE_LABELS, EXAMPLE_SCALE
 from app.api.documentation.operations import json_route
 from app.api.execution import JobResult, execute
@@ -28,7 +28,7 @@ router = APIRouter(tags=["classification"])
         "Compare images and texts",
         "SimilarityRequest",
         SimilarityMatrix,
-        json_answer(
+        rows_answer(
             "The cosine similarity of each entry of `a` with each entry of `b`.",
             image_and_texts={"similarity": [[0.31, 0.28]], "scaling_factor": EXAMPLE_SCALE},
         ),

@@ -5,6 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.inference.model_loader import LoadedModel
+from app.main import create_app
+from app.settings import Settings
+from model.engine import EmbeddingEngine
 from tests.support.samples import assert_refused, encoded, png, table
 
 PICTURE = encoded(png())
@@ -37,6 +41,12 @@ async def test_what_a_json_body_does_not_read_is_listed(path: str, client: httpx
         answer = await client.post(path + query, json=sent)
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-ignored-params"] == ("axis" if query or "axis" in sent else "speed")
+
+
+async def test_a_parameter_of_one_route_is_listed_beside_its_params(client: httpx.AsyncClient) -> None:
+    for path, name, value in (("/classify", "top_k", 1), ("/render", "standardized", True)):
+        answer = await client.post(path, json=BODIES[path] | {name: value})
+        assert (answer.status_code, answer.headers["x-ignored-params"]) == (200, name)
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -74,6 +84,16 @@ async def test_fields_of_a_form_are_parameters_of_embed_too(client: httpx.AsyncC
     [unscaled] = (await client.post("/embed", files=files, data={"text": "a", "get_scaling_factor": "false"})).json()
     assert plain.keys() - unscaled.keys() == {"scaling_factor"}
     assert plain["text_features"] == unscaled["text_features"]
+
+
+async def test_a_form_may_have_parameters_beside_as_many_texts_as_there_may_be_rows(engine: EmbeddingEngine) -> None:
+    app = create_app(Settings(max_rows=2), LoadedModel(engine, imports_s=0.0))
+    data = {"text": ["a", "b"], "get_scaling_factor": "false"}
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+            answer = await client.post("/embed", files={"files": png()}, data=data)
+    assert [row.keys() for row in answer.json()] == [{"image_features", "text_features"}, {"text_features"}]
 
 
 async def test_a_text_in_a_form_of_images_is_listed(client: httpx.AsyncClient) -> None:

@@ -167,7 +167,7 @@ async def test_bad_texts(document: Any, words: list[str], place: dict[str, Any],
     ("path", "document", "words"),
     [
         ("/embed/text", {"texts": [TEXT], "images": [IMAGE]}, ['"images", which /encode reads;']),
-        ("/embed/text", table(["text"], [[TEXT]], images=[]), ['"images", which /v2/embed reads;']),
+        ("/embed/text", table(["text"], [[TEXT]], images=[IMAGE]), ['"images", which /v2/embed reads;']),
         ("/embed/image", table(["image"], [[IMAGE]], texts=[TEXT]), ['"texts", which /embed/text reads;']),
     ],
 )

@@ -48,7 +48,7 @@ def commands(folder: Path, data: Path, release: Path | str, adapter: Path) -> di
         "adapter": (train_adapter(folder, data, release, out), out / "head.safetensors"),
         "training": (
             ("finetune", *model, "--data", data, "--out", out, "--steps", 1, "--batch-size", 4, "--no-tensorboard"),
-            out / "state" / "training_state.pt",
+            out / "metrics.jsonl",
         ),
     }
 

@@ -103,9 +103,8 @@ def test_a_file_path_is_refused_in_words_and_not_repeated(path: str) -> None:
         ("b'\\x89PNG'", "the repr of Python bytes; send the result of base64.b64encode(data).decode()"),
         ("data:image/png;base64,QUJD%2BA%3D%3D", "URL-encoded base64; send +, / and = as they are"),
         ("QUJD" * 5000 + "QUI%3D", "URL-encoded base64"),
-        ("0x" + png().hex()[:-3], "hexadecimal digits; send base64"),
     ],
-    ids=["URL alphabet", "long URL alphabet", "data URI", "bytes", "URL-encoded", "long URL-encoded", "hexadecimal"],
+    ids=["URL alphabet", "long URL alphabet", "data URI", "bytes", "URL-encoded", "long URL-encoded"],
 )
 def test_what_is_sent_instead_of_base64_is_named_with_what_would_be_right(text: str, words: str) -> None:
     with pytest.raises(ImageDecodeError) as error:

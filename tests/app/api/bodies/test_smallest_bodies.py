@@ -123,9 +123,13 @@ async def test_a_column_of_another_route_is_answered_with_the_route_that_reads_b
     assert_refused(answer, 400, "invalid_request", 'which reads "image", while /embed reads both columns.')
 
 
-async def test_a_null_beside_the_body_is_not_the_body_of_another_route(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/embed/text", json=table(["text"], [["a"]], texts=None, images=None))
-    assert answer.status_code == 200
+@pytest.mark.parametrize("nothing", [None, []], ids=["null", "an empty list"])
+async def test_nothing_beside_the_body_is_not_the_body_of_another_route(
+    nothing: list[str] | None, client: httpx.AsyncClient
+) -> None:
+    for path in ("/embed", "/embed/text"):
+        answer = await client.post(path, json=table(["text"], [["a"]]) | {"texts": None, "images": nothing})
+        assert answer.status_code == 200, answer.text
 
 
 async def test_an_empty_body_is_answered_with_the_smallest_one(client: httpx.AsyncClient) -> None:

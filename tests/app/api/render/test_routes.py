@@ -44,6 +44,25 @@ def decoded(data: bytes, rendering: Rendering = AS_STORED) -> NDArray[np.uint8]:
     return np.asarray(decode(data, max_pixels=MAX_PIXELS, rendering=rendering))
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("*/*", "image/png"),
+        ("application/octet-stream", "application/octet-stream"),
+        ("application/octet-stream, */*", "image/png"),
+        ("application/octet-stream;q=0, */*", "image/png"),
+        ("image/*, application/octet-stream;q=0.1", "image/png"),
+        ("image/png;q=0, application/octet-stream", "application/octet-stream"),
+    ],
+)
+async def test_the_content_type_is_that_of_a_png_unless_a_client_prefers_bytes(
+    accept: str, content_type: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post("/render", content=png(), headers=RAW | {"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+    assert answer.content.startswith(b"\x89PNG")
+
+
 async def test_every_form_of_a_request_shows_the_same_picture(client: httpx.AsyncClient) -> None:
     wanted = decoded(SERIES, Rendering(frame=3, window=WINDOWS["lung"]))
     params = {"frame": 3, "dicom_window": "lung"}
