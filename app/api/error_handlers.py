@@ -91,7 +91,7 @@ INTERNAL_ERROR = "internal_error"
 CLIENT_CLOSED_REQUEST = 499  # no client receives it; the log and the metrics show it
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _DEFAULT_RETRY_AFTER_S = 1
-_MAX_PATH_CHARS = 100  # that are compared with the routes
+_MAX_PATH_CHARS, _LEAST_LIKENESS = 100, 0.7  # of a path that is compared with the routes
 
 
 class ErrorAnswer(JSONResponse):
@@ -188,7 +188,7 @@ def _documented_methods(routes: Sequence[BaseRoute]) -> dict[str, str]:
 
 def _routes_instead(request: Request, methods: Mapping[str, str]) -> str:
     """The route that is closest to the path of a request, which is not repeated; or all that read a body."""
-    if close := get_close_matches(request.url.path[:_MAX_PATH_CHARS].lower(), methods, n=1):
+    if close := get_close_matches(request.url.path[:_MAX_PATH_CHARS].lower(), methods, n=1, cutoff=_LEAST_LIKENESS):
         return f"the closest one is {methods[close[0]]} {close[0]}"
     return f"it reads POST requests on {', '.join(path for path in methods if methods[path] == 'POST')}"
 

@@ -204,9 +204,10 @@ async def test_get_instead_of_post(path: str, careful_client: httpx.AsyncClient)
         ("/api/embed", "POST /embed,"),
         ("/embeddings", "POST /v1/embeddings,"),
         ("/healthz", "GET /health,"),
+        ("/nothing", "it reads POST requests on /embed,"),
         ("/" + "x" * 50_000, "it reads POST requests on /embed, /score, /embed/image, /embed/text, /classify,"),
     ],
-    ids=["plural", "prefix", "OpenAI's", "health", "nothing like it"],
+    ids=["plural", "prefix", "OpenAI's", "health", "a word", "a long path"],
 )
 async def test_an_unknown_path_is_answered_with_the_closest_route(
     path: str, closest: str, client: httpx.AsyncClient
