@@ -99,11 +99,11 @@ fi
 
 # This machine's pip, with its settings, downloads all wheels before the build, which mounts them. pip in the build uses
 # no other source, so no setting of this machine reaches the image. Removing our own two wheels proves that pip asks no
-# index for them.
+# index for them. After a change of a requirement, pip downloads only the wheels that the folder lacks; old ones stay.
 say "wheels"
 requirements=$(cat pyproject.toml client/pyproject.toml constraints.txt "$dockerfile" | sha256sum)
 if [ "$(cat "$state/wheels/complete" 2>/dev/null)" != "$requirements" ]; then
-  rm -rf "$state/wheels" && mkdir -p "$state/wheels"
+  mkdir -p "$state/wheels"
   python3 -m pip -q download -c constraints.txt -d "$state/wheels" ./client '.[dicom,nifti,nrrd,otel,tiff]' cyclonedx-bom 'setuptools>=80' 2>"$state/wheels.log" || { grep -v WARNING "$state/wheels.log" >&2; skip "the wheels could not be downloaded"; }
   rm -f "$state"/wheels/medimageinsight*
   echo "$requirements" >"$state/wheels/complete"

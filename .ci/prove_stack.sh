@@ -73,13 +73,16 @@ holds() { # LINE...
   for line; do grep -qF "$line" "$work/config.yaml" || { echo "the configuration does not hold: $line" >&2; exit 1; }; done
 }
 config --profile tls
-holds 'host_ip: 127.0.0.1' 'host_ip: 0.0.0.0' 'published: "443"' 'max-size: 10m'
+holds 'host_ip: 127.0.0.1' 'published: "443"' 'max-size: 10m'
+[ "$(grep -c host_ip "$work/config.yaml")" = 1 ] # that of the service: the proxy listens at every address by default
 [ "$(grep -cE '^    (cpus|mem_limit): ' "$work/config.yaml")" = 2 ] # those of the proxy: the service has no limits by default
 printf '%s\n' PORT=9000 HOST=127.0.0.1 OFFLINE=true MODEL=owner/name TLS_PORT=8443 TLS_BIND=127.0.0.2 CPUS=2.5 MEMORY=6g \
   PIDS=99 >"$work/docker/.env"
 config --profile tls
 holds 'OFFLINE: "true"' 'MODEL: owner/name' 'HOST: 0.0.0.0' 'PORT: "8000"' 'published: "9000"' "METRICS_KEY: $METRICS_KEY" \
   'published: "8443"' 'host_ip: 127.0.0.2' 'cpus: 2.5' 'mem_limit: "6442450944"' 'pids_limit: 99'
+BIND='[::1]' TLS_BIND='[::2]' config --profile tls
+holds 'host_ip: ::1' 'host_ip: ::2'
 config -f "$work/docker/compose.cuda.yaml"
 holds 'cpus: 2.5' 'driver: nvidia'
 config --profile monitoring

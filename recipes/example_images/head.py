@@ -153,7 +153,7 @@ def _draw_face(head: Head) -> None:
         for inward in (0.6, 1.7):
             start = (side * (4.1 - inward * 1.25), 6.4, -3.6)
             head.paint_rod(start, (side * 1.9, 3.8, -3.4), (0.2, 0.18), "muscle")
-            cells = head.ball((side * 0.72, 5.6, -4.4), (0.6, 2.6, 1.7))
+        cells = head.ball((side * 0.72, 5.6, -4.4), (0.6, 2.6, 1.7))
         head.paint(cells - 0.12, "bone")
         head.paint(np.maximum(cells, 0.1 - np.abs(np.sin(2.1 * head.y))), "air")
         head.paint_ball((side * 0.8, 8.0, -0.9), (0.75, 0.5, 0.9), "air")

@@ -13,6 +13,7 @@ from PIL import Image
 
 Array = NDArray[np.float64]
 Points = Sequence[tuple[float, float]]
+BLOCK = 4  # side of the square of pixels whose distance to a polygon is computed once
 
 
 def plane(height: int, width: int, size: float) -> tuple[Array, Array]:
@@ -95,18 +96,17 @@ def around(x: Array, y: Array, points: Points, reach: float) -> tuple[slice, sli
     return slice(int(rows[0]), int(rows[1])), slice(int(columns[0]), int(columns[1]))
 
 
-def polygon(x: Array, y: Array, points: Points, every: int = 4) -> Array:
-    """Distance to a closed line. It is computed for one of `every` pixels, and interpolated between them."""
+def polygon(x: Array, y: Array, points: Points) -> Array:
+    """Distance to a closed line. It is computed for the middle of each block, and interpolated between them."""
     ends = [*points, points[0]]
-    small_x, small_y = _thinned(x, every), _thinned(y, every)
+    small_x, small_y = _thinned(x), _thinned(y)
     distance, _ = line_distance(small_x, small_y, ends)
     crossings = np.zeros(small_x.shape, int)
     for (x0, y0), (x1, y1) in pairwise(ends):
         if y0 != y1:
             between = (small_y >= min(y0, y1)) & (small_y < max(y0, y1))
             crossings += between & (small_x < x0 + (small_y - y0) / (y1 - y0) * (x1 - x0))
-    signed = np.where(crossings % 2, -distance, distance)
-    return signed if every == 1 else enlarged(signed, x.shape)
+    return enlarged(np.where(crossings % 2, -distance, distance), x.shape)
 
 
 def enlarged(values: Array, shape: tuple[int, ...]) -> Array:
@@ -134,8 +134,8 @@ def noise(random: np.random.Generator, shape: tuple[int, ...], sigma: float | Se
     return even
 
 
-def _thinned(values: Array, every: int) -> Array:
-    """The means of blocks of `every` x `every` values."""
+def _thinned(values: Array) -> Array:
+    """The means of the blocks."""
     height, width = values.shape
-    blocks: Array = values.reshape(height // every, every, width // every, every).mean((1, 3))
-    return blocks
+    means: Array = values.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((1, 3))
+    return means

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import subprocess
 import tomllib
 from typing import Any
 
@@ -42,12 +43,34 @@ def test_every_container_has_limits_and_a_log_that_is_rotated() -> None:
 
 def test_every_variable_of_the_compose_files_is_in_the_table_of_the_page() -> None:
     files = "".join(path.read_text() for path in sorted(DOCKER.glob("compose*.yaml")))
-    used = re.findall(r"\$\{(\w+):-([^}]*)\}", files)
+    used = re.findall(r"\$\{(\w+)(?::-([^}]*))?", files)  # ${A:-default}, ${A:+text} or ${A}
+    used.remove(("METRICS_KEY", "none"))  # the content of a file that must exist
     table = page("deploy.md").partition("| variable | default |")[2].partition("\n\n")[0]
-    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?)\|", table, re.MULTILINE))
+    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", table, re.MULTILINE))
     assert defaults.keys() == {name for name, _ in used}
     for name, default in used:
-        assert not default or f"`{default}`" in defaults[name] or (name, default) == ("METRICS_KEY", "none")
+        shown = defaults[name]
+        assert f"`{default}`" in shown if default else not shown, name
+
+
+@pytest.mark.parametrize(
+    ("service", "variables", "expected"),
+    [
+        ("medimageinsight", {}, "127.0.0.1:8000:8000"),
+        ("medimageinsight", {"BIND": "[::1]", "PORT": "9000"}, "[::1]:9000:8000"),
+        ("proxy", {}, "443:443"),
+        ("proxy", {"TLS_BIND": "127.0.0.2"}, "127.0.0.2:443:443"),
+        ("proxy", {"TLS_BIND": "[::1]", "TLS_PORT": "8443"}, "[::1]:8443:443"),
+    ],
+    ids=["service", "service on IPv6", "proxy", "proxy on IPv4", "proxy on IPv6"],
+)
+def test_the_proxy_listens_at_every_address_and_the_service_at_loopback(
+    service: str, variables: dict[str, str], expected: str
+) -> None:
+    """A shell expands the variables as compose does. Without an address, Docker listens on IPv4 and IPv6."""
+    (port,) = COMPOSE["services"][service]["ports"]
+    shell = subprocess.run(["bash", "-c", f'echo "{port}"'], env=variables, capture_output=True, text=True, check=True)
+    assert shell.stdout.strip() == expected
 
 
 def test_mounted_files_exist() -> None:

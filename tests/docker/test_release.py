@@ -1,6 +1,7 @@
 """What a release is made of: one version, notes, package data, and workflows that use pinned actions."""
 
 import glob
+import os
 import re
 import shutil
 import subprocess
@@ -93,6 +94,45 @@ def test_actions_are_pinned_and_jobs_have_limits_and_permissions_of_their_own(na
         assert "uses" in job or job["timeout-minutes"] <= 120
         for step in job.get("steps", []):
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", f"a/b@{0:040}"))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cuda", "said"),
+    [
+        ("", "", ""),
+        ("Digest: sha256:1", "", "ghcr.io/owner/name:1.2.0 is published and is never replaced"),
+        ("", "Digest: sha256:1", "ghcr.io/owner/name:1.2.0-cuda is published and is never replaced"),
+        ("ERROR: 503 Service Unavailable", "", "did not say whether ghcr.io/owner/name:1.2.0 is published: ERROR: 503"),
+        ("", "ERROR: dial tcp: lookup ghcr.io: no such host", "did not say whether ghcr.io/owner/name:1.2.0-cuda is"),
+    ],
+    ids=["neither", "CPU", "CUDA", "no answer", "no network"],
+)
+def test_a_published_version_is_never_replaced(cpu: str, cuda: str, said: str, tmp_path: Path) -> None:
+    """The step runs with a `docker` that gives these answers of the registry; empty: it does not know the name."""
+    steps = WORKFLOWS["release.yml"]["jobs"]["distributions"]["steps"]
+    (script,) = (step["run"] for step in steps if step.get("name") == "No image of this version is published")
+    (tmp_path / "docker").write_text(f"""#!/bin/bash
+case $* in
+  login*) [ "$(cat)" = secret ]; exit ;;
+  logout*) exit ;;
+  *-cuda) answer="{cuda}" ;;
+  *) answer="{cpu}" ;;
+esac
+echo "${{answer:-ERROR: ${{*: -1}}: not found}}"
+[[ $answer = Digest* ]]
+""")
+    (tmp_path / "docker").chmod(0o755)
+    variables = {"IMAGE": "ghcr.io/Owner/Name", "GITHUB_REF_NAME": "v1.2.0", "GITHUB_ACTOR": "actor", "TOKEN": "secret"}
+    ran = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == bool(said), ran.stderr
+    assert said in ran.stdout
+    assert bool(ran.stdout) == bool(said)
 
 
 def test_nothing_is_published_before_it_was_tested() -> None:

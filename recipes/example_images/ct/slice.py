@@ -52,6 +52,11 @@ def half_widths(z: float) -> tuple[float, float]:
     return float(width), float(np.interp(z, [0, 8, 25], [10.4, 11.4, 10.8]))
 
 
+def side_wall(z: float) -> float:
+    """Thickness of the wall at the sides of the trunk, outside the ribs."""
+    return float(np.interp(z, [0, 5, 9], [5.4, 3.7, 3.1]))
+
+
 def trunk(cut: Slice, less: float) -> Array:
     """Distance to the trunk's outline, moved inwards by `less`; flatter than an ellipse."""
     width, depth = half_widths(cut.z)
@@ -64,8 +69,7 @@ def trunk(cut: Slice, less: float) -> Array:
 def cavity(cut: Slice) -> Array:
     """Distance to the space inside the ribs."""
     width, depth = half_widths(cut.z)
-    narrower = float(np.interp(cut.z, [0, 5, 9], [5.4, 3.7, 3.1]))
-    round_part = cut.oval(0, -0.1, width - narrower, depth - 2.6)
+    round_part = cut.oval(0, -0.1, width - side_wall(cut.z), depth - 2.6)
     behind = np.hypot(cut.x / 3.6, (cut.y - depth + 2.0) / 3.2)
     distance: Array = np.maximum(round_part, 2.24 * (1 - behind))
     return distance

@@ -3,7 +3,7 @@
 import numpy as np
 
 from recipes.example_images.ct import values as hu
-from recipes.example_images.ct.slice import Slice, cavity, half_widths, trunk
+from recipes.example_images.ct.slice import Slice, cavity, half_widths, side_wall, trunk
 from recipes.example_images.shapes import Array, box, line_distance
 
 
@@ -65,8 +65,7 @@ def _draw_rib(cut: Slice, number: int) -> None:
         return
     turned = np.arccos(1 - 2 * share)
     width, depth = half_widths(cut.z)
-    narrower = float(np.interp(cut.z, [0, 5, 9], [5.4, 3.7, 3.1]))
-    rx, ry = width - narrower + 0.8, depth - 1.9
+    rx, ry = width - side_wall(cut.z) + 0.8, depth - 1.9
     px, py = rx * np.sin(turned), ry * np.cos(turned) - 0.1
     along = np.rad2deg(np.arctan2(-ry * np.sin(turned), rx * np.cos(turned)))
     long = 0.75 + 0.75 * np.sin(turned)
