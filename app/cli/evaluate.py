@@ -85,7 +85,7 @@ def evaluate(
     from model.evaluation.evaluate import run_plan
     from model.evaluation.plan import plan_evaluation
     from model.evaluation.prompts import read_prompts
-    from model.evaluation.report.comparison import read_report, require_same_data
+    from model.evaluation.report.comparison import read_report, require_comparable
     from model.evaluation.report.facts import Origin
     from model.evaluation.report.mistakes import MistakePictures
     from model.evaluation.report.report import HTML_FILE, open_report
@@ -108,7 +108,7 @@ def evaluate(
     }
     other = read_report(compare) if compare else None
     if other:
-        require_same_data(facts["data"], other)
+        require_comparable(facts["data"], plan.entries, other)
     pictures = MistakePictures(mistake_pictures, preprocessing, settings.max_image_pixels) if mistake_pictures else None
     with open_report(out) as files, open_embedder(settings, preprocessing=preprocessing, **given) as model:
         evaluation = run_plan(model.embedder, plan, progress=True)

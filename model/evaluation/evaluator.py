@@ -13,7 +13,7 @@ from model.embedder import Embedder
 from model.errors import ManifestError
 from model.evaluation.classification import WORST_MISTAKES, Classification, describe, worst_mistakes
 from model.evaluation.labels import Labels
-from model.evaluation.options import NEIGHBOUR_VOTE, REGRESSION, RETRIEVAL, ZERO_SHOT
+from model.evaluation.options import NEIGHBOUR_VOTE, REGRESSION, RETRIEVAL, RETRIEVALS, ZERO_SHOT
 from model.evaluation.plan import Plan, require_a_task
 from model.evaluation.prompts import as_prompts
 from model.evaluation.rows import EmbeddedRows, bad_rows_json, number_problem, rows_sha256, text_of
@@ -101,11 +101,8 @@ class Evaluator:
     def _parts_of(self, task: str) -> dict[str, Callable[[], None]]:
         """The entries of the report that a task makes."""
         if task == RETRIEVAL:
-            return {
-                "image-to-image": self._retrieve_by_image,
-                "prompt-to-image": self._retrieve_by_prompt,
-                "text-to-image": self._retrieve_by_text,
-            }
+            runs = (self._retrieve_by_image, self._retrieve_by_prompt, self._retrieve_by_text)
+            return dict(zip(RETRIEVALS, runs, strict=True))
         return {task: self._regress if task == REGRESSION else partial(self._classify, task)}
 
     def _classify(self, task: str) -> None:

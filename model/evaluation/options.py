@@ -9,6 +9,7 @@ from model.options import flag
 
 ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE = "zero-shot", "knn", "linear-probe"
 RETRIEVAL, REGRESSION = "retrieval", "regression"
+RETRIEVALS = ("image-to-image", "prompt-to-image", "text-to-image")  # entries of the task retrieval in a report
 CLASSIFICATION_TASKS = (ZERO_SHOT, NEIGHBOUR_VOTE, LINEAR_PROBE)
 TASKS = (*CLASSIFICATION_TASKS, RETRIEVAL, REGRESSION)
 NEIGHBOURS = 20

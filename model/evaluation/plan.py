@@ -8,7 +8,7 @@ from model.data.manifest import Manifest, Row
 from model.embedder import shortened
 from model.errors import ManifestError
 from model.evaluation.labels import Labels, find_labels, labels_of
-from model.evaluation.options import CLASSIFICATION_TASKS, REGRESSION, RETRIEVAL, EvaluationOptions
+from model.evaluation.options import CLASSIFICATION_TASKS, REGRESSION, RETRIEVAL, RETRIEVALS, EvaluationOptions
 from model.evaluation.prompts import Prompts
 from model.evaluation.rows import TEST, TRAIN, choose_rows, number_of, text_of
 from model.evaluation.statistics.subgroups import parts_of
@@ -43,6 +43,12 @@ class Plan:
         """The tasks of the options, or all tasks."""
         every = (*CLASSIFICATION_TASKS, RETRIEVAL, *([REGRESSION] if self.options.target else []))
         return self.options.tasks or every
+
+    @property
+    def entries(self) -> list[str]:
+        """The entries that the report gets if every task runs that may."""
+        runnable = [task for task in self.tasks if not self.problem(task, self.test_rows)]
+        return [entry for task in runnable for entry in (RETRIEVALS if task == RETRIEVAL else (task,))]
 
     def labels(self, rows: Sequence[Row]) -> Labels:
         """The labels of the evaluation if these are the test rows."""

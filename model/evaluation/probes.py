@@ -142,7 +142,8 @@ def _fitted(features: Features, classes: NDArray[Any], penalty: float) -> Any:
     model = extra("sklearn.linear_model").LogisticRegression(
         C=penalty, class_weight="balanced", max_iter=MOST_ITERATIONS
     )
-    with warnings.catch_warnings():
+    # Thousands of small products: beside other work on the machine, the threads of BLAS mostly wait for each other.
+    with extra("threadpoolctl").threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", extra("sklearn.exceptions").ConvergenceWarning)
         return model.fit(features, classes)
 

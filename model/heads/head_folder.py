@@ -17,7 +17,7 @@ from model.heads.scorers.scorer import Activation, Scorer, Tensors, require_numb
 from model.heads.scorers.svm import SvmScorer
 from model.heads.scorers.zero_shot import ZeroShotScorer
 from model.imaging.preprocessing import Preprocessing
-from model.output_file import open_folder, output_errors_named, write_file
+from model.output_file import open_folder, write_file
 
 WEIGHTS_FILE, FACTS_FILE = "head.safetensors", "head.json"
 OLD_WEIGHTS_FILE, OLD_FACTS_FILE = "adapter.safetensors", "adapter.json"
@@ -36,7 +36,8 @@ _KEYS = {"format", "kind", "labels", "activation", "model", "preprocessing", "th
 def save_head(head: Head, folder: Path) -> None:
     """Write a head's two files into a folder, which is created if it is missing.
 
-    A killed process leaves the old head, the new one, or none that `load_head` accepts.
+    A failure to write leaves the old head. A killed process leaves the old head, the new one, or none that `load_head`
+    accepts.
 
     Raises:
         OutputError: a file cannot be written.
@@ -53,13 +54,20 @@ def save_head(head: Head, folder: Path) -> None:
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     tensors = head.scorer.tensors()
+
+    def write_weights(path: Path) -> None:
+        save_file(tensors, path)
+        # Both new files are complete now. The facts of one head never lie beside another's weights, and files that
+        # replace none have the same mode.
+        for name in (FACTS_FILE, WEIGHTS_FILE):
+            (folder / name).resolve().unlink(missing_ok=True)
+
+    def write_facts(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+        write_file(folder / WEIGHTS_FILE, write_weights)
+
     open_folder(folder)
-    # The facts of one head never lie beside another's weights. Both files are new, so that they have the same mode.
-    for name in (FACTS_FILE, WEIGHTS_FILE):
-        with output_errors_named(folder / name):
-            (folder / name).unlink(missing_ok=True)
-    write_file(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-    write_file(folder / FACTS_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_file(folder / FACTS_FILE, write_facts)
 
 
 def load_head(folder: Path) -> Head:

@@ -10,6 +10,7 @@ from typing import Any
 from medimageinsight import Client, Failure, Refused, ServerUnreachable
 
 from app.cli.options.shared import KEY_VARIABLE
+from app.cli.options.typed_command import without_secrets
 from model.embedder import Embedder, KeyedImage, in_parts, shortened
 from model.embedding_cache import Embedding, EmbeddingCache
 from model.errors import CheckpointError, InvalidInput
@@ -85,12 +86,18 @@ def open_client(url: str, api_key: str) -> Iterator[Client]:
 
 
 def _about_the_key(url: str, status: int, *, has_key: bool) -> str:
+    shown = without_secrets(url)
+    if "@" in shown:
+        return (
+            f"the server at {shown} refuses the user name and password of the URL ({status}), which are sent instead "
+            f"of the API key; leave them out of --server, and set the environment variable {KEY_VARIABLE} to a key"
+        )
     if has_key:
         return (
-            f"the server at {url} refuses the API key of the environment variable {KEY_VARIABLE} ({status}); set the "
+            f"the server at {shown} refuses the API key of the environment variable {KEY_VARIABLE} ({status}); set the "
             "variable to a key that the server knows"
         )
-    return f"the server at {url} asks for an API key ({status}); set the environment variable {KEY_VARIABLE} to it"
+    return f"the server at {shown} asks for an API key ({status}); set the environment variable {KEY_VARIABLE} to it"
 
 
 def fingerprint_of_server(info: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ def _classifier(head: Head) -> Iterator[str]:
     if "accuracy" in details:
         yield f"accuracy {_number(details['accuracy'])}, balanced accuracy {_number(details['balanced_accuracy'])}"
     yield f"trained on {details['rows']} rows; measured on {details['validation_rows']} validation rows"
-    yield "these rows also ended the training and chose the thresholds (Youden's J): expect less on new rows"
+    use = "calibrated the scores" if head.kind == "svm" else "ended the training"
+    yield f"these rows also {use} and chose the thresholds (Youden's J): expect less on new rows"
 
 
 def _row(head: Head, label: str) -> tuple[str, ...]:

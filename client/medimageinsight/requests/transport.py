@@ -10,7 +10,7 @@ import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from medimageinsight.errors import Kind, ServerUnreachable
-from medimageinsight.requests.hints import hint_of_answer, hint_of_error, hint_of_url, with_scheme
+from medimageinsight.requests.hints import hint_of_answer, hint_of_error, hint_of_url, with_scheme, without_secrets
 
 MAX_WAIT_S = 60.0
 RETRIED_STATUSES = (429, 502, 503)
@@ -54,10 +54,11 @@ class Transport:
 
     def __init__(self, url: str, *, api_key: str | None, attempts: int, timeout_s: float) -> None:
         url = with_scheme(url)
+        self.url = without_secrets(url)
+        """The URL for messages, without user name, password and query."""
         if hint := hint_of_url(url):
-            raise _unreachable(url, hint)
+            raise _unreachable(self.url, hint)
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self.url = url
         self._has_key = bool(api_key)
         self._http = httpx2.AsyncClient(
             base_url=url, headers=headers, timeout=timeout_s, event_hooks={"response": [_make_closing_safe]}
@@ -177,5 +178,7 @@ def _refusal(answer: httpx2.Response, *, has_key: bool) -> RowRefused:
         message = f"the server has no {path}: update it, because it is older than this client, or check its proxy"
     if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
         advice = "check the api_key of this client" if has_key else "give this client an api_key"
+        if answer.request.url.userinfo:
+            advice = "the user name and password of the URL are sent instead of the api_key; leave them out of the URL"
         message = f"{message} ({advice})"
     return RowRefused(status, code, message, row)

@@ -8,7 +8,7 @@ their draws for it.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,21 @@ def read_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def require_same_data(data: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Raise ReportError if two reports are not about the same manifest.
+def require_comparable(data: Mapping[str, Any], tasks: Collection[str], other: Mapping[str, Any]) -> None:
+    """Raise ReportError if a report that is still to be made cannot be compared with another one.
 
     Args:
         data: `data` of the report.
-        other: the other report.
+        tasks: the entries that its `tasks` may get.
+        other: the other report, as `read_report` returns it.
     """
+    common = {name: task for name, task in other["tasks"].items() if name in tasks}
+    compare({**other, "data": data, "tasks": common}, other)  # finds other data and damage
+    if not common:
+        raise ReportError("the other report has none of these tasks; evaluate both models with the same --tasks")
+
+
+def _require_same_data(data: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     mine, theirs = data["file"], other["data"].get("file", {})
     if mine["sha256"] != theirs.get("sha256"):
         raise ReportError(
@@ -71,11 +79,9 @@ def compare(report: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, An
         `interval` of the difference, and `finding` of each metric.
 
     Raises:
-        ReportError: the data differ, no task is in both reports, or the other report is damaged.
+        ReportError: the data differ, or the other report is damaged.
     """
-    require_same_data(report["data"], other)
-    if not set(report["tasks"]) & set(other["tasks"]):
-        raise ReportError("the other report has none of these tasks; evaluate both models with the same --tasks")
+    _require_same_data(report["data"], other)
     names = dict.fromkeys([*report["tasks"], *other["tasks"]])
     try:
         return {

@@ -169,10 +169,14 @@ def _interval(value: float, deviations: Floats | None, least: float, most: float
 def paired_difference(value: float, deviations: Floats, other: float, other_deviations: Floats) -> Estimate:
     """The difference of two estimates from the same draws: what moves both in a draw cancels.
 
+    A difference that is the same in all draws has no interval, because it does not show its spread. Two equal estimates
+    with equal draws differ by 0, in an interval without width.
+
     The interval is normal: 1.96 standard deviations of the draws' differences on both sides. Weights of draws are above
     0, so if two models differ in one row only, the difference of every draw has the same sign, and an interval of
     quantiles would exclude 0. For shares of right rows, the normal interval excludes 0 where McNemar's test (1947,
-    Psychometrika 12) finds a difference at 5 %: at least four differing rows if all favour the same model.
+    Psychometrika 12) finds a difference at 5 %: at least four differing rows if all favour the same model. Of ten rows
+    or fewer, three suffice. An average with a label of ten groups or fewer excludes 0 too often; see docs/evaluate.md.
 
     Args:
         value, other: the estimates.
@@ -180,6 +184,8 @@ def paired_difference(value: float, deviations: Floats, other: float, other_devi
     """
     reach = NORMAL_QUANTILE * float(np.std(deviations - other_deviations))
     difference = value - other
+    if reach == 0 and difference != 0:
+        reach = math.nan
     return Estimate(difference, difference - reach, difference + reach)
 
 

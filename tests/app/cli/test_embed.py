@@ -312,3 +312,21 @@ def test_a_wrong_key_or_a_missing_server_is_reported(tree: Path, url: str, tmp_p
     assert "hush" not in wrong.output
     assert "http://127.0.0.1:1" in gone.stderr
     assert gone.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_a_user_and_a_password_in_the_url_are_not_taken_for_the_key_and_not_shown(
+    url: str, tmp_path: Path, key: str
+) -> None:
+    place = url.removeprefix("http://")
+    command = ["embed", "--text", "mri", "-o", str(tmp_path / "out.npz"), "--no-cache", "--server"]
+    runner = CliRunner(env={"MEDIMAGEINSIGHT_API_KEY": key})
+    for user in ("http://me:hush@", "me:hush@"):
+        refused = runner.invoke(main, [*command, f"{user}{place}"])
+        assert refused.exit_code == 2
+        assert f"@{place} refuses the user name and password of the URL (401), which are sent instead" in refused.stderr
+        assert "leave them out of --server" in refused.stderr
+        assert "hush" not in refused.output
+    gone = runner.invoke(main, [*command, "http://me:hush@127.0.0.1:1"])
+    assert "answers at http://***@127.0.0.1:1: the connection failed" in gone.stderr
+    assert "hush" not in gone.output

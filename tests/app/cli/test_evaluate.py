@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -80,8 +81,15 @@ def test_a_report_on_other_rows_is_refused_before_the_model_is_loaded(folder: Pa
     other.write_text('{"format": 2, "tasks": {}, "data": {"file": {"name": "val.csv", "sha256": "0"}}}')
     no_report.write_text("{}")
     model = ("--model", tmp_path / "no-model", "--data", folder / "test-0.csv", "--out", tmp_path / "out")
-    for file, sentence in ((other, "its val.csv has another content than test-0.csv"), (no_report, "is not a report")):
-        result = invoke("evaluate", *model, "--compare", file)
+    knn = tmp_path / "knn.json"
+    data = {"file": {"name": "test-0.csv", "sha256": hashlib.sha256((folder / "test-0.csv").read_bytes()).hexdigest()}}
+    knn.write_text(json.dumps({"format": 2, "tasks": {"knn": {}}, "data": data, "training": {"rows": 0}}))
+    for file, sentence in (
+        (other, "its val.csv has another content than test-0.csv"),
+        (no_report, "is not a report"),
+        (knn, "the other report has none of these tasks"),
+    ):
+        result = invoke("evaluate", *model, "--tasks", "zero-shot,retrieval", "--compare", file)
         assert result.exit_code == 2
         assert sentence in result.stderr
         assert "no-model" not in result.stderr

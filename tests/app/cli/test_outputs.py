@@ -45,7 +45,7 @@ def commands(folder: Path, data: Path, release: Path | str, adapter: Path) -> di
         "npz": (("embed", pictures, "-o", out / "x.npz", *model, "--no-cache"), out / "x.npz"),
         "Parquet": (("embed", pictures, "-o", out / "x.parquet", *model, "--no-cache"), out / "x.parquet"),
         "predictions": (("adapter", "apply", *model, adapter, pictures, "-o", out / "x.csv"), out / "x.csv"),
-        "adapter": (train_adapter(folder, data, release, out), out / "head.safetensors"),
+        "adapter": (train_adapter(folder, data, release, out), out / "head.json"),
         "training": (
             ("finetune", *model, "--data", data, "--out", out, "--steps", 1, "--batch-size", 4, "--no-tensorboard"),
             out / "metrics.jsonl",

@@ -72,6 +72,14 @@ def test_a_misspelt_column_of_the_train_rows_is_named(tmp_path: Path) -> None:
     assert "has a column 'Group'" in refusal(colour_manifest(tmp_path, 12), train=train)
 
 
+def test_the_entries_of_the_report_are_known_from_the_plan(tmp_path: Path) -> None:
+    manifest, options = colour_manifest(tmp_path, 12), EvaluationOptions(target="age", samples=0)
+    planned = plan_evaluation(manifest, options).entries
+    assert set(evaluate(EngineEmbedder(ColourEngine), manifest, options).report["tasks"]) <= set(planned)
+    assert {"zero-shot", "image-to-image", "regression"} <= set(planned)
+    assert "regression" not in plan_evaluation(manifest, EvaluationOptions(samples=0)).entries
+
+
 def test_prompts_that_match_no_label_are_listed_with_the_labels(tmp_path: Path) -> None:
     prompts = as_prompts({f"Label\n{number}": "red" for number in range(9)})
     manifest = colour_manifest(tmp_path, 12)

@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.errors import HeadError
+from model.errors import HeadError, OutputError
 from model.heads.head import Head
 from model.heads.head_folder import FACTS_FILE, WEIGHTS_FILE, load_head, save_head
 from model.heads.scorers.layers import LayersScorer, build_layers
 from model.heads.scorers.zero_shot import ZeroShotScorer
 from model.imaging.preprocessing import Preprocessing, Standardization
 from model.imaging.rendering import PercentileWindow, Rendering
+from tests.support.disk_faults.small_disk import small_disk
 
 FEATURES = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 MODEL = {"name": "m", "weights_sha256": "0" * 64}
@@ -169,7 +170,35 @@ def test_a_damaged_zero_shot_head_is_refused(tmp_path: Path, damage: Callable[[P
         load_head(tmp_path)
 
 
-def test_a_failed_save_leaves_no_facts_beside_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most_bytes", "file"), [(100, FACTS_FILE), (600, WEIGHTS_FILE)])
+def test_a_full_disk_leaves_the_old_head(tmp_path: Path, most_bytes: int, file: str) -> None:
+    save_head(LINEAR, tmp_path)
+    before = {found.name: found.read_bytes() for found in tmp_path.iterdir()}
+    large = replace(MLP, scorer=LayersScorer(build_layers((6, 200, 1)).eval(), "identity"))
+    with small_disk(most_bytes), pytest.raises(OutputError, match=f"{file} cannot be written"):
+        save_head(large, tmp_path)
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == before
+    assert load_head(tmp_path).labels == LINEAR.labels
+
+
+def test_a_head_that_replaces_another_has_files_of_one_mode(tmp_path: Path) -> None:
+    save_head(LINEAR, tmp_path)
+    (tmp_path / WEIGHTS_FILE).chmod(0o600)
+    save_head(MLP, tmp_path)
+    assert len({(tmp_path / name).stat().st_mode for name in (FACTS_FILE, WEIGHTS_FILE)}) == 1
+
+
+def test_links_to_the_files_of_a_head_stay(tmp_path: Path) -> None:
+    save_head(LINEAR, tmp_path / "real")
+    (tmp_path / "linked").mkdir()
+    for name in (FACTS_FILE, WEIGHTS_FILE):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
+    save_head(MLP, tmp_path / "linked")
+    for folder in ("real", "linked"):
+        assert load_head(tmp_path / folder).labels == MLP.labels
+
+
+def test_a_stopped_save_leaves_the_old_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_head(LINEAR, tmp_path)
 
     def fail(*_: object) -> None:
@@ -178,5 +207,4 @@ def test_a_failed_save_leaves_no_facts_beside_other_weights(tmp_path: Path, monk
     monkeypatch.setattr("model.heads.head_folder.save_file", fail)
     with pytest.raises(KeyboardInterrupt):
         save_head(MLP, tmp_path)
-    with pytest.raises(HeadError, match="has no head"):
-        load_head(tmp_path)
+    assert load_head(tmp_path).labels == LINEAR.labels

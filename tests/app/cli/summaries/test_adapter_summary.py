@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from app.cli.summaries.adapter_summary import show
-from model.heads.head import Head
+from model.heads.head import Head, Kind
 from model.heads.scorers.scorer import Activation, Scorer
 
 POINT = {"threshold": 0.4, "sensitivity": 0.75, "specificity": 0.9}
@@ -22,14 +22,19 @@ CLASSIFIER: dict[str, Any] = {
 
 
 def shown(
-    capsys: pytest.CaptureFixture[str], activation: Activation, details: dict[str, Any], *, as_json: bool = False
+    capsys: pytest.CaptureFixture[str],
+    activation: Activation,
+    details: dict[str, Any],
+    *,
+    kind: Kind = "linear",
+    as_json: bool = False,
 ) -> tuple[str, str]:
     """What is printed to stdout and stderr about a head with these details; its weights are not looked at."""
     labels = tuple(details.get("per_label", ("age",)))
     thresholds = {label: {"youden": POINT if label == "pneumonia" else None} for label in labels}
     scorer = cast(Scorer, None)
     show(
-        Head("linear", labels, activation, scorer, {}, thresholds=thresholds, details=details),
+        Head(kind, labels, activation, scorer, {}, thresholds=thresholds, details=details),
         Path("head"),
         as_json=as_json,
     )
@@ -47,6 +52,15 @@ def test_each_label_is_a_line_and_what_is_not_defined_is_a_dash(capsys: pytest.C
         "these rows also ended the training and chose the thresholds (Youden's J): expect less on new rows\n"
     )
     assert err == "head: linear head with 2 labels\n"
+
+
+def test_the_validation_rows_calibrate_a_support_vector_machine_and_do_not_end_its_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, _ = shown(capsys, "sigmoid", CLASSIFIER, kind="svm")
+    assert out.endswith(
+        "\nthese rows also calibrated the scores and chose the thresholds (Youden's J): expect less on new rows\n"
+    )
 
 
 def test_with_one_label_per_row_the_accuracy_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

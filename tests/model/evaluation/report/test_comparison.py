@@ -12,7 +12,7 @@ from model.engine_embedder import EngineEmbedder
 from model.errors import ReportError
 from model.evaluation.evaluate import evaluate
 from model.evaluation.options import EvaluationOptions
-from model.evaluation.report.comparison import compare, read_report
+from model.evaluation.report.comparison import compare, read_report, require_comparable
 from model.evaluation.report.report import HTML_FILE, JSON_FILE, write_report
 from model.evaluation.statistics.draws import read_draws
 from tests.model.evaluation.report.pages import Page, rows_of
@@ -103,8 +103,27 @@ def test_rows_and_tasks_that_differ_are_marked_and_other_data_are_refused(
     found = compare(good, fewer | {"data": good["data"]})["tasks"]
     assert "the rows, their groups or their labels differ (60 rows here, 48 in the" in found["zero-shot"]["note"]
     assert found["regression"]["note"] == "only this report has this task"
+
+
+def test_what_cannot_be_compared_is_found_before_there_is_a_report(reports: dict[str, dict[str, Any]]) -> None:
+    other = reports["Worse"]
+    require_comparable(other["data"], ["knn", "regression"], other)
+    with pytest.raises(ReportError, match="about other rows"):
+        require_comparable({"file": {"name": "val.csv", "sha256": "0"}}, ["regression"], other)
     with pytest.raises(ReportError, match="none of these tasks"):
-        compare(good, fewer | {"data": good["data"], "tasks": {}})
+        require_comparable(other["data"], ["knn"], other)
+    damaged = json.loads(json.dumps(other))
+    damaged["draws"]["zero-shot"]["macro_auc"] = "!"
+    with pytest.raises(ReportError, match="the other report is damaged"):
+        require_comparable(other["data"], ["zero-shot"], damaged)
+
+
+def test_two_models_that_differ_without_spread_are_not_told_apart(reports: dict[str, dict[str, Any]]) -> None:
+    good = reports["ColourEngine"]
+    shifted = json.loads(json.dumps(good))
+    shifted["tasks"]["zero-shot"]["metrics"]["macro_auc"]["value"] -= 0.25
+    entry = compare(good, shifted)["tasks"]["zero-shot"]["metrics"]["macro_auc"]
+    assert (entry["difference"], entry["interval"], entry["finding"]) == (0.25, [None, None], "open: no interval")
 
 
 def test_files_that_are_no_report_are_refused_in_one_sentence(
@@ -139,3 +158,4 @@ def test_the_page_shows_both_values_and_the_finding(reports: dict[str, dict[str,
     ]
     assert first[6] == "better"
     assert "Comparison with Worse" in section.text
+    assert "An average with a label of ten patients or fewer does so up to about twice as often" in section.text

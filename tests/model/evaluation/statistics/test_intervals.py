@@ -158,6 +158,17 @@ def test_differences_of_subgroups_hold_their_estimate_when_labels_are_rare() -> 
                     assert low is None or low <= entry["value"] <= high
 
 
+def test_a_difference_without_spread_has_no_interval() -> None:
+    """Three patients whom one model always gets right, and the other never, are no evidence."""
+    draws = np.random.default_rng(0).normal(size=50)
+    found = paired_difference(0.9, draws, 0.4, draws)
+    assert found.value == 0.5
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    equal = paired_difference(0.9, draws, 0.9, draws)
+    assert (equal.value, equal.low, equal.high) == (0, 0, 0)
+
+
 @pytest.mark.parametrize(("differing", "is_difference"), [(1, False), (3, False), (5, True)])
 def test_a_few_differing_rows_are_judged_as_by_mcnemar(differing: int, is_difference: bool) -> None:
     right = np.ones(200)
