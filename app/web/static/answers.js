@@ -1,6 +1,6 @@
 /** The scores of the pictures: bars of the shown picture, and a table and a CSV file of all pictures. */
 
-import { byId, debounced, element, offer, queued, shown } from "./elements.js";
+import { byId, debounced, element, queued, save, shown, shownScore, write } from "./elements.js";
 import { csv } from "./files.js";
 import { askJson } from "./server.js";
 import { formCode, showCode } from "./snippets.js";
@@ -8,24 +8,37 @@ import { formCode, showCode } from "./snippets.js";
 const REQUESTS_AT_ONCE = 2;
 const FIRST_SCORES = 8;
 const number = (entry) => entry.score ?? entry.value;
+const isScore = (entry) => entry.score !== undefined && entry.score !== null; // a head may predict another number
+const written = (entry) => (isScore(entry) ? shownScore(entry.score) : shown(entry.value));
 
 /** Asks the question about every picture, again whenever the question or a picture changes. */
 export class Answers {
   #album;
   #question;
-  #queue = queued(REQUESTS_AT_ONCE);
+  #asked = ""; // the question, as a part of keys
+  #queue = queued(REQUESTS_AT_ONCE, () => this.#album.current);
   #showsAll = false;
+  #columns = ""; // of the table
+  #rows = new WeakMap(); // from each picture to its row, and to the answer that the row has
   #soon = debounced(() => this.refresh(), 250);
 
   constructor(album, question) {
     this.#album = album;
     this.#question = question;
-    question.addEventListener("change", () => { this.#draw(); this.#soon(); });
+    question.addEventListener("change", () => this.#begin());
+    this.#begin();
     album.addEventListener("changed", () => { this.#draw(); this.#soon(); });
     album.addEventListener("shown", () => this.#draw());
     album.addEventListener("list", () => { this.#draw(); this.#soon(); });
     byId("all-scores").addEventListener("click", () => { this.#showsAll = !this.#showsAll; this.#draw(); });
     byId("retry").addEventListener("click", () => this.retry());
+    byId("csv").addEventListener("click", () => save("scores.csv", csv(this.#csvRows())));
+  }
+
+  #begin() {
+    this.#asked = JSON.stringify(this.#question.fields);
+    this.#draw();
+    this.#soon();
   }
 
   /** Ask again for what failed. */
@@ -36,20 +49,23 @@ export class Answers {
   }
 
   refresh() {
-    const { current, pictures } = this.#album;
-    const ordered = current ? [current, ...pictures.filter((picture) => picture !== current)] : [];
-    for (const picture of ordered) {
+    for (const picture of this.#album.pictures) {
       if (picture.asking !== this.#key(picture) && !this.#isAnswered(picture)) this.#ask(picture);
     }
     this.#draw();
   }
 
   #key(picture) {
-    return JSON.stringify([this.#question.fields, picture.params]);
+    return `${this.#asked} ${JSON.stringify(picture.params)}`;
   }
 
   #isAnswered(picture) {
     return picture.answer?.key === this.#key(picture);
+  }
+
+  /** The answers to what is asked now; null for each picture that has none. */
+  get #current() {
+    return this.#album.pictures.map((picture) => (this.#isAnswered(picture) ? picture.answer : null));
   }
 
   async #ask(picture) {
@@ -64,7 +80,7 @@ export class Answers {
     for (const [name, value] of [...fields, ...Object.entries(picture.params)]) body.append(name, value);
     let answer;
     try {
-      const rows = await this.#queue(() => {
+      const rows = await this.#queue(picture, () => {
         request.signal.throwIfAborted();
         picture.asked = performance.now();
         return askJson("classify", { method: "POST", body, signal: request.signal });
@@ -75,22 +91,23 @@ export class Answers {
       answer = { key, scores: null, error: error.message, seconds: 0 };
     }
     Object.assign(picture, { answer, asking: null });
-    this.#draw();
+    if (picture === this.#album.current) this.#draw();
+    else this.#drawTable();
   }
 
   #draw() {
-    const { current, pictures } = this.#album;
+    const { current } = this.#album;
     const { fields } = this.#question;
     const isAnswered = current !== null && fields !== null && this.#isAnswered(current);
     const answer = current?.answer;
     const error = isAnswered ? answer.error : "";
-    byId("ask-error").textContent = error;
+    write("ask-error", error);
     byId("retry").hidden = error === "" && !current?.error;
     byId("scores").setAttribute("aria-busy", current !== null && fields !== null && !isAnswered);
     this.#drawScores(current, fields === null ? null : answer?.scores, isAnswered);
-    byId("scores-note").textContent = this.#note(isAnswered ? answer : null);
-    byId("scores-spoken").textContent = isAnswered && answer.scores ? spoken(answer.scores, current) : "";
-    this.#drawTable(pictures);
+    write("scores-note", this.#note(isAnswered ? answer : null));
+    write("scores-spoken", isAnswered && answer.scores ? spoken(answer.scores, current) : "");
+    this.#drawTable();
     if (current && fields) {
       showCode(byId("ask-code"), formCode("classify", current.name, [...fields, ...Object.entries(current.params)]));
     }
@@ -115,22 +132,45 @@ export class Answers {
     return `${this.#question.reading} ${this.#question.hint} Answered in ${answer.seconds.toFixed(2)} s.`;
   }
 
-  #drawTable(pictures) {
-    byId("every").hidden = pictures.length < 2 || this.#question.fields === null;
+  #drawTable() {
+    const { pictures } = this.#album;
+    const { fields, labels } = this.#question;
+    byId("every").hidden = pictures.length < 2 || fields === null;
     if (byId("every").hidden) return;
-    const { labels } = this.#question;
-    const head = ["Picture", "Best label", ...labels].map((text) => element("th", { scope: "col" }, text));
-    const rows = pictures.map((picture) => {
-      const answer = this.#isAnswered(picture) ? picture.answer : null;
-      return element("tr", {}, element("th", { scope: "row" }, picture.name), ...tableCells(answer, labels));
-    });
-    byId("table").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
-    offer(byId("csv"), "scores.csv", csv(this.#csvRows(pictures)));
+    this.#drawColumns(labels);
+    const answers = this.#current;
+    const rows = pictures.map((picture, place) => this.#row(picture, answers[place], labels));
+    const [body] = byId("table").tBodies;
+    const isOther = rows.length !== body.children.length || rows.some((row, place) => row !== body.children[place]);
+    if (isOther) body.replaceChildren(...rows);
+    const answered = answers.filter(Boolean);
+    const failed = answered.filter((answer) => answer.error).length;
+    write("progress", `${answered.length} of ${rows.length} answered${failed ? `, ${failed} with an error` : ""}`);
   }
 
-  #csvRows(pictures) {
+  #drawColumns(labels) {
+    const columns = JSON.stringify(labels);
+    if (columns === this.#columns) return;
+    this.#columns = columns;
+    this.#rows = new WeakMap();
+    const head = ["Picture", "Best label", ...labels].map((text) => element("th", { scope: "col" }, text));
+    byId("table").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody"));
+  }
+
+  /** The row of a picture, a new one only for a new answer: hundreds of pictures are answered one by one. */
+  #row(picture, answer, labels) {
+    const known = this.#rows.get(picture);
+    if (known?.answer === answer) return known.row;
+    const row = element("tr", {}, element("th", { scope: "row" }, picture.name), ...tableCells(answer, labels));
+    known?.row.replaceWith(row);
+    this.#rows.set(picture, { answer, row });
+    return row;
+  }
+
+  #csvRows() {
+    const { pictures } = this.#album;
     const { labels } = this.#question;
-    const answered = pictures.map((picture) => (this.#isAnswered(picture) ? picture.answer : null));
+    const answered = this.#current;
     const hasCalls = answered.some((answer) => answer?.scores?.some((entry) => entry.call));
     const callNames = hasCalls ? labels.map((label) => `${label}, call`) : [];
     const head = ["picture", "parameters", "best label", ...labels, ...callNames, "error"];
@@ -147,10 +187,9 @@ export class Answers {
 }
 
 function scoreRow(entry) {
-  const isScore = entry.score !== undefined && entry.score !== null;
-  const bar = isScore ? [element("span", { className: "bar", style: { "--share": entry.score } })] : [];
+  const bar = isScore(entry) ? [element("span", { className: "bar", style: { "--share": entry.score } })] : [];
   const call = entry.call ? [element("span", { className: `call ${entry.call}` }, entry.call)] : [];
-  const score = element("span", { className: "score", title: String(number(entry)) }, shown(number(entry)));
+  const score = element("span", { className: "score", title: String(number(entry)) }, written(entry));
   return element("li", {}, ...bar, element("span", { className: "label" }, entry.label), ...call, score);
 }
 
@@ -163,7 +202,7 @@ function tableCells(answer, labels) {
   const best = answer.scores[0].label;
   const cells = labels.map((label) => {
     const entry = of.get(label);
-    const text = entry ? `${shown(number(entry))}${entry.call ? ` ${entry.call}` : ""}` : "";
+    const text = entry ? `${written(entry)}${entry.call ? ` ${entry.call}` : ""}` : "";
     return element("td", { className: label === best ? "best" : "" }, text);
   });
   return [element("td", { className: "text" }, best), ...cells];
@@ -171,5 +210,5 @@ function tableCells(answer, labels) {
 
 function spoken(scores, picture) {
   const [best] = scores;
-  return `${picture.name}: ${best.label}, ${shown(number(best))}${best.call ? `, ${best.call}` : ""}.`;
+  return `${picture.name}: ${best.label}, ${written(best)}${best.call ? `, ${best.call}` : ""}.`;
 }

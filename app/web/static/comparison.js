@@ -1,8 +1,10 @@
 /** Cosine similarities of the pictures, as they are shown, with texts or with each other. */
 
-import { byId, debounced, element, shown } from "./elements.js";
+import { byId, debounced, element, shown, write } from "./elements.js";
 import { askJson } from "./server.js";
 import { jsonCode, showCode } from "./snippets.js";
+
+const TOO_LARGE = "These pictures are too large to compare at once; remove some.";
 
 /** Draws the matrix of the tab "Compare", whenever it is open and something changes. */
 export class Comparison {
@@ -69,8 +71,8 @@ export class Comparison {
     this.#request?.abort();
     if (this.#album.pictures.some((picture) => picture.busy)) return; // each of them tells when it is shown
     const missing = this.#missing;
-    byId("compare-note").textContent = missing;
-    byId("compare-error").textContent = "";
+    write("compare-note", missing);
+    write("compare-error", "");
     byId("compare-code").hidden = missing !== "";
     if (missing) {
       this.#empty();
@@ -78,9 +80,10 @@ export class Comparison {
     }
     const pictures = this.#readable;
     const columns = this.#withImages ? pictures : this.#texts;
+    const files = pictures.map(smallest);
     const request = (this.#request = new AbortController());
     try {
-      const images = await Promise.all(pictures.map((picture) => base64(picture.png)));
+      const images = await Promise.all(files.map(({ content }) => base64(content)));
       const body = JSON.stringify({ a: { images }, b: this.#withImages ? { images } : { texts: columns } });
       const headers = { "content-type": "application/json" };
       const answer = await askJson("similarity", { method: "POST", headers, body, signal: request.signal });
@@ -88,9 +91,9 @@ export class Comparison {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#empty();
-      byId("compare-error").textContent = error.message;
+      write("compare-error", error.status === 413 ? TOO_LARGE : error.message);
     }
-    const names = pictures.map((picture) => picture.pngName);
+    const names = files.map(({ name }) => name);
     showCode(byId("compare-code"), jsonCode("similarity", names, this.#withImages ? null : columns));
   }
 
@@ -109,8 +112,15 @@ export class Comparison {
     byId("matrix").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
     byId("matrix").setAttribute("aria-busy", "false");
     const shades = `From ${shown(low)} (no shade) to ${shown(high)} (full shade).`;
-    byId("compare-note").textContent = `${shades} ${this.#leftOut}`;
+    write("compare-note", `${shades} ${this.#leftOut}`);
   }
+}
+
+/** A file that the server reads as the picture is shown: the visitor's, if that is smaller than the PNG file. */
+function smallest(picture) {
+  const isUntouched = Object.keys(picture.params).length === 0;
+  if (isUntouched && picture.file.size <= picture.png.size) return { name: picture.name, content: picture.file };
+  return { name: picture.pngName, content: picture.png };
 }
 
 function heading(entry, scope) {

@@ -2,12 +2,15 @@
 
 import { Answers } from "./answers.js";
 import { Comparison } from "./comparison.js";
-import { byId, element } from "./elements.js";
+import { byId, element, write } from "./elements.js";
 import { filesOf } from "./files.js";
 import { Album } from "./pictures.js";
 import { Question } from "./question.js";
 import { address, ask, askJson, events, useKey } from "./server.js";
 import { showAlbum } from "./viewer.js";
+
+const DEMONSTRATION =
+  "Demonstration model, not MedImageInsight: small, and often wrong on images unlike the ones it learned from";
 
 const album = new Album();
 const question = new Question();
@@ -33,6 +36,7 @@ async function connect() {
     question.offer(sets, heads, info.model.text_encoder);
     comparison.offer(info.model.text_encoder);
     showStatus("Healthy", describe(info), "");
+    Object.assign(byId("badge"), { hidden: !info.model.demonstration, title: DEMONSTRATION });
     answers.retry();
   } catch (error) {
     const isLoading = error.status === 503;
@@ -42,23 +46,21 @@ async function connect() {
   }
 }
 
-function connectIn(seconds) {
+function connectIn(seconds = 5) {
   clearTimeout(connecting);
   connecting = setTimeout(connect, 1000 * seconds);
 }
 
 function describe({ model, device, dtype, version }) {
-  const name = model.demonstration
-    ? "Demonstration model, not MedImageInsight: small, and often wrong on images unlike the ones it learned from"
-    : `Model ${model.name}`;
+  const name = model.demonstration ? DEMONSTRATION : `Model ${model.name}`;
   return `${name} · ${device}, ${dtype} · server ${version}`;
 }
 
 function showStatus(health, model, notice) {
-  byId("health").textContent = health;
+  write("health", health);
   byId("health").classList.toggle("bad", health !== "Healthy");
-  byId("model").textContent = model;
-  byId("notice").textContent = notice;
+  write("model", model);
+  write("notice", notice);
   byId("notice").hidden = notice === "";
 }
 
@@ -71,11 +73,14 @@ function listenForFiles() {
     document.body.classList.remove("dropping");
     add(await filesOf(event.dataTransfer));
   });
+  addEventListener("dragstart", (event) => { // a picture of the page would be dropped as a new file
+    if (event.target.nodeName === "IMG") event.preventDefault();
+  });
   addEventListener("paste", (event) => add([...event.clipboardData.files]));
 }
 
 async function add(files) {
-  byId("drop-error").textContent = files.length > 0 ? await album.add(files) : "";
+  write("drop-error", files.length > 0 ? await album.add(files) : "");
 }
 
 function listenForTabs() {
@@ -150,7 +155,8 @@ async function openExample({ file, labels }) {
     const content = await (await ask(`web/examples/${file}`)).blob();
     question.use(labels);
     await add([new File([content], file)]);
+    byId("frame").focus(); // the button is gone
   } catch (error) {
-    byId("drop-error").textContent = error.message;
+    write("drop-error", error.message);
   }
 }

@@ -31,13 +31,12 @@ export class Question extends EventTarget {
   }
 
   /**
-   * Offer what the server knows.
+   * Offer what the server knows; after a time without the server, what is asked stays if it can.
    * @param {Array} sets of GET /labels.
    * @param {Array} heads of GET /heads.
    * @param {boolean} readsTexts whether it has loaded a text encoder, which labels need.
    */
   offer(sets, heads, readsTexts) {
-    const isFirst = byId("set").length === 0;
     const before = byId("set").value;
     this.#readsTexts = readsTexts;
     this.#sets = new Map(sets.map((set) => [`set ${set.name}`, set]));
@@ -50,7 +49,10 @@ export class Question extends EventTarget {
       ...(heads.length ? [group("Heads of this server", this.#heads, (head) => head.name)] : []),
       ...(readsTexts ? [group("Label catalogue", this.#sets, titleOf)] : []),
     );
-    this.#choose(isFirst ? this.#first(heads) : before);
+    const isThere = this.#sets.has(before) || this.#heads.has(before);
+    const stays = isThere || (before !== "" && readsTexts); // labels stay as the visitor has changed them
+    if (stays) this.#change({ head: this.#heads.get(before) ?? null }, isThere ? before : OWN);
+    else this.#choose(this.#first(heads));
     if (this.#wanted) this.use(this.#wanted);
   }
 

@@ -45,7 +45,16 @@ export async function ask(route, options = {}) {
   throw error;
 }
 
-export const askJson = async (route, options) => (await ask(route, options)).json();
+/** Send a request for JSON, as `ask`. */
+export async function askJson(route, options) {
+  const answer = await ask(route, options);
+  return answer.json().catch((error) => { throw error instanceof SyntaxError ? foreign() : error; });
+}
+
+/** The error of an answer that a proxy has given instead of the server. */
+export function foreign() {
+  return new ServerError("The answer is not from this server; a proxy may want you to sign in.", 0, 5);
+}
 
 /** The page sends one picture per request, so the place in the request that a refusal names says nothing here. */
 const withoutRow = (message) => message.replace(/^Row 0(, column \w+)?: (.)/, (...found) => found[2].toUpperCase());

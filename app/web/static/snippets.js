@@ -56,9 +56,9 @@ export function formCode(route, file, fields) {
 }
 
 /**
- * A comparison of saved pictures.
+ * A comparison of pictures.
  * @param {string} route
- * @param {string[]} files names of the pictures, which each picture's "Save as PNG" has written.
+ * @param {string[]} files names of their files; "Save as PNG" writes those that are not the visitor's.
  * @param {string[]|null} texts what they are compared with; null compares them with each other.
  */
 export function jsonCode(route, files, texts) {

@@ -1,8 +1,9 @@
 /** The picture as the model sees it, with its controls, and the filmstrip of all pictures. */
 
-import { byId, element, offer } from "./elements.js";
+import { byId, element, write } from "./elements.js";
 
-const WHEEL_STEP = 40; // pixels of the wheel per slice
+const WHEEL_STEP = 100; // pixels of the wheel per slice, as of one notch
+const LINES_OF_NOTCH = 3; // where a browser counts the wheel in lines
 const STEPS_OF_KEYS = {
   ArrowLeft: -1, ArrowUp: -1, PageUp: -10, Home: -Infinity, ArrowRight: 1, ArrowDown: 1, PageDown: 10, End: Infinity,
 };
@@ -12,7 +13,7 @@ export function showAlbum(album) {
   album.addEventListener("list", () => { drawFilm(album); drawPicture(album.current); });
   for (const name of ["shown", "busy"]) {
     album.addEventListener(name, ({ detail: picture }) => {
-      if (name === "shown") drawFilm(album);
+      if (name === "shown") drawFilmOf(album, picture);
       if (picture === album.current) drawPicture(picture);
     });
   }
@@ -22,11 +23,31 @@ export function showAlbum(album) {
     });
   }
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("remove").addEventListener("click", () => album.remove(album.current));
-  byId("clear").addEventListener("click", () => album.clear());
-  byId("frame").addEventListener("wheel", (event) => turnByWheel(album, event), { passive: false });
+  byId("remove").addEventListener("click", () => { album.remove(album.current); keepFocus(album); });
+  byId("clear").addEventListener("click", () => { album.clear(); keepFocus(album); });
+  listenForTurns(album);
+}
+
+/** What was clicked on is gone with the last picture. */
+function keepFocus(album) {
+  if (album.current === null) byId("files").focus();
+}
+
+/** Turn frames by the keys and by the wheel, where neither means something else to the browser. */
+function listenForTurns(album) {
+  let turned = 0; // pixels of the wheel since the last slice; touchpads send a few at a time
+  byId("frame").addEventListener("wheel", (event) => {
+    if (event.ctrlKey || event.deltaY === 0) return;
+    const isLines = event.deltaMode === WheelEvent.DOM_DELTA_LINE;
+    const pixels = isLines ? event.deltaY * (WHEEL_STEP / LINES_OF_NOTCH) : event.deltaY;
+    turned = turned * pixels > 0 ? turned + pixels : pixels;
+    const steps = Math.trunc(turned / WHEEL_STEP);
+    if (steps !== 0) turned = 0;
+    turn(album, event, steps);
+  }, { passive: false });
   byId("frame").addEventListener("keydown", (event) => {
-    if (event.key in STEPS_OF_KEYS) turn(album, event, STEPS_OF_KEYS[event.key]);
+    const isPlain = !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (isPlain && event.key in STEPS_OF_KEYS) turn(album, event, STEPS_OF_KEYS[event.key]);
   });
 }
 
@@ -53,10 +74,6 @@ function freeWindow(picture) {
   return center.value && Number(width.value) > 0 ? `${center.value},${width.value}` : before;
 }
 
-function turnByWheel(album, event) {
-  turn(album, event, Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / WHEEL_STEP)));
-}
-
 function turn(album, event, steps) {
   const picture = album.current;
   if (picture.frames < 2) return;
@@ -70,16 +87,21 @@ function drawPicture(picture) {
   byId("viewer").hidden = picture === null;
   if (picture === null) return;
   byId("frame").setAttribute("aria-busy", picture.busy);
-  byId("render-error").textContent = picture.busy ? "" : picture.error;
+  write("render-error", picture.busy ? "" : picture.error);
+  drawImage(picture);
+  write("caption", picture.caption);
+  Object.assign(byId("save"), { hidden: !picture.url, href: picture.url, download: picture.pngName });
+  drawControls(picture);
+}
+
+function drawImage(picture) {
   const image = byId("shown");
+  if (image.src === picture.url) return;
   if (picture.url) image.src = picture.url;
   else image.removeAttribute("src");
-  const place = picture.frames > 1 ? `, ${picture.frame + 1} of ${picture.frames}` : "";
-  image.alt = picture.url ? `${picture.name}${place}, as the model sees it` : "";
-  byId("caption").textContent = `${picture.name}${place}`;
-  byId("save").hidden = !picture.png;
-  if (picture.png) offer(byId("save"), picture.pngName, picture.png);
-  drawControls(picture);
+  image.alt = picture.url ? `${picture.caption}, as the model sees it` : "";
+  const animations = byId("frame").getAnimations({ subtree: true });
+  for (const animation of animations) animation.currentTime = 0; // a new picture is not dimmed at once
 }
 
 function drawControls(picture) {
@@ -88,7 +110,7 @@ function drawControls(picture) {
   slider.max = picture.frames - 1;
   slider.value = picture.frame;
   slider.setAttribute("aria-valuetext", `${picture.frame + 1} of ${picture.frames}`);
-  byId("frame-text").textContent = `${picture.frame + 1} of ${picture.frames}`;
+  write("frame-text", `${picture.frame + 1} of ${picture.frames}`);
   byId("frame-control").hidden = picture.frames < 2;
   byId("frame").tabIndex = picture.frames < 2 ? -1 : 0;
   byId("axis-control").hidden = picture.kind !== "volume";
@@ -108,6 +130,14 @@ function drawFilm(album) {
   byId("film").replaceChildren(...album.pictures.map((picture) => filmButton(album, picture)));
   byId("clear").hidden = album.pictures.length < 2;
   if (focused) byId("film").querySelector("[aria-current='true']")?.focus();
+}
+
+function drawFilmOf(album, picture) {
+  const before = byId("film").children[album.pictures.indexOf(picture)];
+  const focused = before.contains(document.activeElement);
+  const drawn = filmButton(album, picture);
+  before.replaceWith(drawn);
+  if (focused) drawn.firstChild.focus();
 }
 
 function filmButton(album, picture) {

@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium_axe_python.axe import Axe
 
 from tests.support.browser.chromium import prefer, resize
-from tests.support.browser.page import Page
+from tests.support.browser.page import Page, written
 
 pytestmark = pytest.mark.browser
 WIDTHS = (360, 768, 1280, 1920)
@@ -120,6 +120,64 @@ def test_the_result_is_announced(page: Page, server: str, files: Path) -> None:
     page.open(server)
     page.add(files / "drawn.png")
     best, score = next(iter(page.scores.items()))
-    assert page.texts("#scores-spoken") == [f"drawn.png: {best}, {score:.2f}."]
+    assert page.texts("#scores-spoken") == [f"drawn.png: {best}, {written(score)}."]
     assert page.find("#scores-spoken").get_attribute("role") == "status"
     assert page.find("#shown").get_attribute("alt") == "drawn.png, as the model sees it"
+
+
+def test_the_focus_is_visible_and_never_lost(page: Page, server: str) -> None:
+    page.open(server)
+    page.wait(lambda: page.all("#examples button"))
+    page.tab_to("#files")
+    outlined = "return getComputedStyle(document.querySelector('#empty label')).outlineStyle"
+    assert page.js(outlined) == "solid"
+    page.tab_to("#examples button")
+    assert page.js(outlined) == "none"
+    page.press(Keys.ENTER)
+    focused = "return document.activeElement.id"
+    page.wait(lambda: page.js(focused) == "frame")
+    page.settle()
+    page.click("#remove")
+    assert page.js(focused) == "files"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_that_it_is_for_research_only_is_always_in_sight(page: Page, server: str, files: Path, width: int) -> None:
+    page.open(server)
+    several_pictures(page, files)
+    resize(page.driver, width, 640)
+    for share in (0, 0.5, 1):
+        page.js("scrollTo(0, arguments[0] * document.documentElement.scrollHeight)", share)
+        seen = page.js(
+            "const box = document.querySelector('footer strong').getBoundingClientRect();"
+            "const inside = box.top >= 0 && box.bottom <= innerHeight;"
+            "return inside && document.elementFromPoint(box.left + 20, box.top + box.height / 2).textContent"
+        )
+        assert seen == "Research only, not for clinical use."
+
+
+def test_the_names_stay_in_sight_when_a_wide_table_is_scrolled(page: Page, server: str, files: Path) -> None:
+    page.open(server)
+    several_pictures(page, files)
+    page.choose("#set", "set demonstration-model")
+    resize(page.driver, 360)
+    places = page.js(
+        "const region = document.querySelector('#every .scroll');"
+        "region.scrollLeft = 300;"
+        "return [region, document.querySelector('#table tbody th')].map(e => e.getBoundingClientRect().left)"
+    )
+    assert places[0] == pytest.approx(places[1], abs=1)
+
+
+def test_the_examples_lie_in_one_row_without_a_hole(page: Page, server: str) -> None:
+    page.open(server)
+    page.wait(lambda: page.all("#examples button"))
+    for width in (1280, 1920):
+        resize(page.driver, width)
+        tops, right, end = page.js(
+            "const boxes = [...document.querySelectorAll('#examples li')].map(e => e.getBoundingClientRect());"
+            "const list = document.getElementById('examples').getBoundingClientRect();"
+            "return [boxes.map(e => e.top), boxes.at(-1).right, list.right]"
+        )
+        assert len(set(tops)) == 1
+        assert right == pytest.approx(end, abs=1)

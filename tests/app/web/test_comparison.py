@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
+from model.engine import EmbeddingEngine
 from tests.support.browser.page import Page
+from tests.support.servers.thread_server import serving_in_thread
 
 pytestmark = pytest.mark.browser
 TEXTS = ["ct chest", "x-ray hand", "<b>mri</b> of “it”"]
@@ -83,3 +86,26 @@ def test_what_is_missing_is_said_in_words(page: Page, server: str, files: Path) 
     page.click("#standardized")
     assert "are left out" in page.text("#compare-note")
     assert page.all("#matrix td") == []
+
+
+def test_photographs_are_sent_as_small_as_they_are(
+    page: Page, demonstration_engine: EmbeddingEngine, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
+    for place, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / f"noise{place}.jpg", quality=30)
+    with serving_in_thread(demonstration_engine, decode_workers=0, max_body_bytes=100_000) as server:
+        page.open(server.url)
+        page.add(tmp_path / "noise0.jpg", tmp_path / "noise1.jpg")
+        page.click("#compare-tab")
+        assert matrix(page).shape[0] == 2
+        assert "noise0.jpg" in page.code("#compare-code", "curl")
+        for place in range(2):
+            page.click("#film button", place)
+            page.choose("#contrast", "equalize")  # only a PNG file has this
+        page.wait(lambda: page.text("#compare-error"))
+        assert page.text("#compare-error") == "These pictures are too large to compare at once; remove some."
+        assert "noise0.png" in page.code("#compare-code", "curl")
+        page.click("#remove")
+        assert page.text("#compare-error") == ""
+        assert matrix(page).shape[0] == 1

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.middleware.base import RequestResponseEndpoint
 
 import app.inference.model_loader
 from app.inference.model_loader import LoadedModel
@@ -21,6 +24,7 @@ from tests.support.servers.gate import Gate
 from tests.support.servers.thread_server import serving_app_in_thread, serving_in_thread
 
 pytestmark = pytest.mark.browser
+FOREIGN = "The answer is not from this server; a proxy may want you to sign in."
 LOST = "The server does not answer; check that it is running and reachable."
 SKELETONS = "#scores .skeleton"
 
@@ -53,12 +57,12 @@ def test_slow_answers_leave_skeletons_and_are_announced_as_busy(
         page.open(url)
         with gate.holding("/render", "/classify", "/similarity"):
             choose_file(page, files / "drawn.png")
-            page.wait(lambda: len(page.all(SKELETONS)) == 8)
+            page.wait(lambda: len(page.all(SKELETONS)) == len(page.chips))
             gate.wait_for(2)
             assert page.find("#scores").get_attribute("aria-busy") == "true"
             assert page.find("#frame").get_attribute("aria-busy") == "true"
         page.settle()
-        assert len(page.scores) == 8
+        assert set(page.scores) == set(page.chips)
         assert page.all(SKELETONS) == []
         with gate.holding("/similarity"):
             page.find("#compare-tab").click()
@@ -220,3 +224,26 @@ def test_without_a_text_encoder_heads_answer_and_labels_are_not_offered(page: Pa
         assert set(page.scores) == {"nodule", "effusion"}
         assert reason in page.text("#set-note")
         assert page.texts("#set option") == ["findings", "others"]
+
+
+def test_a_proxy_that_wants_a_sign_in_is_named_and_not_asked_without_a_pause(
+    page: Page, demonstration_engine: EmbeddingEngine, files: Path
+) -> None:
+    application = create_app(Settings(decode_workers=0), LoadedModel(demonstration_engine, imports_s=0.0))
+    signed_out, asked = {"/info", "/render"}, []
+
+    @application.middleware("http")
+    async def proxy(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        asked.append(request.url.path)
+        return HTMLResponse("Sign in") if request.url.path in signed_out else await call_next(request)
+
+    with serving_app_in_thread(application) as server:
+        page.open(server.url, health="Not reachable")
+        assert page.text("#notice") == FOREIGN
+        page.add(files / "drawn.png")
+        assert page.text("#render-error") == FOREIGN
+        assert asked.count("/info") < 3
+        signed_out.clear()
+        page.wait(lambda: page.text("#health") == "Healthy")
+        page.settle()
+        assert page.text("#render-error") == ""

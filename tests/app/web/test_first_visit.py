@@ -21,6 +21,8 @@ def test_one_line_always_says_what_the_server_is(page: Page, server: str) -> Non
     assert page.text("#model").endswith(f"{info['device']}, {info['dtype']} · server {info['version']}")
     promise = "Research only, not for clinical use. Nothing leaves this server, and the server stores nothing."
     assert promise in page.text("footer")
+    assert page.text("#badge") == "Demonstration model"
+    assert page.text("#model").startswith(str(page.find("#badge").get_attribute("title")))
     assert page.text("#scores-note") == "Choose a picture: its scores appear here."
 
 
@@ -28,6 +30,7 @@ def test_another_model_is_named(page: Page, engine: EmbeddingEngine) -> None:
     with serving_in_thread(engine, decode_workers=0) as server:
         page.open(server.url)
         assert page.text("#model").startswith(f"Model {engine.release.name} · cpu, float32")
+        assert not page.is_shown("#badge")
         assert page.chips == ["computed tomography", "mri", "x-ray", "ultrasound"]
 
 

@@ -87,8 +87,7 @@ def test_the_slider_the_arrow_keys_and_the_wheel_change_the_frame(opened: Page, 
     opened.settle()
     assert opened.text("#caption") == "ct.dcm, 5 of 5"
 
-    opened.js("arguments[0].dispatchEvent(new WheelEvent('wheel', { deltaY: -80 }))", opened.find("#frame"))
-    opened.settle()
+    opened.wheel(-100, -120)  # two notches
     assert_shows(opened, server, files / "ct.dcm", frame=2)
 
 
@@ -171,3 +170,11 @@ def test_the_picture_is_saved_as_png(opened: Page, server: str, files: Path) -> 
     assert np.array_equal(
         np.asarray(Image.open(saved).convert("RGB")), np.asarray(rendered(server, files / "ct.dcm", frame=1))
     )
+
+
+def test_a_picture_of_the_page_is_not_dropped_as_a_new_file(opened: Page, files: Path) -> None:
+    opened.add(files / "drawn.png")
+    dragged = "return arguments[0].dispatchEvent(new DragEvent('dragstart', { bubbles: true, cancelable: true }))"
+    for css in ("#shown", "#film img"):
+        assert not opened.js(dragged, opened.find(css))
+    assert opened.js(dragged, opened.find("#caption"))  # text can be dragged

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
@@ -14,6 +15,7 @@ from app.inference.model_loader import LoadedModel
 from app.main import create_app
 from app.settings import Settings
 from model.engine import EmbeddingEngine
+from model.heads.head import Head
 from tests.app.api.classify.made_heads import linear_head
 from tests.support.browser.page import Page
 from tests.support.servers.thread_server import serving_app_in_thread
@@ -173,3 +175,32 @@ def test_the_keyboard_adds_and_removes_labels_without_losing_its_place(opened: P
     assert opened.js("return document.activeElement.ariaLabel") == "Remove one"
     opened.press(Keys.ENTER)
     assert opened.js("return document.activeElement.id") == "label"
+
+
+def test_what_is_asked_stays_while_the_server_is_away_if_it_can(
+    page: Page, demonstration_engine: EmbeddingEngine, files: Path
+) -> None:
+    head = linear_head(demonstration_engine, "softmax")
+
+    def application(heads: dict[str, Head]) -> FastAPI:
+        return create_app(Settings(decode_workers=0), LoadedModel(demonstration_engine, 0.0, heads))
+
+    with serving_app_in_thread(application({"findings": head})) as server:
+        page.open(server.url)
+        page.add(files / "ct.dcm")
+        page.choose("#set", "set modality")
+        page.click("#chips button")
+        kept = page.chips
+    page.choose("#window", "bone")
+    assert page.text("#health") == "Not reachable"
+    with serving_app_in_thread(application({"findings": head}), server.address[1]):
+        page.wait(lambda: page.text("#health") == "Healthy")
+        assert page.chips == kept
+        assert page.find("#set").get_property("value") == "set modality"
+        page.choose("#set", "head findings")
+    page.choose("#window", "lung")
+    with serving_app_in_thread(application({}), server.address[1]):  # without the head
+        page.wait(lambda: page.text("#health") == "Healthy")
+        assert Select(page.find("#set")).first_selected_option.text == "my own labels"
+        assert page.chips == kept
+        page.settle()

@@ -98,6 +98,10 @@ def test_the_page_asks_for_a_key_and_keeps_it_to_itself(page: Page, closed_serve
     page.open(closed_server, health="Closed")
     assert page.is_shown("#key-form")
     assert page.js("return document.activeElement.id") == "key"
+    page.type("#key", "a \u2013 key")  # which no header can have
+    page.find("#key-form button").click()
+    assert page.js("return document.querySelector('#key').matches(':invalid')")
+    assert page.is_shown("#key-form")
     page.type("#key", "a wrong key")
     page.find("#key-form button").click()
     page.wait(lambda: page.text("#key-error") == "The key is not one of those that this service accepts.")

@@ -94,14 +94,13 @@ def test_the_programs_give_the_scores_of_the_page(opened: Page, files: Path, tmp
 def test_the_programs_give_the_similarities_of_the_page(opened: Page, files: Path, tmp_path: Path, other: str) -> None:
     (tmp_path / EVIL).write_bytes((files / "drawn.png").read_bytes())
     opened.add(tmp_path / EVIL, files / "ct.dcm")
-    saved = []
-    for place in range(2):
-        opened.click("#film button", place)
-        saved.append(opened.saved("#save"))
+    opened.click("#film button", 1)
+    opened.set("#frame-number", 2)  # the server would take another frame of the file
+    saved = opened.saved("#save").rename(tmp_path / "ct-2.png")
     opened.click("#compare-tab")
     opened.set("#texts", "\n".join(LABELS))
     opened.click(f"[name=other][value={other}]")
-    for language, answer in answers_of(opened, "#compare-code", *saved).items():
+    for language, answer in answers_of(opened, "#compare-code", tmp_path / EVIL, saved).items():
         np.testing.assert_allclose(np.array(answer["similarity"]), matrix(opened), atol=1e-5, err_msg=language)
 
 

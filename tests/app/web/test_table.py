@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.browser.page import Page
+from tests.support.browser.page import Page, written
 
 pytestmark = pytest.mark.browser
 LABELS = ["ct chest", 'a "quoted" label', "x-ray hand"]
@@ -39,8 +39,9 @@ def test_the_table_has_a_row_per_picture(opened: Page, server: str, files: Path)
     assert opened.texts("#table tbody th") == ["ct.dcm", EVIL, "broken.dcm"]
     scores = scored(server, files / "ct.dcm")
     cells = opened.texts("#table tbody tr:first-child td")
-    assert cells == [max(scores, key=lambda label: scores[label]), *(f"{scores[label]:.2f}" for label in LABELS)]
+    assert cells == [max(scores, key=lambda label: scores[label]), *(written(scores[label]) for label in LABELS)]
     assert opened.texts("#table tbody tr:last-child td")[0].startswith("The image cannot be read")
+    assert opened.text("#progress") == "3 of 3 answered, 1 with an error"
     opened.click("#remove")
     opened.click("#remove")
     assert not opened.is_shown("#every")  # one picture has its bars
@@ -68,3 +69,17 @@ def test_a_file_name_is_no_formula_in_a_spreadsheet(opened: Page) -> None:
         rows = list(csv.reader(lines))
     assert rows[2][0] == f"'{EVIL}"
     assert {len(row) for row in rows} == {7}
+
+
+def test_no_number_looks_like_another_one(page: Page, server: str) -> None:
+    page.open(server)
+    write = (
+        "const [values, done] = arguments;"
+        "import('/web/elements.js').then(({ shown, shownScore }) =>"
+        " done([values.map(shown), values.filter(e => e >= 0).map(shownScore)]))"
+    )
+    values = [-0.006, -0.004, -0.0, 0, 0.0049, 0.0051, 0.25, 0.9949, 0.9951, 1]
+    numbers, scores = page.driver.execute_async_script(write, values)
+    assert numbers == ["−0.01", "0.00", "0.00", "0.00", "0.00", "0.01", "0.25", "0.99", "1.00", "1.00"]
+    assert scores == ["<0.01", "<0.01", "<0.01", "0.01", "0.25", "0.99", ">0.99", "1.00"]
+    assert scores[1:-1] == [written(value) for value in values[3:-1]]

@@ -49,6 +49,13 @@ for (const name of ["input", "change"]) input.dispatchEvent(new Event(name, { bu
 """
 
 
+def written(score: float) -> str:
+    """A score from 0 to 1 as the page writes it."""
+    if score < 0.005:
+        return "<0.01"
+    return ">0.99" if 0.995 <= score < 1 else f"{score:.2f}"
+
+
 class Page:
     """The page in one browser, which saves files to `downloads`."""
 
@@ -147,6 +154,17 @@ class Page:
         """Move a slider or fill in a number, and wait for the answers."""
         self.js(SET_VALUE, self.find(css), str(value))
         self.settle()
+
+    def wheel(self, *deltas: float, **properties: Any) -> bool:
+        """Turn the wheel over the picture, and wait for the answers; whether the page keeps it from the browser."""
+        events = [{"deltaY": delta, "cancelable": True, **properties} for delta in deltas]
+        is_kept: bool = self.js(
+            "return arguments[1].map(e => !arguments[0].dispatchEvent(new WheelEvent('wheel', e))).every(Boolean)",
+            self.find("#frame"),
+            events,
+        )
+        self.settle()
+        return is_kept
 
     def type(self, css: str, text: str) -> None:
         field = self.find(css)
