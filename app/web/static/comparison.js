@@ -38,7 +38,7 @@ export class Comparison {
   }
 
   #suggest(question) {
-    if (!this.isTyped) byId("texts").value = question.labels.slice(0, 12).join("\n");
+    if (!this.isTyped) byId("texts").value = question.labels.join("\n");
     this.update();
   }
 

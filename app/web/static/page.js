@@ -41,7 +41,7 @@ async function connect() {
   } catch (error) {
     const isLoading = error.status === 503;
     const isClosed = error.status === 401 || error.status === 403;
-    showStatus(isLoading ? "Starting" : isClosed ? "Closed" : "Not reachable", "", isClosed ? "" : error.message);
+    showStatus(isLoading ? "Starting" : isClosed ? "Needs a key" : "Not reachable", "", isClosed ? "" : error.message);
     if (!isClosed) connectIn(error.retryAfter);
   }
 }
@@ -65,18 +65,23 @@ function showStatus(health, model, notice) {
 }
 
 function listenForFiles() {
-  byId("files").addEventListener("change", () => { add([...byId("files").files]); byId("files").value = ""; });
+  byId("files").addEventListener("change", () => { addOwn([...byId("files").files]); byId("files").value = ""; });
   addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", (event) => document.body.classList.toggle("dropping", event.relatedTarget !== null));
   addEventListener("drop", async (event) => {
     event.preventDefault();
     document.body.classList.remove("dropping");
-    add(await filesOf(event.dataTransfer));
+    addOwn(await filesOf(event.dataTransfer));
   });
   addEventListener("dragstart", (event) => { // a picture of the page would be dropped as a new file
     if (event.target.nodeName === "IMG") event.preventDefault();
   });
-  addEventListener("paste", (event) => add([...event.clipboardData.files]));
+  addEventListener("paste", (event) => addOwn([...event.clipboardData.files]));
+}
+
+function addOwn(files) {
+  if (files.length > 0) question.leaveExample();
+  add(files);
 }
 
 async function add(files) {

@@ -19,12 +19,13 @@ export class Question extends EventTarget {
   #heads = new Map();
   #readsTexts = true;
   #wanted = null; // of `use`, before the server has offered its sets
+  #before = null; // what was asked before an example, until the visitor changes the question
 
   constructor() {
     super();
     byId("set").addEventListener("change", () => this.#choose(byId("set").value));
     byId("question").addEventListener("submit", (event) => { event.preventDefault(); this.#addTyped(); });
-    byId("label").addEventListener("input", () => { if (/[,\n]/.test(byId("label").value)) this.#addTyped(); });
+    byId("label").addEventListener("paste", (event) => this.#addLines(event));
     byId("multi").addEventListener("change", () => this.#change({ isMultiLabel: byId("multi").checked }));
     byId("template").addEventListener("input", () => this.#change({ template: byId("template").value }));
     this.#draw();
@@ -62,12 +63,20 @@ export class Question extends EventTarget {
     return head ? `head ${head.name}` : OWN;
   }
 
-  /** Ask with a set of the catalogue, {"catalogue": name}, or with labels, {"labels": [text, …]}. */
+  /** Ask as an example does: a set of the catalogue, {"catalogue": name}, or labels, {"labels": [text, …]}. */
   use({ catalogue, labels }) {
     this.#wanted = this.#sets.size === 0 ? { catalogue, labels } : null;
     if (!this.#readsTexts) return;
+    const { head, texts } = this;
+    const before = this.#before ?? [{ head, texts }, byId("set").value];
     if (catalogue && this.#sets.has(`set ${catalogue}`)) this.#choose(`set ${catalogue}`);
     else if (labels) this.#change({ head: null, texts: new Map(labels.map((label) => [label, [label]])) }, OWN);
+    this.#before = before;
+  }
+
+  /** Ask again what was asked before an example, for the visitor's own pictures. */
+  leaveExample() {
+    if (this.#before) this.#change(...this.#before);
   }
 
   get labels() {
@@ -97,7 +106,7 @@ export class Question extends EventTarget {
   get hint() {
     const known = this.#sets.get(DEMONSTRATION);
     if (!known || this.head || this.labels.every((label) => label in known.labels)) return "";
-    return `The demonstration model knows the labels of the ready set “${known.title}” best.`;
+    return `The demonstration model learned only those of the ready set “${known.title}”.`;
   }
 
   /** What stands in the way of an answer, as one sentence; "" if nothing does. */
@@ -118,10 +127,22 @@ export class Question extends EventTarget {
   }
 
   #addTyped() {
-    const typed = byId("label").value.split(/[,\n]/).map((text) => text.trim()).filter(Boolean);
+    this.#add([byId("label").value]);
     byId("label").value = "";
-    if (typed.length === 0) return;
-    const added = typed.map((label) => [label, this.texts.get(label) ?? [label]]);
+  }
+
+  /** Several pasted lines are a label each. */
+  #addLines(event) {
+    const lines = event.clipboardData.getData("text").trim().split(/[\r\n]+/);
+    if (lines.length < 2) return;
+    event.preventDefault();
+    this.#add(lines);
+  }
+
+  #add(typed) {
+    const labels = typed.map((text) => text.trim()).filter(Boolean);
+    if (labels.length === 0) return;
+    const added = labels.map((label) => [label, this.texts.get(label) ?? [label]]);
     this.#change({ texts: new Map([...this.texts, ...added]) });
   }
 
@@ -133,6 +154,7 @@ export class Question extends EventTarget {
 
   #change(properties, set = byId("set").value) {
     Object.assign(this, properties);
+    this.#before = null;
     byId("set").value = set;
     this.#draw();
     this.dispatchEvent(new Event("change"));

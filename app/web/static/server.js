@@ -61,6 +61,7 @@ const withoutRow = (message) => message.replace(/^Row 0(, column \w+)?: (.)/, (.
 
 async function errorOf(answer) {
   const body = await answer.json().catch(() => ({}));
-  const message = withoutRow(body.message ?? `The server answered with status ${answer.status}.`);
+  const message = answer.status === 401 ? "This server needs an API key; enter it at the top of the page."
+    : withoutRow(body.message ?? `The server answered with status ${answer.status}.`);
   return new ServerError(message, answer.status, Number(answer.headers.get("retry-after")) || 1);
 }

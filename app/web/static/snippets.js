@@ -126,6 +126,6 @@ export function showCode(details, code) {
     copyButton.textContent = "Copied";
   });
   const row = element("div", { className: "row" }, ...buttons, copyButton);
-  details.replaceChildren(details.querySelector("summary"), row, source);
+  details.replaceChildren(...details.querySelectorAll(":scope > summary, :scope > p"), row, source);
   if (focused) details.querySelector(`[data-name="${focused}"]`)?.focus();
 }

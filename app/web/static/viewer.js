@@ -23,9 +23,19 @@ export function showAlbum(album) {
     });
   }
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("for-all").addEventListener("click", () => useForAll(album));
   byId("remove").addEventListener("click", () => { album.remove(album.current); keepFocus(album); });
   byId("clear").addEventListener("click", () => { album.clear(); keepFocus(album); });
   listenForTurns(album);
+}
+
+/** Give every picture the window and the contrast of the shown one. */
+function useForAll(album) {
+  const { window, contrast } = album.current.settings;
+  for (const picture of album.pictures) {
+    const own = picture.kind === "raster" ? { contrast } : { window, contrast };
+    album.change(picture, { ...picture.settings, ...own }, picture.standardized);
+  }
 }
 
 /** What was clicked on is gone with the last picture. */
@@ -70,8 +80,10 @@ function freeWindow(picture) {
     [byId("center").value, byId("width").value] = preset.split(",");
     return preset;
   }
-  const [center, width] = [byId("center"), byId("width")];
-  return center.value && Number(width.value) > 0 ? `${center.value},${width.value}` : before;
+  const [center, width] = [byId("center").value, byId("width").value];
+  const isRight = center !== "" && Number(width) > 0;
+  write("window-error", isRight ? "" : "The centre must be a number, and the width greater than 0.");
+  return isRight ? `${center},${width}` : before;
 }
 
 function turn(album, event, steps) {
@@ -119,6 +131,7 @@ function drawControls(picture) {
   byId("window").value = isFree ? "free" : window;
   const isTyping = document.activeElement?.type === "number";
   if (isFree && !isTyping) [byId("center").value, byId("width").value] = window.split(",");
+  if (!isTyping) write("window-error", "");
   for (const id of ["center-control", "width-control"]) byId(id).hidden = !isFree;
   byId("axis").value = axis;
   byId("contrast").value = contrast;
@@ -128,7 +141,7 @@ function drawControls(picture) {
 function drawFilm(album) {
   const focused = document.activeElement?.closest("#film button") !== null;
   byId("film").replaceChildren(...album.pictures.map((picture) => filmButton(album, picture)));
-  byId("clear").hidden = album.pictures.length < 2;
+  byId("clear").hidden = byId("for-all").hidden = album.pictures.length < 2;
   if (focused) byId("film").querySelector("[aria-current='true']")?.focus();
 }
 

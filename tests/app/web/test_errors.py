@@ -47,7 +47,7 @@ def choose_file(page: Page, file: Path) -> None:
 def ask_at_once(page: Page, *labels: str) -> None:
     """Ask for labels without waiting for the answer."""
     page.js("for (let b; (b = document.querySelector('#chips button')); ) b.click()")
-    page.type("#label", f"{', '.join(labels)},")
+    page.type_labels(*labels)
 
 
 def test_slow_answers_leave_skeletons_and_are_announced_as_busy(

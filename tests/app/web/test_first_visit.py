@@ -1,6 +1,7 @@
 """The first minute: what the server is, and one click on an example that gives a picture and a true answer."""
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,6 +33,16 @@ def test_another_model_is_named(page: Page, engine: EmbeddingEngine) -> None:
         assert page.text("#model").startswith(f"Model {engine.release.name} · cpu, float32")
         assert not page.is_shown("#badge")
         assert page.chips == ["computed tomography", "mri", "x-ray", "ultrasound"]
+
+
+def test_an_example_only_lends_its_labels(page: Page, server: str, files: Path) -> None:
+    page.open(server)
+    page.ask("ct chest", "my own label")
+    page.wait(lambda: page.all("#examples button"))
+    page.find("#examples button").click()
+    page.wait(lambda: "my own label" not in page.chips)
+    page.add(files / "ct.dcm")
+    assert page.chips == ["ct chest", "my own label"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["file"])

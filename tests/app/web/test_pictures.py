@@ -97,6 +97,20 @@ def test_pages_of_a_tiff_file_are_frames(opened: Page, server: str, files: Path)
     assert_shows(opened, server, files / "pages.tif", frame=2)
 
 
+def test_a_window_and_a_contrast_are_used_for_all_pictures(opened: Page, server: str, files: Path) -> None:
+    opened.add(files / "ct.dcm")
+    assert not opened.is_shown("#for-all")
+    opened.add(files / "volume.nii", files / "drawn.png")
+    opened.click("#film li button", 0)
+    opened.choose("#window", "lung")
+    opened.choose("#contrast", "equalize")
+    opened.click("#for-all")
+    opened.click("#film li button", 1)
+    assert_shows(opened, server, files / "volume.nii", dicom_window="lung", contrast="equalize")
+    opened.click("#film li button", 2)
+    assert_shows(opened, server, files / "drawn.png", contrast="equalize")
+
+
 def test_a_volume_has_planes_and_begins_in_its_middle(opened: Page, server: str, files: Path) -> None:
     opened.add(files / "volume.nii")
     assert opened.text("#frame-text") == "13 of 24"
@@ -133,6 +147,7 @@ def test_a_preset_a_percentile_and_a_free_window(opened: Page, server: str, file
     opened.set("#width", 250.5)
     assert_shows(opened, server, files / "ct.dcm", dicom_window="-900,250.5")
     opened.set("#width", 0)  # no window: the last one stays
+    assert opened.text("#window-error") == "The centre must be a number, and the width greater than 0."
     assert_shows(opened, server, files / "ct.dcm", dicom_window="-900,250.5")
 
 

@@ -95,7 +95,7 @@ def closed_server(demonstration_engine: EmbeddingEngine) -> Iterator[str]:
 
 
 def test_the_page_asks_for_a_key_and_keeps_it_to_itself(page: Page, closed_server: str, files: Path) -> None:
-    page.open(closed_server, health="Closed")
+    page.open(closed_server, health="Needs a key")
     assert page.is_shown("#key-form")
     assert page.js("return document.activeElement.id") == "key"
     page.type("#key", "a \u2013 key")  # which no header can have
@@ -118,9 +118,9 @@ def test_the_page_asks_for_a_key_and_keeps_it_to_itself(page: Page, closed_serve
 
 
 def test_a_picture_that_was_chosen_before_the_key_is_read_after_it(page: Page, closed_server: str, files: Path) -> None:
-    page.open(closed_server, health="Closed")
+    page.open(closed_server, health="Needs a key")
     page.add(files / "drawn.png")
-    assert "needs a key" in page.text("#render-error")
+    assert page.text("#render-error") == "This server needs an API key; enter it at the top of the page."
     page.type("#key", KEY)
     page.find("#key-form button").click()
     page.wait(lambda: page.scores)
@@ -152,5 +152,9 @@ def test_the_documentation_is_linked(page: Page, server: str) -> None:
     links = [link.get_property("href") for link in page.driver.find_elements(By.CSS_SELECTOR, "header a")]
     assert links == [f"{server}/docs", f"{server}/redoc"]
     page.find("header a").click()
+    first, second = page.driver.window_handles  # the pictures stay in the first window
+    page.driver.switch_to.window(second)
     page.wait(lambda: page.all(".swagger-ui .info"))
     assert console(page.driver) == []
+    page.driver.close()
+    page.driver.switch_to.window(first)

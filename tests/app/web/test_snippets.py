@@ -65,7 +65,7 @@ def server(demonstration_engine: EmbeddingEngine) -> Iterator[str]:
 
 @pytest.fixture
 def opened(page: Page, server: str) -> Page:
-    page.open(server, health="Closed")
+    page.open(server, health="Needs a key")
     page.type("#key", KEY)
     page.click("#key-form button")
     page.wait(lambda: page.text("#health") == "Healthy")

@@ -35,6 +35,11 @@ const canvas = document.createElement("canvas");
 canvas.getContext("2d").drawImage(image, 0, 0);
 return canvas.toDataURL("image/png").split(",")[1];
 """
+PASTE = """
+const clipboardData = new DataTransfer();
+clipboardData.setData("text/plain", arguments[1]);
+arguments[0].dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+"""
 REMOVE_ALL = """
 for (;;) {
   const button = document.querySelector("#chips button");
@@ -140,9 +145,14 @@ class Page:
 
     def click(self, css: str, place: int = 0) -> None:
         """Scroll to an element, from under the footer, click on it, and wait for the answers."""
-        element = self.all(css)[place]
-        self.js("arguments[0].scrollIntoView({ block: 'center' })", element)
-        element.click()
+
+        def clicked() -> bool:
+            element = self.all(css)[place]
+            self.js("arguments[0].scrollIntoView({ block: 'center' })", element)
+            element.click()
+            return True
+
+        self.wait(clicked)
         self.settle()
 
     def choose(self, css: str, value: str) -> None:
@@ -171,6 +181,9 @@ class Page:
         field.clear()
         field.send_keys(text)
 
+    def paste(self, css: str, text: str) -> None:
+        self.js(PASTE, self.find(css), text)
+
     def press(self, *keys: str) -> None:
         """Press keys, one after the other, on what has the focus."""
         for key in keys:
@@ -189,9 +202,15 @@ class Page:
     def ask(self, *labels: str) -> None:
         """Replace the labels, and wait for the scores."""
         self.js(REMOVE_ALL)
-        self.type("#label", ", ".join(labels))
-        self.press(Keys.ENTER)
+        self.type_labels(*labels)
         self.settle()
+
+    def type_labels(self, *labels: str) -> None:
+        """Add labels at once, without waiting for their scores."""
+        if len(labels) > 1:
+            self.paste("#label", "\n".join(labels))
+        else:
+            self.type("#label", "".join(labels) + Keys.ENTER)
 
     def code(self, css: str, language: str) -> str:
         """The program that a fold with the request shows in one of the languages."""
