@@ -14,7 +14,7 @@ from tests.support.browser.chromium import chromium
 from tests.support.browser.page import Page
 from tests.support.servers.thread_server import serving_in_thread
 
-SIZE = (1280, 1100)
+SIZE = (1280, 1130)
 COLOURS = 256  # of a palette, which needs a third of the bytes
 EXAMPLES = FOLDER / "static" / "examples"
 COMPARED = ("ct-chest.dcm", "chest-x-ray.png", "mr-brain.nii.gz", "blood-smear.jpg")
