@@ -31,7 +31,7 @@ CLASSIFICATION = (
     "/score and /invocations for requests without a column of texts; all other requests get embeddings"
 )
 DEMONSTRATION = (
-    "the demonstration model is loaded, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "
+    "the demonstration model is used, which is small and is not MedImageInsight; for MedImageInsight, set MODEL (or "
     "--model) to its release folder, or to a Hugging Face id such as lion-ai/MedImageInsights, which is downloaded once"
 )
 

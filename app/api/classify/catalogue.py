@@ -49,11 +49,14 @@ class LabelCatalogue(BaseModel):
 )
 async def labels(service: ServiceDependency) -> Any:
     """List the label catalogue. If the demonstration model is served, the labels that it learned are the first set."""
-    sets = await asyncio.to_thread(_catalogue)
-    return {"sets": [await asyncio.to_thread(_demonstration_set), *sets] if service.is_demonstration else sets}
+    return {"sets": await asyncio.to_thread(_sets, service.is_demonstration)}
 
 
 @cache
+def _sets(with_demonstration: bool) -> list[dict[str, Any]]:
+    return [_demonstration_set(), *_catalogue()] if with_demonstration else _catalogue()
+
+
 def _catalogue() -> list[dict[str, Any]]:
     from model.heads.catalogue import find_catalogues
 
@@ -74,7 +77,6 @@ def _catalogue() -> list[dict[str, Any]]:
     ]
 
 
-@cache
 def _demonstration_set() -> dict[str, Any]:
     from model.data.label_texts import read_label_texts
 

@@ -37,7 +37,7 @@ def test_without_a_model_the_demonstration_model_is_loaded_with_a_warning(caplog
     loaded = load_engine(Settings())
     assert loaded.engine.release.is_demonstration
     (warning,) = caplog.messages
-    assert "the demonstration model is loaded" in warning
+    assert "the demonstration model is used" in warning
     assert "set MODEL (or --model)" in warning
     assert "Hugging Face id such as lion-ai/MedImageInsights" in warning
 

@@ -105,7 +105,7 @@ def test_the_contents_stay_and_reach_their_headings(browser: webdriver.Chrome, a
 def test_the_page_asks_for_nothing_and_the_console_is_silent(browser: webdriver.Chrome, address: str) -> None:
     open_page(browser, address, 1280)
     assert browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
-    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]  # not annotated there
 
 
 def test_dark_and_print_styles(browser: webdriver.Chrome, address: str) -> None:
