@@ -149,7 +149,11 @@ def _load_heads(settings: Settings, release: ReleaseFolder) -> dict[str, "Head"]
         return {}
     from model.heads.served_heads import load_heads
 
-    return load_heads(folders, release, read_config(release.config).embedding_size, max_labels=settings.max_labels)
+    size = read_config(release.config).embedding_size
+    try:
+        return load_heads(folders, release, size, max_labels=settings.max_labels)
+    except HeadError as error:
+        raise HeadError(f"HEADS: {error}") from error
 
 
 @contextmanager

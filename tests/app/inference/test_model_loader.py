@@ -75,7 +75,7 @@ def test_the_heads_of_the_settings_are_loaded_with_the_model(engine: EmbeddingEn
 
 
 def test_a_wrong_head_is_reported_by_name(small_release: Path) -> None:
-    with pytest.raises(HeadError, match="/nowhere/chest has no head"):
+    with pytest.raises(HeadError, match=r"^HEADS: /nowhere/chest has no head"):
         load_engine(Settings(model=str(small_release), heads="/nowhere/chest"))
 
 
